@@ -1,0 +1,5 @@
+"""The one exception for bad input: its message is complete and meant for the user."""
+
+
+class LaspaError(Exception):
+    """Bad input. The message names the file, the field, the value and what would be right."""

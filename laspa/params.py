@@ -1,0 +1,257 @@
+"""params.yaml as typed models: one a section, each key with its range, errors that help."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from laspa.errors import LaspaError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: no unknown keys, no silent conversions, immutable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class LossWeights(Section):
+    """Weights of the loss terms; a term of weight 0 is not computed."""
+
+    aam: Weight
+    nll: Weight
+    mapc: Weight
+    mse: Weight
+    grl: Weight
+
+
+class Synthetic(Section):
+    """The embedded corpus (stage download)."""
+
+    seed: Seed
+    train_speakers: Annotated[int, Field(ge=2)]
+    dev_speakers: Annotated[int, Field(ge=2)]
+    test_speakers: Annotated[int, Field(ge=2)]
+    bilingual_share: Share
+    languages: Annotated[list[str], Field(min_length=2)]
+    unseen_languages: list[str]
+    languages_per_speaker: Annotated[int, Field(ge=2)]
+    train_utterances: Count
+    eval_utterances: Count
+    seconds: Annotated[float, Field(ge=1, le=30)]
+    language_shift: Annotated[float, Field(ge=0, le=4)]
+    personal_shift: Annotated[float, Field(ge=0, le=4)]
+    channel: Annotated[float, Field(ge=0, le=4)]
+
+    @model_validator(mode="after")
+    def _languages_are_consistent(self) -> "Synthetic":
+        both = set(self.languages) & set(self.unseen_languages)
+        if both:
+            raise ValueError(f"languages and unseen_languages share {sorted(both)}; list each language once")
+        if self.languages_per_speaker > len(self.languages):
+            raise ValueError(
+                f"languages_per_speaker is {self.languages_per_speaker} but there are only "
+                f"{len(self.languages)} languages"
+            )
+        return self
+
+
+class Folder(Section):
+    """Folders of recordings (stage download)."""
+
+    paths: list[str]
+
+
+class Manifest(Section):
+    """The table of utterances and the speakers' splits (stage manifest)."""
+
+    on_bad_audio: Literal["fail", "skip"]
+    min_seconds: Annotated[float, Field(ge=0.1, le=60)]
+    dev_share: Share
+    test_share: Share
+    split_seed: Seed
+
+
+class Trials(Section):
+    """Trial lists of the dev and test splits (stage trials)."""
+
+    seed: Seed
+    same_gender: bool
+    per_group: Count
+
+
+class Features(Section):
+    """Log-mel spectrograms (stage features)."""
+
+    num_mels: Annotated[int, Field(ge=8, le=256)]
+    window_ms: Annotated[float, Field(gt=0, le=100)]
+    hop_ms: Annotated[float, Field(gt=0, le=50)]
+    low_hz: Annotated[float, Field(ge=0, lt=8000)]
+    high_hz: Annotated[float, Field(gt=0, le=8000)]
+    shard_utterances: Count
+
+    @model_validator(mode="after")
+    def _band_is_not_empty(self) -> "Features":
+        if self.low_hz >= self.high_hz:
+            raise ValueError(f"low_hz is {self.low_hz} but must lie below high_hz, {self.high_hz}")
+        return self
+
+
+class Model(Section):
+    """Encoders, prefix-tuners and decoder (stages train and ablate)."""
+
+    speaker_encoder: Literal["tdnn"]
+    language_encoder: Literal["tdnn"]
+    speaker_channels: Annotated[int, Field(ge=8)]
+    language_channels: Annotated[int, Field(ge=8)]
+    embedding_dim: Annotated[int, Field(ge=8)]
+    fusion: Literal["prefix", "concat"]
+    attention_dim: Annotated[int, Field(ge=1)]
+    keys: Literal["frames", "pooled"]
+    heads: Literal["encoder", "fused"]
+    decoder_dim: Annotated[int, Field(ge=8)]
+    content_dim: Annotated[int, Field(ge=0)]
+
+
+class Train(Section):
+    """Optimisation (stages train and ablate)."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Field(ge=1, le=256)]
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_share: Share
+    margin_warmup_share: Share
+    clip_norm: Positive
+    mapc: Literal["batch", "utterance"]
+
+
+class Evaluate(Section):
+    """Scoring and intervals (stages evaluate and ablate)."""
+
+    bootstrap: Annotated[int, Field(ge=100)]
+    seed: Seed
+
+
+class Ablate(Section):
+    """The systems compared: same data, budget and seeds for all (stage ablate)."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    epochs: Count
+    systems: dict[str, dict[str, Any]]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    prefix_len: Annotated[int, Field(ge=0, le=512)]
+    num_heads: Annotated[int, Field(ge=1, le=64)]
+    aam_margin: Annotated[float, Field(ge=0, le=1.5)]
+    aam_scale: Annotated[float, Field(gt=0, le=1000)]
+    loss_weights: LossWeights
+    seed: Seed
+    corpus: Literal["synthetic", "folder"]
+    synthetic: Synthetic
+    folder: Folder
+    manifest: Manifest
+    trials: Trials
+    features: Features
+    model: Model
+    train: Train
+    evaluate: Evaluate
+    ablate: Ablate
+
+    @model_validator(mode="after")
+    def _heads_divide_the_dimension(self) -> "Params":
+        if self.model.attention_dim % self.num_heads:
+            raise ValueError(
+                f"num_heads is {self.num_heads} but must divide model.attention_dim, {self.model.attention_dim}"
+            )
+        return self
+
+
+def load_params(path: Path | str) -> Params:
+    """Read and check params.yaml, the systems of `ablate` included.
+
+    Raises:
+        LaspaError: a file that cannot be read, or a key that is unknown, missing or out of
+            range; the message names the key, its value, what is allowed and, for an unknown
+            key, the nearest known one.
+    """
+    raw = _read_yaml(path)
+    params = _validate(raw, str(path))
+    for name, changes in params.ablate.systems.items():
+        with_overrides(params, changes, f"{path}: ablate.systems.{name}")
+    return params
+
+
+def with_overrides(params: Params, changes: dict[str, Any], source: str = "overrides") -> Params:
+    """A copy of `params` with dotted names replaced: `{"loss_weights.nll": 0}`.
+
+    Raises:
+        LaspaError: an unknown name or a value that is not allowed.
+    """
+    raw = params.model_dump()
+    for dotted, value in changes.items():
+        section = raw
+        *parents, key = dotted.split(".")
+        for depth, parent in enumerate(parents):
+            if not isinstance(section.get(parent), dict):
+                raise LaspaError(_unknown_key(source, tuple(parents[: depth + 1])))
+            section = section[parent]
+        if key not in section:
+            raise LaspaError(_unknown_key(source, (*parents, key)))
+        section[key] = value
+    return _validate(raw, source)
+
+
+def _read_yaml(path: Path | str) -> Any:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise LaspaError(f"{path}: {error.strerror}; the params file stands at the repository's root") from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise LaspaError(f"{path}: not valid YAML: {error}") from None
+
+
+def _validate(raw: Any, source: str) -> Params:
+    try:
+        return Params.model_validate(raw if raw is not None else {})
+    except ValidationError as error:
+        raise LaspaError("\n".join(_explain(source, item) for item in error.errors())) from None
+
+
+def _explain(source: str, item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return _unknown_key(source, item["loc"])
+    if item["type"] == "missing":
+        return f"{source}: {key} is missing; params.yaml of the repository shows it with its default"
+    reason = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if item["type"] == "value_error":
+        return f"{source}: {key + ': ' if key else ''}{reason}"
+    return f"{source}: {key} is {item['input']!r} but should be {reason}"
+
+
+def _unknown_key(source: str, location: tuple[str | int, ...]) -> str:
+    section: Any = Params
+    for part in location[:-1]:
+        section = section.model_fields[str(part)].annotation
+    known = list(section.model_fields) if hasattr(section, "model_fields") else []
+    key = ".".join(str(part) for part in location)
+    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
+    prefix = ".".join(str(part) for part in location[:-1])
+    hint = f"; the nearest known key is {prefix + '.' if prefix else ''}{near[0]}" if near else ""
+    return f"{source}: unknown key {key}{hint}"

@@ -1,0 +1,1 @@
+"""The stages of dvc.yaml: each reads typed params, calls laspa, writes its outputs, tracks."""

@@ -1,0 +1,36 @@
+"""What every stage script shares: how it starts, and how bad input is shown."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from laspa.errors import LaspaError
+
+PARAMS_FILE = Path("params.yaml")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage; bad input, a full disk and Ctrl-C end it with one clear line and status 1."""
+    try:
+        main()
+    except LaspaError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or 'writing'}: {error.strerror}; nothing half-written was kept, "
+                 "run again when it is mended")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; run again to go on from here")
+
+
+def project_root() -> Path:
+    """The checkout that the user works in, also from inside a `dvc exp run --temp` workspace.
+
+    DVC runs temporary experiments under ROOT/.dvc/tmp/exps/NAME; what all experiments share
+    (the MLflow database, relative corpus folders) belongs to ROOT.
+    """
+    here = Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+    for parent in here.parents:
+        if parent.name == "exps" and parent.parent.name == "tmp" and parent.parent.parent.name == ".dvc":
+            return parent.parent.parent.parent
+    return here
