@@ -118,6 +118,7 @@ class Model(Section):
     heads: Literal["encoder", "fused"]
     decoder_dim: Annotated[int, Field(ge=8)]
     content_dim: Annotated[int, Field(ge=0)]
+    mapc: Literal["batch", "utterance"]
 
 
 class Train(Section):
@@ -133,7 +134,6 @@ class Train(Section):
     warmup_share: Share
     margin_warmup_share: Share
     clip_norm: Positive
-    mapc: Literal["batch", "utterance"]
 
 
 class Evaluate(Section):
@@ -151,14 +151,32 @@ class Ablate(Section):
     systems: dict[str, dict[str, Any]]
 
 
-class Params(Section):
-    """All of params.yaml."""
+class System(Section):
+    """What makes a system: architecture and loss, the part of params.yaml that a saved model carries."""
 
     prefix_len: Annotated[int, Field(ge=0, le=512)]
     num_heads: Annotated[int, Field(ge=1, le=64)]
     aam_margin: Annotated[float, Field(ge=0, le=1.5)]
     aam_scale: Annotated[float, Field(gt=0, le=1000)]
     loss_weights: LossWeights
+    model: Model
+
+    @model_validator(mode="after")
+    def _heads_divide_the_dimension(self) -> "System":
+        if self.model.attention_dim % self.num_heads:
+            raise ValueError(
+                f"num_heads is {self.num_heads} but must divide model.attention_dim, {self.model.attention_dim}"
+            )
+        return self
+
+    def system(self) -> "System":
+        """This system alone, without what is not part of a model."""
+        return System.model_validate(self.model_dump(include=set(System.model_fields)))
+
+
+class Params(System):
+    """All of params.yaml."""
+
     seed: Seed
     corpus: Literal["synthetic", "folder"]
     synthetic: Synthetic
@@ -166,18 +184,9 @@ class Params(Section):
     manifest: Manifest
     trials: Trials
     features: Features
-    model: Model
     train: Train
     evaluate: Evaluate
     ablate: Ablate
-
-    @model_validator(mode="after")
-    def _heads_divide_the_dimension(self) -> "Params":
-        if self.model.attention_dim % self.num_heads:
-            raise ValueError(
-                f"num_heads is {self.num_heads} but must divide model.attention_dim, {self.model.attention_dim}"
-            )
-        return self
 
 
 def load_params(path: Path | str) -> Params:

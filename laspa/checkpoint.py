@@ -1,0 +1,101 @@
+"""Models and training state on disk: safetensors and JSON. Nothing is unpickled."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from laspa.errors import LaspaError
+from laspa.files import atomic_path, read_json, write_json
+from laspa.models.laspa import Laspa
+from laspa.params import System
+
+
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+
+
+def save_model(folder: Path, model: Laspa, num_mels: int, speakers: list[str], languages: list[str]) -> None:
+    """Write the weights and what rebuilds the model, or nothing."""
+    config = {"system": model.system.system().model_dump(), "num_mels": num_mels}
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        save_file(_on_cpu(model.state_dict()), temporary / WEIGHTS_FILE)
+        write_json(temporary / CONFIG_FILE, config | {"speakers": speakers, "languages": languages})
+
+
+def load_model(folder: Path) -> tuple[Laspa, dict[str, Any]]:
+    """A saved model on the CPU, and its config: system, num_mels, speakers, languages.
+
+    Raises:
+        LaspaError: a missing or damaged file, or weights that are not of the config's architecture.
+    """
+    config = read_json(folder / CONFIG_FILE)
+    system = System.model_validate(config["system"])
+    model = Laspa(system, config["num_mels"], len(config["speakers"]), len(config["languages"]))
+    tensors, _ = read_tensors(folder / WEIGHTS_FILE)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise LaspaError(f"{folder / WEIGHTS_FILE}: not weights of {folder / CONFIG_FILE}: {error}") from None
+    return model, config
+
+
+def save_state(
+    path: Path, model: nn.Module, best: dict[str, Tensor], optimizer: torch.optim.Optimizer, meta: dict[str, Any]
+) -> None:
+    """Write the whole training state at the end of an epoch, or nothing."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in best.items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    with atomic_path(path) as temporary:
+        save_file(_on_cpu(tensors), temporary, metadata={"laspa": json.dumps(meta)})
+
+
+def load_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Restore `model` and `optimizer` in place.
+
+    Returns:
+        the best epoch's weights, and the metadata that `save_state` was given.
+
+    Raises:
+        LaspaError: a damaged file.
+    """
+    tensors, meta = read_tensors(path)
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = value
+    model.load_state_dict(parts["model"])
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in parts["optimizer"].items():
+        index, _, key = name.partition(".")
+        moments.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return parts["best"], meta
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors of a safetensors file, and laspa's metadata in it.
+
+    Raises:
+        LaspaError: a missing or damaged file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = json.loads((file.metadata() or {}).get("laspa", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118 (no mapping)
+    except FileNotFoundError:
+        raise LaspaError(f"{path}: no such file; run the stage train (dvc repro train)") from None
+    except SafetensorError as error:
+        raise LaspaError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from None
+
+
+def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}

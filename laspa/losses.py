@@ -1,0 +1,80 @@
+"""The loss terms: AAM-softmax, MAPC and its two readings, masked MSE, gradient reversal."""
+
+import math
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPSILON = 1e-7  # float32 resolution near 1: keeps sin θ = √(1 − cos²θ) away from an infinite slope
+
+
+class AAMSoftmax(nn.Module):
+    """Additive angular margin softmax over speakers.
+
+    −log softmax of s·cos(θ_y + m) for the true class against s·cos θ_j for the others, with θ
+    the angle between embedding and class centre (ArcFace, Deng et al., 2019). Easy margin is
+    off: past θ = π − m, where cos(θ + m) would rise again, the target falls linearly as
+    cos θ − m·sin m. Angles are computed in float32 whatever the surrounding precision.
+    """
+
+    def __init__(self, embedding_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.centres = nn.Parameter(torch.empty(num_classes, embedding_dim))
+        nn.init.xavier_normal_(self.centres)
+
+    def forward(self, embedding: Tensor, label: Tensor, margin: float, scale: float) -> Tensor:
+        """`embedding: (batch, embedding_dim)`, `label: (batch,)`, `margin` in radians → scalar loss."""
+        with torch.autocast(embedding.device.type, enabled=False):
+            cosine = F.linear(F.normalize(embedding.float()), F.normalize(self.centres.float()))
+            target = cosine.gather(1, label[:, None])
+            sine = (1 - target.square()).clamp(min=EPSILON).sqrt()
+            shifted = target * math.cos(margin) - sine * math.sin(margin)
+            past = target - margin * math.sin(margin)
+            shifted = torch.where(target > math.cos(math.pi - margin), shifted, past)
+            return F.cross_entropy(scale * cosine.scatter(1, label[:, None], shifted), label)
+
+
+def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance"]) -> Tensor:
+    """Mean absolute Pearson correlation between two embeddings, in two readings.
+
+    `batch`: each dimension of one with the same dimension of the other, across the utterances
+    of the batch, averaged over dimensions. `utterance`: within each utterance across the
+    dimensions, averaged over the batch (as in Nam et al., arXiv 2211.00437).
+
+    Args:
+        speaker, language: (batch, embedding_dim).
+
+    Returns:
+        a scalar from 0 to 1.
+    """
+    axis = 0 if over == "batch" else 1
+    a = speaker.float() - speaker.float().mean(dim=axis, keepdim=True)
+    b = language.float() - language.float().mean(dim=axis, keepdim=True)
+    return F.cosine_similarity(a, b, dim=axis, eps=1e-6).abs().mean()
+
+
+def masked_mse(estimate: Tensor, target: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Mean squared error over real frames: `(batch, frames, mels)` both, `lengths: (batch,)` → scalar."""
+    error = (estimate.float() - target.float()).square().mean(dim=-1)
+    if lengths is None:
+        return error.mean()
+    real = torch.arange(error.shape[1], device=error.device)[None, :] < lengths[:, None]
+    return error[real].mean()
+
+
+class _Reverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return -gradients[0]
+
+
+def reverse_gradient(x: Tensor) -> Tensor:
+    """The identity, whose gradient comes back with its sign changed (Ganin and Lempitsky, 2015)."""
+    result: Tensor = _Reverse.apply(x)
+    return result

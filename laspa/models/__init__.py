@@ -1,0 +1,1 @@
+"""Encoders, pooling, prefix-tuners, decoder, and LASPA put together from them."""

@@ -1,0 +1,150 @@
+"""LASPA: two encoders over one mel spectrogram, fused for the decoder; its baselines are parts of it."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from laspa.losses import AAMSoftmax, mapc, masked_mse, reverse_gradient
+from laspa.models.decoder import Decoder
+from laspa.models.pooling import length_mask
+from laspa.models.prefix import ConcatFusion, PrefixTuner
+from laspa.models.tdnn import TDNN
+from laspa.params import System
+
+ENCODERS = {"tdnn": TDNN}
+
+
+@dataclass
+class Output:
+    """What a forward pass gives; None where the system has no such part.
+
+    speaker, language: (batch, embedding_dim), the embeddings that are classified and scored.
+    reconstruction: (batch, frames, mels).
+    attention: (batch, heads, prefix_len + tokens) of the tuner that asks with that embedding.
+    """
+
+    speaker: Tensor
+    language: Tensor | None = None
+    reconstruction: Tensor | None = None
+    attention: dict[str, Tensor] | None = None
+
+
+class Laspa(nn.Module):
+    """Every system of the comparison: what a zero loss weight makes useless is not built.
+
+    The baseline is the speaker encoder with AAM-softmax alone; the adversary adds a language
+    classifier behind a gradient reversal; a language encoder exists where a loss reads it; the
+    fusion and the decoder exist where mels are rebuilt or the heads read fused embeddings.
+    """
+
+    def __init__(self, system: System, num_mels: int, num_speakers: int, num_languages: int) -> None:
+        super().__init__()
+        model, weights = system.model, system.loss_weights
+        dim = model.embedding_dim
+        self.system = system
+        self.speaker_encoder = ENCODERS[model.speaker_encoder](num_mels, model.speaker_channels, dim)
+        self.speaker_head = AAMSoftmax(dim, num_speakers)
+        self.adversary = nn.Linear(dim, num_languages) if weights.grl else None
+        self.language_encoder: nn.Module | None = None
+        self.fusion: nn.ModuleDict | None = None
+        self.decoder: nn.Module | None = None
+        if weights.nll or weights.mapc or weights.mse:
+            encoder = ENCODERS[model.language_encoder](num_mels, model.language_channels, dim)
+            self.language_encoder = encoder
+            self.language_head = nn.Linear(dim, num_languages)
+            if weights.mse or model.heads == "fused":
+                self.fusion = _fusion(system, self.speaker_encoder.frame_dim, encoder.frame_dim)
+            if weights.mse:
+                self.decoder = Decoder(
+                    dim, encoder.frame_dim, model.content_dim, model.decoder_dim, num_mels, encoder.stride
+                )
+
+    def forward(self, mel: Tensor, lengths: Tensor | None = None) -> Output:
+        """`mel: (batch, frames, mels)`, `lengths: (batch,)` real frames, or None where all are."""
+        speaker, speaker_frames = self.speaker_encoder(mel, lengths)
+        if self.language_encoder is None:
+            return Output(speaker)
+        language, language_frames = self.language_encoder(mel, lengths)
+        if self.fusion is None:
+            return Output(speaker, language)
+        attention = None
+        if self.system.model.fusion == "concat":
+            fused_speaker = self.fusion["speaker"](speaker, language)
+            fused_language = self.fusion["language"](language, speaker)
+        elif self.system.model.keys == "pooled":
+            fused_speaker, on_language = self.fusion["speaker"](speaker, language[:, None, :])
+            fused_language, on_speaker = self.fusion["language"](language, speaker[:, None, :])
+            attention = {"speaker": on_language, "language": on_speaker}
+        else:
+            speaker_mask = _frame_mask(lengths, self.speaker_encoder.stride, speaker_frames)
+            language_mask = _frame_mask(lengths, self.language_encoder.stride, language_frames)
+            fused_speaker, on_language = self.fusion["speaker"](speaker, language_frames, language_mask)
+            fused_language, on_speaker = self.fusion["language"](language, speaker_frames, speaker_mask)
+            attention = {"speaker": on_language, "language": on_speaker}
+        rebuilt = None
+        if self.decoder is not None:
+            rebuilt = self.decoder(fused_speaker, fused_language, language_frames, mel.shape[1])
+        if self.system.model.heads == "fused":
+            speaker, language = fused_speaker, fused_language
+        return Output(speaker, language, rebuilt, attention)
+
+    def loss_terms(self, output: Output, mel: Tensor, speaker: Tensor, language: Tensor, margin: float) -> dict:
+        """The unweighted terms whose weight is not zero, each a scalar.
+
+        Args:
+            mel: (batch, frames, mels), all frames real.
+            speaker, language: (batch,) class indices.
+            margin: of AAM-softmax at this step, radians.
+        """
+        weights, terms = self.system.loss_weights, {}
+        if weights.aam:
+            terms["aam"] = self.speaker_head(output.speaker, speaker, margin, self.system.aam_scale)
+        if self.adversary is not None:
+            terms["grl"] = F.cross_entropy(self.adversary(reverse_gradient(output.speaker)), language)
+        if output.language is not None and weights.nll:
+            terms["nll"] = F.cross_entropy(self.language_head(output.language), language)
+        if output.language is not None and weights.mapc:
+            terms["mapc"] = mapc(output.speaker, output.language, self.system.model.mapc)
+        if output.reconstruction is not None:
+            terms["mse"] = masked_mse(output.reconstruction, mel)
+        return terms
+
+    def prefix_mass(self, output: Output) -> dict[str, Tensor]:
+        """Share of attention on the prefix, a scalar in [0, 1] for each tuner; empty without tuners."""
+        length = self.system.prefix_len
+        attention = output.attention or {}
+        return {name: weights[..., :length].sum(dim=-1).mean() for name, weights in attention.items()}
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Trainable parameters of each part; heads are left out, since they go after training."""
+        parts = {
+            "speaker_encoder": self.speaker_encoder,
+            "language_encoder": self.language_encoder,
+            "fusion": self.fusion,
+            "decoder": self.decoder,
+        }
+        counts = {name: sum(p.numel() for p in part.parameters()) if part else 0 for name, part in parts.items()}
+        return counts | {"total": sum(counts.values())}
+
+
+def added_parameters_percent(counts: dict[str, int]) -> float:
+    """Parameters of the fusion as a percentage of the speaker encoder's, the base model's."""
+    return 100 * counts["fusion"] / counts["speaker_encoder"]
+
+
+def _frame_mask(lengths: Tensor | None, stride: int, frames: Tensor) -> Tensor | None:
+    return None if lengths is None else length_mask((lengths + stride - 1) // stride, frames.shape[1])
+
+
+def _fusion(system: System, speaker_frame_dim: int, language_frame_dim: int) -> nn.ModuleDict:
+    dim = system.model.embedding_dim
+    if system.model.fusion == "concat":
+        return nn.ModuleDict({"speaker": ConcatFusion(dim), "language": ConcatFusion(dim)})
+    pooled = system.model.keys == "pooled"
+
+    def tuner(key_dim: int) -> PrefixTuner:
+        width = dim if pooled else key_dim
+        return PrefixTuner(dim, width, system.model.attention_dim, system.num_heads, system.prefix_len)
+
+    return nn.ModuleDict({"speaker": tuner(language_frame_dim), "language": tuner(speaker_frame_dim)})

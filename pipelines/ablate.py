@@ -1,0 +1,102 @@
+"""Stage ablate: one system of the comparison, each seed on the same reduced budget.
+
+Usage: python -m pipelines.ablate SYSTEM, a key of `ablate.systems` in params.yaml.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from laspa.errors import LaspaError
+from laspa.experiment import (
+    TrainingData,
+    evaluate_system,
+    load_split,
+    load_training_data,
+    state_digest,
+    torch_device,
+    train_system,
+)
+from laspa.files import atomic_path, read_json, write_json
+from laspa.params import Params, load_params, with_overrides
+from pipelines import stage, tracking
+
+DATA, RESULTS, PARTIAL = Path("data"), Path("data/ablation"), Path("data/.partial/ablate")
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        raise LaspaError("usage: python -m pipelines.ablate SYSTEM, a key of ablate.systems in params.yaml")
+    system, params = sys.argv[1], load_params(stage.PARAMS_FILE)
+    if system not in params.ablate.systems:
+        raise LaspaError(
+            f"params.yaml: ablate.systems has no {system}; dvc.yaml's matrix and params.yaml must list the same "
+            f"systems, here {', '.join(params.ablate.systems)}"
+        )
+    results = {}
+    for result, seed_params in _run_all(params, system):
+        results[f"seed-{result['seed']}.json"] = result
+        tags = {"laspa.system": system}
+        with tracking.run(f"{system}, seed {result['seed']}", "ablate", seed_params, tags) as run:
+            for record in result["history"]:
+                run.log_metrics(**tracking.epoch_metrics(record))
+            run.log_metrics(tracking.evaluation_metrics(result))
+    with atomic_path(RESULTS / system) as folder:
+        folder.mkdir()
+        for name, result in sorted(results.items()):
+            write_json(folder / name, result)
+    shutil.rmtree(PARTIAL / system)
+
+
+def _run_all(params: Params, system: str) -> Iterator[tuple[dict[str, Any], Params]]:
+    """Results as they come: a process a seed on a CPU, one after the other on a GPU."""
+    budget = {"train.epochs": params.ablate.epochs, "train.threads": 1}
+    runs = {
+        seed: with_overrides(params, {**params.ablate.systems[system], **budget, "seed": seed})
+        for seed in params.ablate.seeds
+    }
+    if torch_device(params.train.device).type == "cuda":
+        yield from ((_run(system, run), run) for run in runs.values())
+        return
+    workers = min(len(runs), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(_run, system, run): run for run in runs.values()}
+        for future in as_completed(futures):
+            yield future.result(), futures[future]
+
+
+def _run(system: str, params: Params) -> dict[str, Any]:
+    """Train and measure one seed; a result that is there already, under the same inputs, is taken as it is."""
+    data = _training_data()
+    finished = PARTIAL / system / f"{params.seed}-{state_digest(params, data)}.json"
+    if finished.exists():
+        return dict(read_json(finished))
+    trained = train_system(params, data, PARTIAL / system)
+    device = torch_device(params.train.device)
+    test = load_split(DATA, "test")
+    metrics, _, _ = evaluate_system(trained.model, data.train.languages, test, params.evaluate, device)
+    result = {
+        "system": system,
+        "seed": params.seed,
+        "epochs": params.train.epochs,
+        "history": trained.history,
+        "parameters": trained.model.parameter_counts(),
+        **metrics,
+    }
+    write_json(finished, result)
+    return result
+
+
+@cache
+def _training_data() -> TrainingData:
+    return load_training_data(DATA)
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,33 @@
+"""Stage train: the system that params.yaml describes, at the full budget."""
+
+import shutil
+from pathlib import Path
+
+from laspa.checkpoint import WEIGHTS_FILE, save_model
+from laspa.experiment import load_training_data, train_system
+from laspa.files import sha256_file, write_json
+from laspa.models.laspa import added_parameters_percent
+from laspa.params import load_params
+from pipelines import stage, tracking
+
+MODEL, RECORD, STATES = Path("data/model"), Path("reports/train.json"), Path("data/.partial/train")
+
+
+def main() -> None:
+    params = load_params(stage.PARAMS_FILE)
+    data = load_training_data(Path("data"))
+    with tracking.run("laspa", "train", params, {"laspa.data_sha256": data.digest}) as run:
+        trained = train_system(params, data, STATES, lambda record: run.log_metrics(**tracking.epoch_metrics(record)))
+        counts = trained.model.parameter_counts()
+        added = added_parameters_percent(counts)
+        save_model(MODEL, trained.model, data.train.num_mels, data.train.speakers, data.train.languages)
+        record = {"epochs": params.train.epochs, "history": trained.history, "best_epoch": trained.best_epoch}
+        write_json(RECORD, record | {"parameters": counts, "added_parameters_percent": added})
+        run.log_metrics({"best_epoch": trained.best_epoch, "added_parameters_percent": added})
+        run.set_tag("laspa.model_sha256", sha256_file(MODEL / WEIGHTS_FILE))
+        run.log_artifacts(MODEL, "model")
+    shutil.rmtree(STATES)
+
+
+if __name__ == "__main__":
+    stage.run(main)
