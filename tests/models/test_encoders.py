@@ -1,0 +1,40 @@
+"""Encoders and pooling: shapes, masks, and independence of padding."""
+
+import pytest
+import torch
+
+from laspa.models.laspa import ENCODERS
+from laspa.models.pooling import AttentiveStatistics, length_mask
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("frames", [37, 40, 41, 42, 43])
+def test_padding_changes_no_embedding(name, frames):
+    torch.manual_seed(0)
+    encoder = ENCODERS[name](20, 16, 12)
+    encoder(torch.randn(8, 60, 20))  # moves the batch norms' statistics away from their start
+    encoder.eval()
+    mel = torch.randn(2, 60, 20)
+    padded, hidden = encoder(mel, torch.tensor([60, frames]))
+    alone, alone_hidden = encoder(mel[1:, :frames])
+    torch.testing.assert_close(padded[1:], alone)
+    torch.testing.assert_close(hidden[1, : alone_hidden.shape[1]], alone_hidden[0])
+    assert hidden[1, alone_hidden.shape[1] :].abs().sum() == 0
+    assert padded.shape == (2, 12)
+    assert hidden.shape[1:] == (-(-60 // encoder.stride), encoder.frame_dim)
+
+
+def test_uniform_attention_gives_mean_and_deviation():
+    pool = AttentiveStatistics(1)
+    for parameter in pool.parameters():
+        torch.nn.init.zeros_(parameter)
+    frames = torch.tensor([[[1.0, 2.0, 6.0, 99.0]]])
+    pooled = pool(frames, length_mask(torch.tensor([3]), 4))
+    # Mean of 1, 2, 6 is 3; variance (4 + 1 + 9) / 3.
+    torch.testing.assert_close(pooled, torch.tensor([[3.0, (14 / 3) ** 0.5]]))
+
+
+def test_constant_frames_have_a_finite_gradient():
+    frames = torch.ones(1, 4, 5, requires_grad=True)
+    AttentiveStatistics(4)(frames).sum().backward()
+    assert torch.isfinite(frames.grad).all()

@@ -1,0 +1,118 @@
+"""Systems put together from params: which parts exist, what flows where, a pinned loss."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from laspa.models.laspa import Laspa, added_parameters_percent
+from laspa.params import Params, load_params, with_overrides
+
+SMALL = {
+    "model.speaker_channels": 16,
+    "model.language_channels": 8,
+    "model.embedding_dim": 24,
+    "model.decoder_dim": 8,
+    "prefix_len": 3,
+    "num_heads": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return with_overrides(load_params(Path(__file__).parents[2] / "params.yaml"), SMALL)
+
+
+def build(params: Params, **changes) -> Laspa:
+    torch.manual_seed(0)
+    return Laspa(with_overrides(params, changes), num_mels=20, num_speakers=5, num_languages=3)
+
+
+def batch():
+    torch.manual_seed(1)
+    return torch.randn(6, 41, 20), torch.arange(6) % 5, torch.arange(6) % 3
+
+
+def total_loss(model: Laspa) -> tuple[torch.Tensor, dict]:
+    mel, speaker, language = batch()
+    terms = model.loss_terms(model(mel), mel, speaker, language, margin=0.2)
+    return sum(getattr(model.system.loss_weights, name) * value for name, value in terms.items()), terms
+
+
+@pytest.mark.parametrize(
+    ("system", "terms", "parts"),
+    [
+        ("baseline", {"aam"}, {"speaker_encoder"}),
+        ("grl", {"aam", "grl"}, {"speaker_encoder"}),
+        ("grl_mapc", {"aam", "grl", "nll", "mapc"}, {"speaker_encoder", "language_encoder"}),
+        ("no_mse", {"aam", "nll", "mapc"}, {"speaker_encoder", "language_encoder"}),
+        ("laspa", {"aam", "nll", "mapc", "mse"}, {"speaker_encoder", "language_encoder", "fusion", "decoder"}),
+        ("concat", {"aam", "nll", "mapc", "mse"}, {"speaker_encoder", "language_encoder", "fusion", "decoder"}),
+    ],
+)
+def test_each_system_has_its_terms_and_only_the_parts_it_trains(params, system, terms, parts):
+    model = build(params, **params.ablate.systems[system])
+    loss, computed = total_loss(model)
+    assert set(computed) == terms
+    counts = model.parameter_counts()
+    assert {name for name, count in counts.items() if count and name != "total"} == parts
+    loss.backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize("keys", ["frames", "pooled"])
+def test_the_language_encoder_learns_through_the_prefix_tuners(params, keys):
+    only_mse = {"loss_weights.nll": 0, "loss_weights.mapc": 0, "model.keys": keys, "model.content_dim": 0}
+    model = build(params, **only_mse)
+    mel, *_ = batch()
+
+    def gradient(detached: bool) -> float:
+        model.zero_grad()
+        speaker, _ = model.speaker_encoder(mel)
+        language, frames = model.language_encoder(mel)
+        tokens = frames if keys == "frames" else language[:, None, :]
+        fused, _ = model.fusion["speaker"](speaker, tokens.detach() if detached else tokens)
+        rebuilt = model.decoder(fused, torch.zeros_like(language), frames.detach(), mel.shape[1])
+        (rebuilt - mel).square().mean().backward()
+        return sum(float(p.grad.abs().sum()) for p in model.language_encoder.parameters() if p.grad is not None)
+
+    assert gradient(detached=False) > 0
+    assert gradient(detached=True) == 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"model.keys": "pooled"}, {"model.fusion": "concat"}])
+@pytest.mark.parametrize("heads", ["encoder", "fused"])
+def test_padding_changes_no_output_of_the_whole_model(params, changes, heads):
+    model = build(params, **changes, **{"model.heads": heads}).eval()
+    mel, *_ = batch()
+    padded = model(mel, torch.tensor([41, 30, 41, 41, 41, 41]))
+    alone = model(mel[1:2, :30])
+    torch.testing.assert_close(padded.speaker[1:2], alone.speaker)
+    torch.testing.assert_close(padded.language[1:2], alone.language)
+    torch.testing.assert_close(padded.reconstruction[1:2, :30], alone.reconstruction)
+
+
+def test_heads_on_encoder_embeddings_need_no_fusion_at_inference(params):
+    model = build(params).eval()
+    mel, *_ = batch()
+    torch.testing.assert_close(model(mel).speaker, model.speaker_encoder(mel)[0])
+    fused = build(params, **{"model.heads": "fused"}).eval()
+    assert not torch.allclose(fused(mel).speaker, fused.speaker_encoder(mel)[0])
+
+
+def test_added_parameters_are_the_fusions_share_of_the_speaker_encoder(params):
+    counts = build(params).parameter_counts()
+    assert added_parameters_percent(counts) == pytest.approx(100 * counts["fusion"] / counts["speaker_encoder"])
+    # Two tuners: Q and O are 24 × 8, K and V frame width × 8, prefixes 3 × 8 each, LayerNorm 2 × 24.
+    by_hand = sum(2 * 24 * 8 + 2 * width * 8 + 2 * 3 * 8 + 2 * 24 for width in (16, 32))
+    assert counts["fusion"] == by_hand
+
+
+def test_the_prefix_mass_of_equal_logits_is_the_prefixes_share_of_the_tokens(params):
+    model = build(params)
+    for name in ("speaker", "language"):
+        torch.nn.init.zeros_(model.fusion[name].query.weight)
+    mel, *_ = batch()
+    mass = model.prefix_mass(model(mel))
+    assert mass["speaker"].item() == pytest.approx(3 / (3 + 11), rel=1e-5)
+    assert model.prefix_mass(build(params, **{"model.fusion": "concat"})(mel)) == {}
