@@ -43,8 +43,13 @@ def data() -> TrainingSet:
     )
 
 
-def run(params, data, state_file, dev=lambda model: {"eer": 0.5}, on_epoch=lambda record: None):
-    return train(params, data, torch.device("cpu"), dev, on_epoch, state_file)
+def run(params, data, state_file, dev=None, on_epoch=lambda record: None):
+    """Train; unless told otherwise each epoch is better on dev than those before."""
+
+    def falling(model):
+        return {"eer": -float(model.speaker_encoder.norm.num_batches_tracked)}
+
+    return train(params, data, torch.device("cpu"), dev or falling, on_epoch, state_file)
 
 
 def test_every_loss_falls_and_the_record_holds_what_was_watched(params, data, tmp_path):
