@@ -13,6 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Encoder = Literal["tdnn", "tdnn_small"]  # the names of laspa/models/encoders.py, not imported for speed
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -107,10 +108,8 @@ class Features(Section):
 class Model(Section):
     """Encoders, prefix-tuners and decoder (stages train and ablate)."""
 
-    speaker_encoder: Literal["tdnn"]
-    language_encoder: Literal["tdnn"]
-    speaker_channels: Annotated[int, Field(ge=8)]
-    language_channels: Annotated[int, Field(ge=8)]
+    speaker_encoder: Encoder
+    language_encoder: Encoder
     embedding_dim: Annotated[int, Field(ge=8)]
     fusion: Literal["prefix", "concat"]
     attention_dim: Annotated[int, Field(ge=1)]

@@ -7,12 +7,10 @@ from torch import Tensor, nn
 
 from laspa.losses import AAMSoftmax, mapc, masked_mse, reverse_gradient
 from laspa.models.decoder import Decoder
+from laspa.models.encoders import ENCODERS
 from laspa.models.pooling import length_mask
 from laspa.models.prefix import ConcatFusion, PrefixTuner
-from laspa.models.tdnn import TDNN
 from laspa.params import System
-
-ENCODERS = {"tdnn": TDNN}
 
 
 @dataclass
@@ -43,14 +41,14 @@ class Laspa(nn.Module):
         model, weights = system.model, system.loss_weights
         dim = model.embedding_dim
         self.system = system
-        self.speaker_encoder = ENCODERS[model.speaker_encoder](num_mels, model.speaker_channels, dim)
+        self.speaker_encoder = ENCODERS[model.speaker_encoder](num_mels, dim)
         self.speaker_head = AAMSoftmax(dim, num_speakers)
         self.adversary = nn.Linear(dim, num_languages) if weights.grl else None
         self.language_encoder: nn.Module | None = None
         self.fusion: nn.ModuleDict | None = None
         self.decoder: nn.Module | None = None
         if weights.nll or weights.mapc or weights.mse:
-            encoder = ENCODERS[model.language_encoder](num_mels, model.language_channels, dim)
+            encoder = ENCODERS[model.language_encoder](num_mels, dim)
             self.language_encoder = encoder
             self.language_head = nn.Linear(dim, num_languages)
             if weights.mse or model.heads == "fused":

@@ -16,7 +16,7 @@ class TDNN(nn.Module):
 
     stride = 4
 
-    def __init__(self, num_mels: int, channels: int, embedding_dim: int) -> None:
+    def __init__(self, num_mels: int, embedding_dim: int, channels: int) -> None:
         super().__init__()
         self.frame_dim = 2 * channels
         self.stem = nn.ModuleList(

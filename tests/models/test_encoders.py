@@ -1,17 +1,20 @@
 """Encoders and pooling: shapes, masks, and independence of padding."""
 
+from typing import get_args
+
 import pytest
 import torch
 
-from laspa.models.laspa import ENCODERS
+from laspa.models.encoders import ENCODERS
 from laspa.models.pooling import AttentiveStatistics, length_mask
+from laspa.params import Encoder
 
 
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("frames", [37, 40, 41, 42, 43])
 def test_padding_changes_no_embedding(name, frames):
     torch.manual_seed(0)
-    encoder = ENCODERS[name](20, 16, 12)
+    encoder = ENCODERS[name](20, 12)
     encoder(torch.randn(8, 60, 20))  # moves the batch norms' statistics away from their start
     encoder.eval()
     mel = torch.randn(2, 60, 20)
@@ -22,6 +25,10 @@ def test_padding_changes_no_embedding(name, frames):
     assert hidden[1, alone_hidden.shape[1] :].abs().sum() == 0
     assert padded.shape == (2, 12)
     assert hidden.shape[1:] == (-(-60 // encoder.stride), encoder.frame_dim)
+
+
+def test_params_name_the_same_encoders():
+    assert set(get_args(Encoder)) == set(ENCODERS)
 
 
 def test_uniform_attention_gives_mean_and_deviation():

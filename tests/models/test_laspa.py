@@ -9,8 +9,7 @@ from laspa.models.laspa import Laspa, added_parameters_percent
 from laspa.params import Params, load_params, with_overrides
 
 SMALL = {
-    "model.speaker_channels": 16,
-    "model.language_channels": 8,
+    "model.speaker_encoder": "tdnn_small",
     "model.embedding_dim": 24,
     "model.decoder_dim": 8,
     "prefix_len": 3,
@@ -103,8 +102,8 @@ def test_heads_on_encoder_embeddings_need_no_fusion_at_inference(params):
 def test_added_parameters_are_the_fusions_share_of_the_speaker_encoder(params):
     counts = build(params).parameter_counts()
     assert added_parameters_percent(counts) == pytest.approx(100 * counts["fusion"] / counts["speaker_encoder"])
-    # Two tuners: Q and O are 24 × 8, K and V frame width × 8, prefixes 3 × 8 each, LayerNorm 2 × 24.
-    by_hand = sum(2 * 24 * 8 + 2 * width * 8 + 2 * 3 * 8 + 2 * 24 for width in (16, 32))
+    # Two tuners: Q and O are 24 × 8, K and V 96 × 8, prefixes 3 × 8 each, LayerNorm 2 × 24.
+    by_hand = sum(2 * 24 * 8 + 2 * width * 8 + 2 * 3 * 8 + 2 * 24 for width in (96, 96))
     assert counts["fusion"] == by_hand
 
 
