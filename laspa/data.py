@@ -36,6 +36,12 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.speaker)
 
+    def heard_in(self) -> Tensor:
+        """Boolean (languages, speakers): who speaks which language in the train split."""
+        heard = torch.zeros(len(self.languages), len(self.speakers), dtype=torch.bool)
+        heard[torch.from_numpy(self.language), torch.from_numpy(self.speaker)] = True
+        return heard
+
 
 @dataclass
 class Batch:
@@ -73,10 +79,13 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
     )
 
 
-def batches(data: TrainingSet, batch_size: int, crop_frames: int, generator: np.random.Generator) -> Iterator[Batch]:
+def batches(
+    data: TrainingSet, batch_size: int, crop_frames: int, generator: np.random.Generator, warp: float = 0.0
+) -> Iterator[Batch]:
     """One epoch: every utterance once in random order, a random crop of each, the rest dropped.
 
-    An utterance shorter than a crop is repeated to its length.
+    An utterance shorter than a crop is repeated to its length. With `warp` each crop's mel axis
+    is stretched by a factor drawn from 1 ± warp.
     """
     order = generator.permutation(len(data))
     for start in range(0, len(order) - batch_size + 1, batch_size):
@@ -84,11 +93,31 @@ def batches(data: TrainingSet, batch_size: int, crop_frames: int, generator: np.
         lengths = data.offsets[rows + 1] - data.offsets[rows]
         first = (generator.random(batch_size) * np.maximum(lengths - crop_frames + 1, 1)).astype(np.int64)
         positions = (first[:, None] + np.arange(crop_frames)) % lengths[:, None] + data.offsets[rows][:, None]
+        mel = torch.from_numpy(data.frames[positions]).float()
+        if warp:
+            mel = warp_mels(mel, torch.from_numpy(generator.uniform(1 - warp, 1 + warp, batch_size)).float())
         yield Batch(
-            torch.from_numpy(data.frames[positions]).float(),
+            mel,
             torch.from_numpy(data.speaker[rows]),
             torch.from_numpy(data.language[rows]),
         )
+
+
+def warp_mels(mel: Tensor, factor: Tensor) -> Tensor:
+    """Stretch the mel axis: band i of the result is band i · factor of `mel`, between bands linearly.
+
+    A vocal tract of another length, roughly; past the last band that band is repeated.
+
+    Args:
+        mel: (batch, frames, mels).
+        factor: (batch,).
+    """
+    last = mel.shape[-1] - 1
+    position = (torch.arange(mel.shape[-1])[None, :] * factor[:, None]).clamp(max=last)
+    below = position.floor().long().clamp(max=last - 1)
+    share = (position - below)[:, None, :]
+    index = below[:, None, :].expand_as(mel)
+    return torch.lerp(mel.gather(-1, index), mel.gather(-1, index + 1), share)
 
 
 def batches_per_epoch(data: TrainingSet, batch_size: int) -> int:

@@ -24,8 +24,17 @@ class AAMSoftmax(nn.Module):
         self.centres = nn.Parameter(torch.empty(num_classes, embedding_dim))
         nn.init.xavier_normal_(self.centres)
 
-    def forward(self, embedding: Tensor, label: Tensor, margin: float, scale: float) -> Tensor:
-        """`embedding: (batch, embedding_dim)`, `label: (batch,)`, `margin` in radians → scalar loss."""
+    def forward(
+        self, embedding: Tensor, label: Tensor, margin: float, scale: float, competitors: Tensor | None = None
+    ) -> Tensor:
+        """The mean loss of a batch, a scalar.
+
+        Args:
+            embedding: (batch, embedding_dim).
+            label: (batch,) class indices.
+            margin: radians.
+            competitors: (batch, classes) true where a class takes part in the softmax; all do where None.
+        """
         with torch.autocast(embedding.device.type, enabled=False):
             cosine = F.linear(F.normalize(embedding.float()), F.normalize(self.centres.float()))
             target = cosine.gather(1, label[:, None])
@@ -33,7 +42,10 @@ class AAMSoftmax(nn.Module):
             shifted = target * math.cos(margin) - sine * math.sin(margin)
             past = target - margin * math.sin(margin)
             shifted = torch.where(target > math.cos(math.pi - margin), shifted, past)
-            return F.cross_entropy(scale * cosine.scatter(1, label[:, None], shifted), label)
+            logits = scale * cosine.scatter(1, label[:, None], shifted)
+            if competitors is not None:
+                logits = logits.masked_fill(~competitors.scatter(1, label[:, None], True), float("-inf"))
+            return F.cross_entropy(logits, label)
 
 
 def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance"]) -> Tensor:

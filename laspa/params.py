@@ -133,6 +133,8 @@ class Train(Section):
     warmup_share: Share
     margin_warmup_share: Share
     clip_norm: Positive
+    compete: Literal["all", "language"]
+    warp: Annotated[float, Field(ge=0, le=0.5)]
 
 
 class Evaluate(Section):

@@ -63,6 +63,8 @@ def train(
     total_steps = options.epochs * steps_per_epoch
     crop_frames = max(1, round(options.crop_seconds * data.frames_per_second))
 
+    heard_in = data.heard_in().to(device)
+
     history: list[Record] = []
     best = {name: value.clone() for name, value in model.state_dict().items()}
     if state_file.exists():
@@ -74,7 +76,7 @@ def train(
     for epoch in range(len(history) + 1, options.epochs + 1):
         model.train()
         generator = np.random.default_rng([params.seed, epoch])
-        epoch_batches = batches(data, options.batch_size, crop_frames, generator)
+        epoch_batches = batches(data, options.batch_size, crop_frames, generator, options.warp)
         seen: list[Tensor] = []
         label = f"epoch {epoch}/{options.epochs}"
         for step, batch in enumerate(progress(epoch_batches, steps_per_epoch, label, unit="batch"), start=1):
@@ -85,7 +87,8 @@ def train(
                 group["lr"] = rate
             batch = batch.to(device)
             output = model(batch.mel)
-            terms = model.loss_terms(output, batch.mel, batch.speaker, batch.language, margin)
+            competitors = heard_in[batch.language] if options.compete == "language" else None
+            terms = model.loss_terms(output, batch.mel, batch.speaker, batch.language, margin, competitors)
             loss = sum(getattr(params.loss_weights, name) * value for name, value in terms.items())
             optimizer.zero_grad()
             loss.backward()

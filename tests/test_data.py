@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from laspa.data import TrainingSet, batches, batches_per_epoch
+from laspa.data import TrainingSet, batches, batches_per_epoch, warp_mels
 from laspa.errors import LaspaError
 
 
@@ -50,3 +51,17 @@ def test_the_generators_seed_decides_the_epoch():
 def test_a_batch_larger_than_the_data_is_an_error():
     with pytest.raises(LaspaError, match="batch_size is 5 but the train split has only 2 utterances"):
         batches_per_epoch(counting_set([9, 9]), 5)
+
+
+def test_warping_stretches_the_mel_axis_between_bands_linearly():
+    mel = torch.tensor([0.0, 10.0, 20.0, 30.0, 40.0]).expand(2, 3, 5)
+    warped = warp_mels(mel, torch.tensor([1.25, 0.5]))
+    assert warped[0, 0].tolist() == [0.0, 12.5, 25.0, 37.5, 40.0]
+    assert warped[1, 2].tolist() == [0.0, 5.0, 10.0, 15.0, 20.0]
+    torch.testing.assert_close(warp_mels(mel, torch.ones(2)), mel)
+
+
+def test_who_is_heard_in_which_language():
+    data = counting_set([9, 9, 9])
+    data.speakers, data.languages = ["a", "b", "c"], ["de", "en"]
+    assert data.heard_in().tolist() == [[True, False, True], [False, True, False]]

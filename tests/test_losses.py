@@ -69,6 +69,16 @@ def test_aam_falls_all_the_way_as_the_embedding_turns_to_its_centre():
     assert losses[0] > losses[-1] + 5
 
 
+def test_speakers_that_do_not_compete_leave_the_softmax():
+    generator = torch.Generator().manual_seed(0)
+    embedding, centres = torch.randn(4, 3, generator=generator), torch.randn(5, 3, generator=generator)
+    label, competitors = torch.tensor([0, 1, 0, 1]), torch.tensor([[True, True, True, False, False]] * 4)
+    competitors[0, 0] = False  # the true speaker takes part all the same
+    among_all = head_with(centres.tolist())(embedding, label, 0.2, 10.0, competitors)
+    among_three = head_with(centres[:3].tolist())(embedding, label, 0.2, 10.0)
+    assert among_all.item() == pytest.approx(among_three.item(), rel=1e-6)
+
+
 def test_mapc_equals_scipy_in_both_readings():
     generator = np.random.default_rng(1)
     speaker, language = generator.normal(size=(20, 6)), generator.normal(size=(20, 6))

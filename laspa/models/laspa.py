@@ -87,17 +87,26 @@ class Laspa(nn.Module):
             speaker, language = fused_speaker, fused_language
         return Output(speaker, language, rebuilt, attention)
 
-    def loss_terms(self, output: Output, mel: Tensor, speaker: Tensor, language: Tensor, margin: float) -> dict:
+    def loss_terms(
+        self,
+        output: Output,
+        mel: Tensor,
+        speaker: Tensor,
+        language: Tensor,
+        margin: float,
+        competitors: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """The unweighted terms whose weight is not zero, each a scalar.
 
         Args:
             mel: (batch, frames, mels), all frames real.
             speaker, language: (batch,) class indices.
             margin: of AAM-softmax at this step, radians.
+            competitors: (batch, speakers) true where a speaker takes part in the softmax; all do where None.
         """
         weights, terms = self.system.loss_weights, {}
         if weights.aam:
-            terms["aam"] = self.speaker_head(output.speaker, speaker, margin, self.system.aam_scale)
+            terms["aam"] = self.speaker_head(output.speaker, speaker, margin, self.system.aam_scale, competitors)
         if self.adversary is not None:
             terms["grl"] = F.cross_entropy(self.adversary(reverse_gradient(output.speaker)), language)
         if output.language is not None and weights.nll:

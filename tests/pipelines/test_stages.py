@@ -1,0 +1,62 @@
+"""dvc.yaml tells the truth: each stage lists the code it runs and the params it reads."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from laspa.params import load_params
+
+ROOT = Path(__file__).parents[2]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+# How files are written and errors shown changes no output, and params are listed by key.
+PLUMBING = {"laspa/__init__.py", "laspa/errors.py", "laspa/files.py", "laspa/params.py", "laspa/progress.py"}
+PLUMBING |= {"pipelines/__init__.py", "pipelines/stage.py", "pipelines/tracking.py"}
+
+
+def module_file(name: str) -> Path | None:
+    path = ROOT / Path(*name.split("."))
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def imported(path: Path) -> set[Path]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        found |= {file for name in names if (file := module_file(name))}
+    return found
+
+
+def code_of(script: Path) -> set[str]:
+    seen, waiting = set(), {script}
+    while waiting:
+        path = waiting.pop()
+        seen.add(path)
+        if str(path.relative_to(ROOT)) not in PLUMBING:
+            waiting |= imported(path) - seen
+    return {str(path.relative_to(ROOT)) for path in seen} - PLUMBING
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(name):
+    stage = STAGES[name]
+    script = module_file(stage["cmd"].split()[2])
+    listed = [dep for dep in stage["deps"] if dep.startswith(("laspa", "pipelines"))]
+    needed = {code for code in code_of(script) if not code.endswith("/__init__.py")}
+    missing = {code for code in needed if not any(code == dep or code.startswith(f"{dep}/") for dep in listed)}
+    idle = {dep for dep in listed if not any(code == dep or code.startswith(f"{dep}/") for code in code_of(script))}
+    assert not missing, f"dvc.yaml: stage {name} runs code that it does not depend on"
+    assert not idle, f"dvc.yaml: stage {name} depends on code that it does not run"
+
+
+def test_the_matrix_runs_the_systems_that_params_describe():
+    systems = load_params(ROOT / "params.yaml").ablate.systems
+    assert STAGES["ablate"]["matrix"]["system"] == list(systems)
