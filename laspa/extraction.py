@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from laspa import features
 from laspa.errors import LaspaError
+from laspa.framing import SAMPLE_RATE, mel_settings
 from laspa.params import Features
 from laspa.progress import progress
 
@@ -90,7 +91,7 @@ def write_shard(shard: Shard) -> int:
 
     def rows() -> Iterator[features.Row]:
         for utterance_id, path, _ in shard.utterances:
-            signal = read_audio(path, features.SAMPLE_RATE)
+            signal = read_audio(path, SAMPLE_RATE)
             try:
                 yield features.Row(utterance_id, log_mel(signal, shard.settings))
             except LaspaError as error:
@@ -99,7 +100,7 @@ def write_shard(shard: Shard) -> int:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # two processes beat two threads, and sums are added in one order
     try:
-        features.write_shard(shard.path, rows(), features.mel_settings(shard.settings))
+        features.write_shard(shard.path, rows(), mel_settings(shard.settings))
     finally:
         torch.set_num_threads(threads)
     return len(shard.utterances)
@@ -152,7 +153,7 @@ def _end_with_parent() -> None:
 def _digest(utterances: Sequence[Utterance], settings: Features) -> str:
     """Of everything that decides what the shards hold."""
     lines = [f"{one.utterance_id}\t{one.sha256}" for one in utterances]
-    head = f"{features.digest(features.mel_settings(settings))} {settings.shard_utterances}"
+    head = f"{features.digest(mel_settings(settings))} {settings.shard_utterances}"
     return hashlib.sha256("\n".join([head, *lines]).encode()).hexdigest()
 
 

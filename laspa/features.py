@@ -13,10 +13,7 @@ import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.params import Features
 
-SAMPLE_RATE = 16_000  # of all audio here, as in every corpus and system compared with
-LOG_FLOOR = 1e-8  # what the rounding of 16-bit samples alone leaves in one mel band (our choice)
 VERSION = 1  # of the values and of the file format: raise it when either changes
 ROWS_PER_GROUP = 64  # read in one piece; some 3 MB of three-second utterances (our choice, measured)
 MEL_DTYPE = np.dtype("<f2")
@@ -31,20 +28,6 @@ class Row(NamedTuple):
 
     utterance_id: str
     mel: np.ndarray
-
-
-def mel_settings(settings: Features) -> dict[str, Any]:
-    """Everything that decides the values of a log-mel, as stored beside it."""
-    return {
-        "sample_rate": SAMPLE_RATE,
-        "num_mels": settings.num_mels,
-        "window_ms": settings.window_ms,
-        "hop_ms": settings.hop_ms,
-        "low_hz": settings.low_hz,
-        "high_hz": settings.high_hz,
-        "log_floor": LOG_FLOOR,
-        "dtype": MEL_DTYPE.name,
-    }
 
 
 def digest(settings: dict[str, Any]) -> str:
@@ -121,7 +104,7 @@ class FeatureStore:
         num_frames: (utterances,) int64.
         frames: (total frames, mels) float16, all utterances one after the other.
         offsets: (utterances + 1,) int64; utterance i is `frames[offsets[i]:offsets[i + 1]]`.
-        settings: the mel settings, as `mel_settings`.
+        settings: the mel settings, as `laspa.framing.mel_settings`.
         digest: of settings and version; equal digests mean comparable features.
     """
 

@@ -8,31 +8,11 @@ import torch
 from torch import Tensor
 
 from laspa.errors import LaspaError
-from laspa.features import LOG_FLOOR, SAMPLE_RATE
+from laspa.framing import LOG_FLOOR, SAMPLE_RATE, samples_per_frame, samples_per_hop, samples_per_window
 from laspa.params import Features
 from laspa.torchaudio_shim import melscale_fbanks
 
 BLOCK_FRAMES = 2048  # bounds the memory of long recordings: 4 MiB of windowed samples
-
-
-def samples_per_window(settings: Features) -> int:
-    """Window length in samples."""
-    return round(settings.window_ms * SAMPLE_RATE / 1000)
-
-
-def samples_per_hop(settings: Features) -> int:
-    """Samples from one frame's start to the next one's; at least 1."""
-    return max(1, round(settings.hop_ms * SAMPLE_RATE / 1000))
-
-
-def samples_per_frame(settings: Features) -> int:
-    """Length of the Fourier transform: the power of two that holds the window (our choice)."""
-    return 1 << (samples_per_window(settings) - 1).bit_length()
-
-
-def num_frames(num_samples: int, settings: Features) -> int:
-    """Frames that lie wholly inside `num_samples`; nothing is padded (our choice)."""
-    return max(0, 1 + (num_samples - samples_per_frame(settings)) // samples_per_hop(settings))
 
 
 def mel_power(signal: Tensor, settings: Features) -> Tensor:

@@ -9,7 +9,8 @@ import pytest
 
 from laspa import features
 from laspa.errors import LaspaError
-from laspa.features import FeatureStore, Row, digest, mel_settings, shard_name, write_shard
+from laspa.features import FeatureStore, Row, digest, shard_name, write_shard
+from laspa.framing import mel_settings
 from laspa.params import Features
 
 PARAMS = Features(num_mels=8, window_ms=25.0, hop_ms=10.0, low_hz=20.0, high_hz=7600.0, shard_utterances=100)
