@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
-PIP := .venv/bin/python -m pip --quiet
+PIP := .venv/bin/python -m pip --quiet --quiet
 INSTALLED := .venv/.installed
 
 help: ## This list
@@ -24,30 +24,28 @@ regression: $(INSTALLED) ## Run a tiny profile of the pipeline and compare its m
 	@python -m tests.regression.compare
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
-	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri sqlite:///mlflow.db
+	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 lint: $(INSTALLED) ## Check style and types
 	@ruff check . && ruff format --check . && mypy
 
 setup: $(INSTALLED) ## Create .venv and install the locked packages (the targets above do so too)
 
-# Everything is pinned, so pip need not look for what a package depends on: half the time. Only
-# torch brings its own pinned GPU libraries, which differ between its builds: the second line.
+# pip itself is locked too: a new one takes half the time of the one that comes with Python.
 $(INSTALLED): requirements.lock pyproject.toml
-	@python=$$(.ci/find-python) && \
-	if ! [ -x .venv/bin/python ]; then echo "Creating .venv with $$python" && "$$python" -m venv --clear .venv; fi
-	@echo "Installing requirements.lock into .venv (some minutes the first time)"
-	@$(PIP) install --no-compile --no-deps -r requirements.lock
-	@$(PIP) install --no-compile -c requirements.lock $$(grep '^torch==' requirements.lock)
-	@$(PIP) install --no-compile --no-deps --no-build-isolation -e .
+	@[ -x .venv/bin/python ] || { python=$$(.ci/find-python) && "$$python" -m venv --clear .venv; }
+	@echo "Installing the packages of requirements.lock into .venv (a minute or two)"
+	@$(PIP) install --no-compile $$(grep -E '^(pip|setuptools)==' requirements.lock)
+	@$(PIP) install --no-compile --no-build-isolation --constraint requirements.lock --editable '.[dev]'
 	@touch $@
 
-# Builds of torch differ in their local version and in their GPU libraries: neither is locked.
-lock: ## Write requirements.lock anew from pyproject.toml, with the newest versions it allows
-	@python=$$(.ci/find-python) && folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	"$$python" -m venv "$$folder" && \
-	"$$folder/bin/python" -m pip --quiet install --no-compile '.[dev]' && \
-	{ echo '# Written by `make lock` from pyproject.toml.' && \
-	  "$$folder/bin/python" -m pip freeze --all --exclude pip --exclude laspa | \
-	  grep -vE '^(nvidia-|cuda-|triton)' | sed -E 's/\+[a-z0-9.]+$$//'; } > requirements.lock.new
-	@mv requirements.lock.new requirements.lock
+# A build of torch for CPUs brings no GPU libraries: their lines are then taken over from the old lock.
+GPU_LIBRARIES := ^(nvidia-|cuda-|triton==)
+lock: ## Write requirements.lock anew: the newest versions that pyproject.toml allows
+	@python=$$(.ci/find-python) && new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
+	"$$python" -m venv "$$new" && pip="$$new/bin/python -m pip --quiet" && \
+	$$pip install --upgrade pip && $$pip install --no-compile '.[dev]' && \
+	$$pip freeze --all --exclude laspa | sed -E 's/\+[a-z0-9.]+$$//' > "$$new/lock" && \
+	{ grep -qE '$(GPU_LIBRARIES)' "$$new/lock" || grep -E '$(GPU_LIBRARIES)' requirements.lock >> "$$new/lock"; } && \
+	{ echo '# Written by `make lock`: all that pyproject.toml brings in, GPU libraries and development tools too.' && \
+	  sort -f "$$new/lock"; } > requirements.lock
