@@ -1,0 +1,73 @@
+"""How a stage starts and ends: one clear line for bad input, and where the project's root is."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from laspa.errors import LaspaError
+from pipelines import stage
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def main() -> None:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (LaspaError("params.yaml: seed is -1"), ["error: params.yaml: seed is -1"]),
+        (OSError(28, "No space left on device", "data/a.parquet"), ["data/a.parquet", "No space left", "again"]),
+        (OSError(5, "Input/output error"), ["writing: Input/output error"]),
+        (KeyboardInterrupt(), ["interrupted", "run again"]),
+    ],
+)
+def test_bad_input_ends_with_one_line(error: BaseException, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        stage.run(raising(error))
+    message = ended.value.code
+    assert isinstance(message, str)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        stage.run(raising(ZeroDivisionError()))
+
+
+def test_the_exit_status_is_one_and_the_line_goes_to_standard_error() -> None:
+    program = (
+        "from laspa.errors import LaspaError\n"
+        "from pipelines import stage\n"
+        "def main(): raise LaspaError('a.csv: row 3')\n"
+        "stage.run(main)\n"
+    )
+    root = Path(__file__).parents[2]
+    ended = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "error: a.csv: row 3\n")
+
+
+def test_the_root_is_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert stage.project_root() == tmp_path
+
+
+def test_the_root_of_a_temporary_experiment_is_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = tmp_path / ".dvc" / "tmp" / "exps" / "tmp1a2b"
+    workspace.mkdir(parents=True)
+    monkeypatch.chdir(workspace)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert stage.project_root() == tmp_path
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(workspace))
+    assert stage.project_root() == tmp_path
