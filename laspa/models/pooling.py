@@ -1,4 +1,4 @@
-"""From frames to one vector: attentive statistics pooling."""
+"""What looks along time and must not see padding: masks, masked statistics, attentive pooling."""
 
 import torch
 from torch import Tensor, nn
@@ -11,23 +11,104 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
 
 
+def zero_padding(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """`hidden: (batch, channels, [mels,] time)` with zeros where `mask: (batch, time)` is false."""
+    if mask is None:
+        return hidden
+    return hidden.masked_fill(~mask.view(mask.shape[0], *[1] * (hidden.ndim - 2), -1), 0.0)
+
+
+def masked_mean(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean over real frames, and mels: `(batch, channels, [mels,] time)` → `(batch, channels)`."""
+    frames = hidden.mean(dim=2) if hidden.ndim == 4 else hidden
+    if mask is None:
+        return frames.mean(dim=-1)
+    return zero_padding(frames, mask).sum(dim=-1) / mask.sum(dim=-1, keepdim=True)
+
+
+def statistics_pooling(frames: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean and standard deviation over real frames: `(batch, channels, time)` → `(batch, 2 · channels)`.
+
+    The deviation divides by the number of frames, so that one frame is enough (our choice).
+    Source: Snyder et al., ICASSP 2018.
+    """
+    mean = masked_mean(frames, mask)
+    variance = masked_mean((frames - mean[:, :, None]).square(), mask)
+    return torch.cat([mean, variance.clamp(min=VARIANCE_FLOOR).sqrt()], dim=1)
+
+
 class AttentiveStatistics(nn.Module):
     """Mean and standard deviation over time, each frame weighted by a learned attention.
 
     a_t = softmax_t(V tanh(W h_t)), a channel each; μ = Σ a_t h_t, σ² = Σ a_t h_t² − μ².
-    Source: Okabe et al., Interspeech 2018; the bottleneck's width is our choice.
+    With global context the attention also sees the utterance's plain mean and deviation:
+    tanh(W [h_t; μ; σ]), computed as W_h h_t + W_c [μ; σ] so that the second term is worked out
+    once an utterance. `hidden` replaces tanh where a paper has another non-linearity.
+    Sources: Okabe et al., Interspeech 2018; context, Desplanques et al., Interspeech 2020. The
+    default width of the bottleneck is our choice.
     """
 
-    def __init__(self, channels: int, bottleneck: int = 64) -> None:
+    def __init__(
+        self,
+        channels: int,
+        bottleneck: int = 64,
+        global_context: bool = False,
+        hidden: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Conv1d(channels, bottleneck, 1), nn.Tanh(), nn.Conv1d(bottleneck, channels, 1))
+        self.score = nn.Sequential(
+            nn.Conv1d(channels, bottleneck, 1), hidden or nn.Tanh(), nn.Conv1d(bottleneck, channels, 1)
+        )
+        self.context = nn.Linear(2 * channels, bottleneck, bias=False) if global_context else None
 
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`frames: (batch, channels, time)`, `mask: (batch, time)` true where real → `(batch, 2 · channels)`."""
-        scores = self.score(frames)
+        """`frames: (batch, channels, time)`, `mask: (batch, time)` of real ones → `(batch, 2 · channels)`."""
+        project, nonlinearity, expand = self.score
+        projected = project(frames)
+        if self.context is not None:
+            projected = projected + self.context(statistics_pooling(frames, mask))[:, :, None]
+        scores = expand(nonlinearity(projected))
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, :], float("-inf"))
         weights = scores.softmax(dim=-1)
         mean = (weights * frames).sum(dim=-1)
         variance = (weights * frames.square()).sum(dim=-1) - mean.square()
         return torch.cat([mean, variance.clamp(min=VARIANCE_FLOOR).sqrt()], dim=1)
+
+
+class SelfAttentiveMean(nn.Module):
+    """Mean over time with one learned weight a frame: a_t = softmax_t(vᵀ tanh(W h_t + b)).
+
+    Source: Cai et al., Odyssey 2018.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.score = nn.Sequential(
+            nn.Conv1d(channels, channels, 1), nn.Tanh(), nn.Conv1d(channels, 1, 1, bias=False)
+        )
+
+    def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`frames: (batch, channels, time)`, `mask: (batch, time)` of real ones → `(batch, channels)`."""
+        scores = self.score(frames)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, :], float("-inf"))
+        return (scores.softmax(dim=-1) * frames).sum(dim=-1)
+
+
+class SqueezeExcitation(nn.Module):
+    """Scale each channel by what the utterance's mean says: h · sigmoid(W₂ relu(W₁ mean(h))).
+
+    Source: Hu et al., CVPR 2018.
+    """
+
+    def __init__(self, channels: int, bottleneck: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.Linear(channels, bottleneck), nn.ReLU(), nn.Linear(bottleneck, channels), nn.Sigmoid()
+        )
+
+    def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`hidden: (batch, channels, [mels,] time)`, `mask: (batch, time)` → scaled, of the same shape."""
+        gate: Tensor = self.gate(masked_mean(hidden, mask))
+        return hidden * gate.view(*gate.shape, *[1] * (hidden.ndim - 2))
