@@ -1,0 +1,161 @@
+"""CAM++: a small convolutional front end, then a densely connected TDNN whose layers mask by context."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from laspa.models.pooling import length_mask, masked_mean, statistics_pooling, zero_padding
+
+# Sizes of the paper.
+IMAGE_CHANNELS = 32  # of the front end, which halves the mels three times
+STEM_CHANNELS = 128
+GROWTH = 32  # channels that a dense layer adds
+BOTTLENECK = 128  # inside a dense layer
+SEGMENT = 100  # frames of a context segment, at the stride of two
+DENSE_BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers, dilation
+
+
+class CAMPPlus(nn.Module):
+    """CAM++.
+
+    Source: Wang et al., Interspeech 2023 (arXiv 2303.00332), there with 80 mels and an embedding
+    of 512.
+    """
+
+    stride = 2
+
+    def __init__(self, num_mels: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.front = FrontEnd()
+        self.stem = nn.Sequential(
+            nn.Conv1d(IMAGE_CHANNELS * -(-num_mels // 8), STEM_CHANNELS, 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm1d(STEM_CHANNELS),
+            nn.ReLU(),
+        )
+        self.layers = nn.ModuleList()  # dense ones, each adding channels, and transitions, which halve them
+        channels = STEM_CHANNELS
+        for layers, dilation in DENSE_BLOCKS:
+            for _ in range(layers):
+                self.layers.append(DenseLayer(channels, dilation))
+                channels += GROWTH
+            self.layers.append(nn.Sequential(*_norm_relu(channels), _pointwise(channels, channels // 2)))
+            channels //= 2
+        self.frame_dim = channels
+        self.last = nn.Sequential(*_norm_relu(channels))
+        self.project = nn.Sequential(
+            nn.Linear(2 * channels, embedding_dim, bias=False), nn.BatchNorm1d(embedding_dim, affine=False)
+        )
+
+    def forward(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Embeddings and the frames that they were pooled from.
+
+        Args:
+            mel: (batch, frames, mels).
+            lengths: (batch,) real frames of each utterance, or None where all are.
+
+        Returns:
+            embedding (batch, embedding_dim) and frames (batch, ceil(frames / stride), frame_dim).
+            Padding changes neither the embedding nor the real frames; padded frames are zero.
+        """
+        mask = length_mask(lengths, mel.shape[1]) if lengths is not None else None
+        hidden = self.stem(self.front(zero_padding(mel.transpose(1, 2), mask), mask))
+        mask = mask[:, :: self.stride] if mask is not None else None
+        for layer in self.layers:
+            if isinstance(layer, DenseLayer):
+                hidden = torch.cat([hidden, layer(hidden, mask)], dim=1)
+            else:
+                hidden = layer(hidden)
+        frames = zero_padding(self.last(hidden), mask)
+        return self.project(statistics_pooling(frames, mask)), frames.transpose(1, 2)
+
+
+class FrontEnd(nn.Module):
+    """Residual convolutions over the spectrogram as an image: mels / 8, time as it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(*_convolve(1, mel_stride=1), nn.ReLU())
+        self.blocks = nn.ModuleList([ImageBlock(mel_stride) for mel_stride in (2, 1, 2, 1)])
+        self.leave = nn.Sequential(*_convolve(IMAGE_CHANNELS, mel_stride=2), nn.ReLU())
+
+    def forward(self, mel: Tensor, mask: Tensor | None) -> Tensor:
+        """`mel: (batch, mels, time)` → `(batch, IMAGE_CHANNELS · ceil(mels / 8), time)`, 0 if padded."""
+        hidden = zero_padding(self.enter(mel[:, None]), mask)
+        for block in self.blocks:
+            hidden = block(hidden, mask)
+        return zero_padding(self.leave(hidden), mask).flatten(1, 2)
+
+
+class ImageBlock(nn.Module):
+    """Two 3 × 3 convolutions beside a shortcut; the first may stride over the mels."""
+
+    def __init__(self, mel_stride: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(*_convolve(IMAGE_CHANNELS, mel_stride), nn.ReLU())
+        self.second = nn.Sequential(*_convolve(IMAGE_CHANNELS, mel_stride=1))
+        self.shortcut: nn.Module = nn.Identity()
+        if mel_stride != 1:
+            self.shortcut = nn.Sequential(*_convolve(IMAGE_CHANNELS, mel_stride, kernel=1))
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """`hidden: (batch, IMAGE_CHANNELS, mels, time)`, zero where padded, as is what it returns."""
+        update = self.second(zero_padding(self.first(hidden), mask))
+        return zero_padding(F.relu(update + self.shortcut(hidden)), mask)
+
+
+class DenseLayer(nn.Module):
+    """A convolution over time whose output is gated by its context.
+
+    y = K(x) · sigmoid(W₂ relu(W₁ (mean of the utterance + mean of the segment))), with x narrowed
+    by a 1 × 1 convolution. The gate is worked out once a segment, since it is the same throughout.
+    """
+
+    def __init__(self, inputs: int, dilation: int) -> None:
+        super().__init__()
+        self.narrow = nn.Sequential(
+            *_norm_relu(inputs), _pointwise(inputs, BOTTLENECK), *_norm_relu(BOTTLENECK)
+        )
+        self.local = nn.Conv1d(BOTTLENECK, GROWTH, 3, padding=dilation, dilation=dilation, bias=False)
+        self.gate = nn.Sequential(
+            nn.Conv1d(BOTTLENECK, BOTTLENECK // 2, 1),
+            nn.ReLU(),
+            nn.Conv1d(BOTTLENECK // 2, GROWTH, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """`hidden: (batch, inputs, time)` → `(batch, GROWTH, time)`; padded frames in neither matter."""
+        narrow = zero_padding(self.narrow(hidden), mask)
+        context = masked_mean(narrow, mask)[:, :, None] + segment_means(narrow, mask)
+        gate = self.gate(context).repeat_interleave(SEGMENT, dim=-1)
+        return self.local(narrow) * gate[:, :, : narrow.shape[-1]]
+
+
+def segment_means(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """Means over the real frames of each segment: `(batch, channels, time)` → `(batch, channels, segments)`.
+
+    `hidden` is zero where padded; a segment without a real frame has mean 0.
+    """
+    time = hidden.shape[-1]
+    segments = -(-time // SEGMENT)
+    real = hidden.new_ones(1, time) if mask is None else mask.to(hidden.dtype)
+
+    def sums(x: Tensor) -> Tensor:
+        return F.pad(x, (0, segments * SEGMENT - time)).unflatten(-1, (segments, SEGMENT)).sum(dim=-1)
+
+    return sums(hidden) / sums(real).clamp(min=1)[:, None, :]
+
+
+def _norm_relu(channels: int) -> list[nn.Module]:
+    return [nn.BatchNorm1d(channels), nn.ReLU()]
+
+
+def _pointwise(inputs: int, outputs: int) -> nn.Conv1d:
+    return nn.Conv1d(inputs, outputs, 1, bias=False)
+
+
+def _convolve(inputs: int, mel_stride: int, kernel: int = 3) -> list[nn.Module]:
+    convolution = nn.Conv2d(
+        inputs, IMAGE_CHANNELS, kernel, stride=(mel_stride, 1), padding=kernel // 2, bias=False
+    )
+    return [convolution, nn.BatchNorm2d(IMAGE_CHANNELS)]
