@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,8 +13,20 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-Encoder = Literal["tdnn", "tdnn_small"]  # the names of laspa/models/encoders.py, not imported for speed
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+# The names of laspa/models/encoders.py, which is not imported here for speed.
+Encoder = Literal[
+    "tdnn",
+    "tdnn_small",
+    "resnet34_s",
+    "resnet34_l",
+    "ecapa_512",
+    "ecapa_1024",
+    "redimnet_b0",
+    "redimnet_b1",
+    "redimnet_b2",
+    "campplus",
+]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class Section(BaseModel):
@@ -166,7 +178,8 @@ class System(Section):
     def _heads_divide_the_dimension(self) -> "System":
         if self.model.attention_dim % self.num_heads:
             raise ValueError(
-                f"num_heads is {self.num_heads} but must divide model.attention_dim, {self.model.attention_dim}"
+                f"num_heads is {self.num_heads} but must divide model.attention_dim, "
+                f"{self.model.attention_dim}"
             )
         return self
 
@@ -229,7 +242,8 @@ def _read_yaml(path: Path | str) -> Any:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise LaspaError(f"{path}: {error.strerror}; the params file stands at the repository's root") from None
+        reason = f"{path}: {error.strerror}; the params file stands at the repository's root"
+        raise LaspaError(reason) from None
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -245,14 +259,47 @@ def _validate(raw: Any, source: str) -> Params:
 
 def _explain(source: str, item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
+    kind = item["type"]
+    if kind == "extra_forbidden":
         return _unknown_key(source, item["loc"])
-    if item["type"] == "missing":
+    if kind == "missing":
         return f"{source}: {key} is missing; params.yaml of the repository shows it with its default"
-    reason = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if item["type"] == "value_error":
+    if kind == "value_error":
+        reason = item["msg"].removeprefix("Value error, ")
         return f"{source}: {key + ': ' if key else ''}{reason}"
+    if not key:
+        return f"{source}: should hold keys and values, but is {item['input']!r}"
+    reason = item["msg"].removeprefix("Input should be ")
+    allowed = _range(item["loc"])
+    if kind in ("model_type", "dict_type"):
+        reason = "a section of keys and values"
+    elif kind == "too_short":
+        reason = f"a list of at least {item['ctx']['min_length']}"
+    elif allowed and kind.startswith(("greater_than", "less_than")):
+        reason = allowed
+    elif allowed:
+        reason = f"{reason}, {allowed}"
     return f"{source}: {key} is {item['input']!r} but should be {reason}"
+
+
+def _range(location: tuple[str | int, ...]) -> str:
+    """The range of a number's key in words; empty for what has none."""
+    annotation: Any = Params
+    limits: list[Any] = []
+    for part in location:
+        if isinstance(part, int):  # an item of a list: list[Annotated[number, Field(...)]]
+            annotation, *fields = get_args(get_args(annotation)[0]) or [get_args(annotation)[0]]
+            limits = [limit for field in fields for limit in field.metadata]
+        elif part in getattr(annotation, "model_fields", {}):
+            field = annotation.model_fields[part]
+            annotation, limits = field.annotation, field.metadata
+        else:
+            return ""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    bound = {name: getattr(limit, name) for name in words for limit in limits if hasattr(limit, name)}
+    if "ge" in bound and "le" in bound:
+        return f"from {bound['ge']} to {bound['le']}"
+    return " and ".join(f"{words[name]} {value}" for name, value in bound.items())
 
 
 def _unknown_key(source: str, location: tuple[str | int, ...]) -> str:

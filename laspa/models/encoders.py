@@ -9,9 +9,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from laspa.models.campplus import CAMPPlus
+from laspa.models.ecapa import ECAPA
+from laspa.models.redimnet import B0, B1, B2, ReDimNet
+from laspa.models.resnet import ResNetSE
 from laspa.models.tdnn import TDNN
 
 ENCODERS: dict[str, Callable[[int, int], Any]] = {
     "tdnn": partial(TDNN, channels=96),
     "tdnn_small": partial(TDNN, channels=48),
+    "resnet34_s": partial(ResNetSE, light=True),
+    "resnet34_l": partial(ResNetSE, light=False),
+    "ecapa_512": partial(ECAPA, channels=512),
+    "ecapa_1024": partial(ECAPA, channels=1024),
+    "redimnet_b0": partial(ReDimNet, size=B0),
+    "redimnet_b1": partial(ReDimNet, size=B1),
+    "redimnet_b2": partial(ReDimNet, size=B2),
+    "campplus": CAMPPlus,
 }

@@ -10,7 +10,7 @@ from laspa.models.pooling import AttentiveStatistics, length_mask
 from laspa.params import Encoder
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", ["tdnn", "tdnn_small"])  # the others: test_backbones.py
 @pytest.mark.parametrize("frames", [37, 40, 41, 42, 43])
 def test_padding_changes_no_embedding(name, frames):
     torch.manual_seed(0)
