@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from laspa import features
+from laspa.audio import SAMPLE_RATE, read_audio
 from laspa.errors import LaspaError
-from laspa.framing import SAMPLE_RATE, mel_settings
+from laspa.framing import mel_settings
 from laspa.params import Features
 from laspa.progress import progress
 
@@ -86,7 +87,6 @@ def write_shard(shard: Shard) -> int:
     """Compute and write one shard on one thread; returns its number of utterances."""
     import torch  # here, not above: the parent process needs no torch and starts its workers at once
 
-    from laspa.audio import read_audio
     from laspa.mel import log_mel
 
     def rows() -> Iterator[features.Row]:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from laspa.audio import SAMPLE_RATE
 from laspa.params import Features
 
-SAMPLE_RATE = 16_000  # of all audio here, as in every corpus and system compared with
 LOG_FLOOR = 1e-8  # what the rounding of 16-bit samples alone leaves in one mel band (our choice)
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from laspa.audio import SAMPLE_RATE
 from laspa.errors import LaspaError
-from laspa.framing import LOG_FLOOR, SAMPLE_RATE, samples_per_frame, samples_per_hop, samples_per_window
+from laspa.framing import LOG_FLOOR, samples_per_frame, samples_per_hop, samples_per_window
 from laspa.params import Features
 from laspa.torchaudio_shim import melscale_fbanks
 

@@ -166,7 +166,7 @@ def _members(group: int) -> list[str]:
 def test_a_recording_shorter_than_a_frame_is_named(utterances: list[Utterance], tmp_path: Path) -> None:
     soundfile.write(utterances[4].path, np.ones(300, dtype=np.int16), 16_000)
     with pytest.raises(LaspaError, match=r"utterance s0/en/4 \(.*4\.wav\): 300 samples .* needs 512"):
-        run(utterances, tmp_path, workers=2)
+        run(utterances, tmp_path)
     assert not (tmp_path / "features").exists()
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from laspa import framing, mel
+from laspa.audio import SAMPLE_RATE
 from laspa.errors import LaspaError
-from laspa.framing import LOG_FLOOR, SAMPLE_RATE
+from laspa.framing import LOG_FLOOR
 from laspa.params import Features
 from laspa.torchaudio_shim import EXTENSION, MelSpectrogram
 
