@@ -1,0 +1,61 @@
+"""espeak-ng, called in this process through ctypes from the library in the wheel espeakng-loader.
+
+espeak-ng is licensed under the GPL, version 3. It is loaded at run time for the embedded corpus
+only; nothing of it is part of this project, which is under the Apache licence 2.0.
+"""
+
+import ctypes
+from pathlib import Path
+
+import espeakng_loader
+import numpy as np
+
+from laspa.errors import LaspaError
+
+SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: samples go to the callback, in the calling thread
+CHARS_UTF8 = 1  # espeakCHARS_UTF8
+CHARACTER_POSITION = 1  # espeak_POSITION_TYPE
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class Espeak:
+    """The one synthesiser of a process: the library keeps its state in globals.
+
+    What it says depends on what it has said before, so whoever wants the same bytes each time
+    says the same things in the same order in a fresh process.
+    """
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        self._chunks: list[np.ndarray] = []
+        self._callback = CALLBACK(self._receive)
+        data = str(espeakng_loader.get_data_path()).encode()
+        self.sample_rate: int = self._library.espeak_Initialize(SYNCHRONOUS, 0, data, 0)
+        if self.sample_rate <= 0:
+            raise LaspaError(f"espeak-ng: cannot start with the data folder {data.decode()}; reinstall espeakng-loader")
+        self._library.espeak_SetSynthCallback(self._callback)
+        self._library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
+
+    def say(self, text: str, voice: Path, seed: int) -> np.ndarray:
+        """Speak `text` with the voice file `voice` → float32 samples in [-1, 1] at `sample_rate`.
+
+        Raises:
+            LaspaError: a voice that espeak-ng refuses, or a text from which it makes no sound.
+        """
+        self._chunks.clear()
+        if self._library.espeak_ng_SetVoiceByFile(str(voice).encode()) != 0:
+            raise LaspaError(f"espeak-ng: cannot use the voice {voice.read_text()!r}; is its language spelt right?")
+        self._library.espeak_ng_SetRandSeed(seed)
+        encoded = text.encode()
+        self._library.espeak_ng_Synthesize(
+            encoded, len(encoded) + 1, 0, CHARACTER_POSITION, 0, CHARS_UTF8, None, None
+        )
+        self._library.espeak_ng_Synchronize()
+        if not self._chunks:
+            raise LaspaError(f"espeak-ng: no sound from the text {text!r}")
+        return np.concatenate(self._chunks).astype(np.float32) / 32768
+
+    def _receive(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _: int | None) -> int:
+        if samples and count > 0:
+            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0

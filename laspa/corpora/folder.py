@@ -1,0 +1,77 @@
+"""Any folders of recordings: a manifest.csv (path, speaker, language), or a speaker/language/ tree."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from laspa.corpora import INDEX_COLUMNS
+from laspa.errors import LaspaError
+from laspa.files import atomic_path
+
+SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
+REQUIRED = ["path", "speaker", "language"]
+
+
+def prepare(paths: list[str], root: Path, raw: Path) -> None:
+    """Write the index of all folders to `raw`/index.csv; the recordings stay where they are.
+
+    A path in the index starts with its folder's number, a speaker's name with its folder's name,
+    so that two folders may use the same names for different people. The size of each file is
+    part of the index: a file that changes its size is seen when this stage runs again.
+
+    Raises:
+        LaspaError: no folder given, a folder without recordings, a manifest without a column or
+            with a row whose file is missing.
+    """
+    if not paths:
+        raise LaspaError("params.yaml: corpus is folder but folder.paths is empty; list at least one folder")
+    parts = []
+    for number, path in enumerate(paths):
+        folder = root / path
+        if not folder.is_dir():
+            raise LaspaError(f"params.yaml: folder.paths has {path!r}, but {folder} is not a folder")
+        table = _from_manifest(folder) if (folder / "manifest.csv").exists() else _from_tree(folder)
+        table["bytes"] = [_size(folder, name) for name in table["path"]]
+        table["path"] = f"{number}/" + table["path"]
+        table["speaker"] = f"{folder.resolve().name}-" + table["speaker"]
+        parts.append(table)
+    index = pd.concat(parts).reindex(columns=[*INDEX_COLUMNS, "bytes"]).sort_values("path")
+    with atomic_path(raw) as temporary:
+        temporary.mkdir()
+        index.to_csv(temporary / "index.csv", index=False, lineterminator="\n")
+
+
+def _from_manifest(folder: Path) -> pd.DataFrame:
+    file = folder / "manifest.csv"
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise LaspaError(f"{file}: not a CSV table ({error})") from None
+    missing = [column for column in REQUIRED if column not in table.columns]
+    if missing:
+        raise LaspaError(f"{file}: no column {', '.join(missing)}; it has {', '.join(table.columns)}")
+    for column in REQUIRED:
+        empty = table.index[table[column] == ""]
+        if len(empty):
+            raise LaspaError(f"{file}, line {empty[0] + 2}: {column} is empty")
+    if table.empty:
+        raise LaspaError(f"{file}: no rows; list at least one recording")
+    return table[[column for column in INDEX_COLUMNS if column in table.columns]]
+
+
+def _from_tree(folder: Path) -> pd.DataFrame:
+    files = sorted(file for file in folder.glob("*/*/*") if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise LaspaError(
+            f"{folder}: neither a manifest.csv (columns {', '.join(REQUIRED)}) nor recordings as "
+            f"SPEAKER/LANGUAGE/NAME with one of {', '.join(sorted(SUFFIXES))}"
+        )
+    rows = [(file.relative_to(folder).as_posix(), file.parts[-3], file.parts[-2]) for file in files]
+    return pd.DataFrame(rows, columns=REQUIRED)
+
+
+def _size(folder: Path, name: str) -> int:
+    try:
+        return (folder / name).stat().st_size
+    except OSError:
+        raise LaspaError(f"{folder / 'manifest.csv'}: lists {name}, but {folder / name} is missing") from None

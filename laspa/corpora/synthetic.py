@@ -1,0 +1,124 @@
+"""The embedded corpus: multilingual speakers synthesised on the spot, the same bytes for a seed.
+
+Every speaker is a parametric voice of espeak-ng that moves with the language, as people's voices
+do; docs/corpora.md says what is built in. Each speaker is made in a process of its own that has
+never spoken before, in a fixed order, so neither the number of cores nor who else is made
+changes a byte.
+"""
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import soundfile
+import soxr
+
+from laspa.corpora.channel import record
+from laspa.corpora.espeak import Espeak
+from laspa.corpora.text import phrase, words
+from laspa.corpora.voices import generator_for, speaker_voice, voice_in
+from laspa.files import atomic_path
+from laspa.params import Synthetic
+from laspa.progress import progress
+
+SAMPLE_RATE = 16_000
+CHARACTERS_PER_SECOND = 20  # more than espeak-ng says of CLDR names in a second (16 to 20, measured), so that none runs short
+LENGTH_SPREAD = 0.25  # standard deviation of log length; our choice
+SECONDS_AT_LEAST = 1.0
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Who is to be synthesised: in which languages, how often in each."""
+
+    name: str
+    gender: str
+    split: str
+    languages: tuple[str, ...]
+    utterances: int
+
+
+def speakers(options: Synthetic) -> Iterator[Speaker]:
+    """Everyone in the corpus.
+
+    Languages go round, so each is spoken by as many. Of the training speakers `bilingual_share`
+    speak two. A dev speaker speaks `languages_per_speaker` of the seen languages; a test speaker
+    too, but for one unseen language in place of the last.
+    """
+    seen, unseen, count = options.languages, options.unseen_languages, len(options.languages)
+    for index in range(options.train_speakers):
+        draw = generator_for(options.seed, "languages", "train", index)
+        # Spread evenly: speaker i is bilingual where the running count of bilinguals rises.
+        bilingual = int((index + 1) * options.bilingual_share) > int(index * options.bilingual_share)
+        first = index % count
+        second = (first + 1 + int(draw.integers(count - 1))) % count
+        spoken = (seen[first], seen[second]) if bilingual else (seen[first],)
+        yield Speaker(f"train{index:04d}", _gender(index // count), "train", spoken, options.train_utterances)
+    for split, number in (("dev", options.dev_speakers), ("test", options.test_speakers)):
+        for index in range(number):
+            draw = generator_for(options.seed, "languages", split, index)
+            chosen = [seen[i] for i in draw.permutation(count)[: options.languages_per_speaker]]
+            if split == "test" and unseen:
+                chosen[-1] = unseen[index // 2 % len(unseen)]
+            yield Speaker(f"{split}{index:04d}", _gender(index), split, tuple(chosen), options.eval_utterances)
+
+
+def prepare(options: Synthetic, folder: Path) -> None:
+    """Write the corpus under `folder`: SPEAKER/LANGUAGE/NUMBER.flac and index.csv.
+
+    Speakers that are there already are kept, so a run that was cut off goes on.
+    """
+    everyone = list(speakers(options))
+    for language in {language for speaker in everyone for language in speaker.languages}:
+        words(language)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [(options, speaker, folder) for speaker in everyone if not (folder / speaker.name).exists()]
+    with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
+        made = pool.imap_unordered(_make_speaker, missing)
+        for _ in progress(made, len(missing), "synthesise", unit="speaker"):
+            pass
+    with atomic_path(folder / "index.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "speaker", "language", "gender", "split"])
+        for speaker in everyone:
+            for language in speaker.languages:
+                for number in range(speaker.utterances):
+                    path = f"{speaker.name}/{language}/{number:03d}.flac"
+                    writer.writerow([path, speaker.name, language, speaker.gender, speaker.split])
+
+
+def _gender(index: int) -> str:
+    return "fm"[index % 2]
+
+
+def _make_speaker(task: tuple[Synthetic, Speaker, Path]) -> None:
+    options, speaker, folder = task
+    espeak = Espeak()
+    voice = speaker_voice(options.seed, speaker.name, speaker.gender)
+    with TemporaryDirectory() as voices, atomic_path(folder / speaker.name) as target:
+        for language in speaker.languages:
+            (target / language).mkdir(parents=True)
+            spoken = voice_in(
+                voice, options.seed, speaker.name, language, options.language_shift, options.personal_shift
+            )
+            voice_file = Path(voices) / language
+            voice_file.write_text(spoken.file(language))
+            for number in range(speaker.utterances):
+                draw = generator_for(options.seed, "utterance", speaker.name, language, number)
+                samples = _utterance(espeak, voice_file, language, options, draw)
+                soundfile.write(target / language / f"{number:03d}.flac", samples, SAMPLE_RATE, "PCM_16")
+
+
+def _utterance(
+    espeak: Espeak, voice_file: Path, language: str, options: Synthetic, draw: np.random.Generator
+) -> np.ndarray:
+    seconds = max(SECONDS_AT_LEAST, options.seconds * np.exp(LENGTH_SPREAD * draw.normal()))
+    text = phrase(language, int(seconds * CHARACTERS_PER_SECOND), draw)
+    speech = espeak.say(text, voice_file, seed=int(draw.integers(2**31)))
+    speech = soxr.resample(speech, espeak.sample_rate, SAMPLE_RATE)[: int(seconds * SAMPLE_RATE)]
+    return record(speech, SAMPLE_RATE, options.channel, draw)

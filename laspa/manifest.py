@@ -1,0 +1,125 @@
+"""The manifest: one row an utterance, each checked by decoding it, speakers in one split each."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from laspa.audio import check_audio
+from laspa.errors import LaspaError
+from laspa.params import Manifest
+from laspa.progress import progress
+
+SPLITS = ("train", "dev", "test")
+SHOWN = 10  # bad files named in an error; all of them stand in data/skipped.csv when skipped
+
+
+def build_manifest(
+    index: pd.DataFrame, corpus: str, options: Manifest, locate: Callable[[str], Path], workers: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The manifest and the files left out of it.
+
+    Args:
+        index: columns path, speaker, language, gender, split.
+        locate: where a path of the index stands on disk.
+        workers: files decoded at a time.
+
+    Returns:
+        the manifest, by utterance_id, and (path, reason) of what was skipped.
+
+    Raises:
+        LaspaError: bad files where `on_bad_audio` is fail, two utterances of one name, the same
+            recording in two splits, or a split without speakers.
+    """
+    rows = list(_checked(index, options, locate, workers))
+    checks = pd.DataFrame(rows, columns=["sample_rate", "num_samples", "sha256", "problem"])
+    table = pd.concat([index.reset_index(drop=True), checks], axis=1)
+    bad = table[table["problem"] != ""]
+    if len(bad) and options.on_bad_audio == "fail":
+        shown = "\n".join(f"  {path}: {problem}" for path, problem in bad[["path", "problem"]].head(SHOWN).values)
+        more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        raise LaspaError(
+            f"{len(bad)} of {len(table)} recordings cannot be used:\n{shown}{more}\n"
+            "mend or remove them, or set manifest.on_bad_audio to skip in params.yaml"
+        )
+    good = table[table["problem"] == ""].copy()
+    good["utterance_id"] = [
+        "/".join((speaker, language, Path(path).stem))
+        for speaker, language, path in good[["speaker", "language", "path"]].values
+    ]
+    twice = good[good["utterance_id"].duplicated(keep=False)]
+    if len(twice):
+        good.loc[twice.index, "utterance_id"] = twice["speaker"] + "/" + twice["language"] + "/" + twice["path"]
+    good["corpus"] = corpus
+    good["gender"] = good["gender"].where(good["gender"] != "", None)
+    good["split"] = good["split"].where(good["split"] != "", _random_splits(good["speaker"], options))
+    _check_splits(good)
+    columns = ["utterance_id", "speaker", "language", "gender", "corpus", "split"]
+    columns += ["path", "sample_rate", "num_samples", "sha256"]
+    good = good[columns].astype({"sample_rate": "int32", "num_samples": "int64"})
+    skipped = bad[["path", "problem"]].rename(columns={"problem": "reason"})
+    return good.sort_values("utterance_id", ignore_index=True), skipped
+
+
+def read_manifest(path: Path | str) -> pd.DataFrame:
+    """The manifest as a table.
+
+    Raises:
+        LaspaError: the file is missing.
+    """
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise LaspaError(f"{path}: no such file; run the stage manifest (dvc repro manifest)") from None
+
+
+def _checked(
+    index: pd.DataFrame, options: Manifest, locate: Callable[[str], Path], workers: int
+) -> Iterator[tuple[int, int, str, str]]:
+    def check(name: str) -> tuple[int, int, str, str]:
+        path = locate(name)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            return 0, 0, "", f"cannot be read ({error.strerror})"
+        info = check_audio(path, content, options.min_seconds)
+        return info.sample_rate, info.num_samples, hashlib.sha256(content).hexdigest(), info.problem
+
+    # Decoding and hashing happen outside Python's lock, so threads are enough.
+    with ThreadPoolExecutor(workers) as pool:
+        yield from progress(pool.map(check, index["path"]), len(index), "check audio", unit="file")
+
+
+def _random_splits(speakers: pd.Series, options: Manifest) -> pd.Series:
+    """A split for every speaker, by seed; at least two speakers each, since trials need two."""
+    names = np.array(sorted(speakers.unique()))
+    shuffled = np.random.default_rng(options.split_seed).permutation(names)
+    dev, test = (max(2, round(share * len(names))) for share in (options.dev_share, options.test_share))
+    split_of = {name: "train" for name in shuffled[dev + test :]}
+    split_of |= {name: "dev" for name in shuffled[:dev]} | {name: "test" for name in shuffled[dev : dev + test]}
+    return speakers.map(split_of)
+
+
+def _check_splits(table: pd.DataFrame) -> None:
+    unknown = set(table["split"]) - set(SPLITS)
+    if unknown:
+        raise LaspaError(f"data/raw/index.csv: split {sorted(unknown)[0]!r} should be one of {', '.join(SPLITS)}")
+    speakers = table.groupby("split")["speaker"].nunique()
+    for split in SPLITS:
+        if speakers.get(split, 0) < 2:
+            raise LaspaError(
+                f"split {split} has {speakers.get(split, 0)} speaker(s), 2 or more are needed; "
+                "give more speakers, or change manifest.dev_share and manifest.test_share"
+            )
+    for what in ("speaker", "sha256"):
+        crossing = table.groupby(what)["split"].nunique()
+        if (crossing > 1).any():
+            rows = table[table[what] == crossing.index[crossing > 1][0]]
+            name = "speaker" if what == "speaker" else "recording"
+            raise LaspaError(
+                f"the same {name} stands in {' and '.join(sorted(rows['split'].unique()))}: "
+                f"{rows['path'].iloc[0]} and {rows['path'].iloc[-1]}; a {name} belongs to one split"
+            )

@@ -1,0 +1,131 @@
+"""Trial lists: pairs of utterances under the language conditions, drawn from a manifest by seed."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laspa.errors import LaspaError
+from laspa.params import Trials
+
+COLUMNS = ["enroll", "test", "target", "same_language", "same_gender", "unseen_language"]
+DRAWS = 4  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
+
+
+def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> pd.DataFrame:
+    """Trials of a split: targets and non-targets, within a language and across, `per_group` of each at most.
+
+    Targets are every pair of a speaker's utterances, thinned at random to the same number a
+    speaker; non-targets are random pairs of speakers, of one gender where genders are known and
+    `same_gender` asks for it. No utterance meets itself and no pair comes twice.
+
+    Raises:
+        LaspaError: a split without targets or without non-targets.
+    """
+    rows = manifest[manifest["split"] == split].reset_index(drop=True)
+    generator = np.random.default_rng(options.seed)
+    speaker = rows["speaker"].factorize()[0]
+    language = rows["language"].factorize()[0]
+    gender = rows["gender"].factorize()[0]
+    seen = set(manifest.loc[manifest["split"] == "train", "language"])
+    unseen = ~rows["language"].isin(seen).to_numpy()
+
+    targets = _target_pairs(speaker)
+    within = language[targets[:, 0]] == language[targets[:, 1]]
+    nontargets = [
+        _nontarget_pairs(speaker, language, gender, same_language, options, generator)
+        for same_language in (True, False)
+    ]
+    groups = []
+    for group, is_target in ((targets[within], True), (targets[~within], True), *((n, False) for n in nontargets)):
+        pairs = _balanced(group, speaker, options.per_group, generator)
+        groups.append(pd.DataFrame({"a": pairs[:, 0], "b": pairs[:, 1], "target": is_target}))
+    if not len(targets):
+        raise LaspaError(f"split {split} gives no targets: no speaker has two utterances")
+    if not sum(map(len, nontargets)):
+        raise LaspaError(f"split {split} gives no non-targets: no two speakers of one gender; see trials.same_gender")
+    pairs = pd.concat(groups, ignore_index=True)
+    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+    known = (gender[a] >= 0) & (gender[b] >= 0)
+    ids = rows["utterance_id"].to_numpy()
+    return pd.DataFrame(
+        {
+            "enroll": ids[a],
+            "test": ids[b],
+            "target": pairs["target"].to_numpy(),
+            "same_language": language[a] == language[b],
+            "same_gender": pd.array(np.where(known, gender[a] == gender[b], None), dtype="boolean"),
+            "unseen_language": unseen[a] | unseen[b],
+        }
+    )
+
+
+def read_trials(path: Path | str) -> pd.DataFrame:
+    """A trial table as `generate_trials` makes it.
+
+    Raises:
+        LaspaError: the file or a column is missing.
+    """
+    try:
+        trials = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise LaspaError(f"{path}: no such file; run the stage trials (dvc repro trials)") from None
+    missing = [column for column in COLUMNS if column not in trials.columns]
+    if missing:
+        raise LaspaError(f"{path}: no column {', '.join(missing)}; it has {', '.join(trials.columns)}")
+    return trials
+
+
+def trial_list_info(name: str, trials: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, Any]:
+    """Name, SHA-256 of the lines `enroll test 1|0`, number of trials and of speakers."""
+    flags = trials["target"].map({True: "1", False: "0"})
+    text = "\n".join(trials["enroll"] + " " + trials["test"] + " " + flags) + "\n"
+    heard = manifest["utterance_id"].isin(set(trials["enroll"]) | set(trials["test"]))
+    return {
+        "name": name,
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "trials": len(trials),
+        "speakers": int(manifest.loc[heard, "speaker"].nunique()),
+    }
+
+
+def _target_pairs(speaker: np.ndarray) -> np.ndarray:
+    pairs = [np.empty((0, 2), dtype=np.int64)]
+    for name in np.unique(speaker):
+        mine = np.flatnonzero(speaker == name)
+        first, second = np.triu_indices(len(mine), k=1)
+        pairs.append(np.stack([mine[first], mine[second]], axis=1))
+    return np.concatenate(pairs)
+
+
+def _nontarget_pairs(
+    speaker: np.ndarray,
+    language: np.ndarray,
+    gender: np.ndarray,
+    same_language: bool,
+    options: Trials,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Random pairs of different speakers, within a language or across."""
+    a = generator.integers(len(speaker), size=DRAWS * options.per_group)
+    by_language = np.argsort(language, kind="stable")
+    count = np.bincount(language)
+    start, size = (np.cumsum(count) - count)[language[a]], count[language[a]]
+    if not same_language:
+        start, size = 0, len(speaker)
+    b = by_language[start + (generator.random(len(a)) * size).astype(np.int64)]
+    fits = (speaker[a] != speaker[b]) & ((language[a] == language[b]) == same_language)
+    if options.same_gender:
+        fits &= (gender[a] == gender[b]) | (gender[a] < 0) | (gender[b] < 0)
+    return np.unique(np.sort(np.stack([a[fits], b[fits]], axis=1), axis=1), axis=0)
+
+
+def _balanced(pairs: np.ndarray, speaker: np.ndarray, limit: int, generator: np.random.Generator) -> np.ndarray:
+    """At most `limit` pairs, as evenly over the first utterance's speaker as there are pairs; sorted."""
+    if len(pairs) > limit:
+        shuffled = pairs[generator.permutation(len(pairs))]
+        rank = pd.Series(speaker[shuffled[:, 0]]).groupby(speaker[shuffled[:, 0]]).cumcount().to_numpy()
+        pairs = shuffled[np.argsort(rank, kind="stable")[:limit]]
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
