@@ -91,7 +91,9 @@ def test_a_system_of_the_ablation_is_checked(tmp_path: Path) -> None:
     raw["ablate"]["systems"]["laspa"] = {"num_heads": 5}
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    with pytest.raises(LaspaError, match=r"params\.yaml: ablate\.systems\.laspa: num_heads is 5 but must divide"):
+    with pytest.raises(
+        LaspaError, match=r"params\.yaml: ablate\.systems\.laspa: num_heads is 5 but must divide"
+    ):
         load_params(file)
 
 

@@ -22,7 +22,10 @@ def raising(error: BaseException) -> Callable[[], None]:
     ("error", "words"),
     [
         (LaspaError("params.yaml: seed is -1"), ["error: params.yaml: seed is -1"]),
-        (OSError(28, "No space left on device", "data/a.parquet"), ["data/a.parquet", "No space left", "again"]),
+        (
+            OSError(28, "No space left on device", "data/a.parquet"),
+            ["data/a.parquet", "No space left", "again"],
+        ),
         (OSError(5, "Input/output error"), ["writing: Input/output error"]),
         (KeyboardInterrupt(), ["interrupted", "run again"]),
     ],
@@ -50,7 +53,9 @@ def test_the_exit_status_is_one_and_the_line_goes_to_standard_error() -> None:
         "stage.run(main)\n"
     )
     root = Path(__file__).parents[2]
-    ended = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "error: a.csv: row 3\n")
 
 

@@ -1,0 +1,1 @@
+"""Makes `python -m tests.regression.compare` importable."""
