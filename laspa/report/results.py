@@ -1,0 +1,89 @@
+"""What the report is made from, read from the folders of the pipeline."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laspa.errors import LaspaError
+from laspa.files import read_json
+from laspa.report.summary import BASELINE, LASPA, Summary, read_seeds, summarise
+from laspa.tables import read_manifest
+
+
+@dataclass
+class Results:
+    """Everything the page shows.
+
+    summary: reports/summary.json; train: reports/train.json.
+    scores, embeddings: of the trained model on the test trials; manifest: every utterance.
+    reconstructions: `{"utterance_id", "original", "reconstructed"}`, mels as (frames, mels); may be empty.
+    params: dotted names and values, as text; features: settings and digest of the mels.
+    """
+
+    summary: Summary
+    train: dict[str, Any]
+    scores: pd.DataFrame
+    embeddings: pd.DataFrame
+    manifest: pd.DataFrame
+    reconstructions: list[dict[str, Any]]
+    params: dict[str, str]
+    features: dict[str, str]
+
+    def systems(self) -> list[str]:
+        """Names of the systems: the baseline first, laspa last, the others between by name."""
+        names = [name for name in sorted(self.summary["systems"]) if name not in (BASELINE, LASPA)]
+        ends = [[name] if name in self.summary["systems"] else [] for name in (BASELINE, LASPA)]
+        return ends[0] + names + ends[1]
+
+
+def read_results(data: Path, reports: Path, params: dict[str, str], features: dict[str, str]) -> Results:
+    """Read what the stages before the report have written under `data` and `reports`.
+
+    Raises:
+        LaspaError: a file that is missing or is not what it should be.
+    """
+    evaluation = data / "evaluation"
+    return Results(
+        summary=summarise(read_seeds(data / "ablation"), read_json(reports / "metrics.json")),
+        train=read_json(reports / "train.json"),
+        scores=_read_table(
+            evaluation / "scores.parquet", ["enroll", "test", "target", "same_language", "score"]
+        ),
+        embeddings=_read_table(evaluation / "embeddings.parquet", ["utterance_id", "vector"]),
+        manifest=read_manifest(data / "manifest.parquet"),
+        reconstructions=_read_reconstructions(evaluation / "reconstruction.parquet"),
+        params=params,
+        features=features,
+    )
+
+
+def _read_reconstructions(path: Path) -> list[dict[str, Any]]:
+    """Pairs of mels; none for a system without a decoder, which writes no such file."""
+    if not path.exists():
+        return []
+    table = _read_table(path, ["utterance_id", "kind", "frames", "mel"])
+    pairs = []
+    for utterance_id, rows in table.groupby("utterance_id", sort=False):
+        mels = {
+            row.kind: np.frombuffer(row.mel, dtype="<f4").reshape(int(row.frames), -1)
+            for row in rows.itertuples()
+        }
+        if {"original", "reconstructed"} <= set(mels):
+            pairs.append({"utterance_id": str(utterance_id), **mels})
+    return pairs
+
+
+def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise LaspaError(f"{path}: no such file; run the stage evaluate (dvc repro evaluate)") from None
+    except (OSError, ValueError) as error:
+        raise LaspaError(f"{path}: not a Parquet file ({error})") from None
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise LaspaError(f"{path}: no column {', '.join(missing)}; it should have {', '.join(columns)}")
+    return table

@@ -1,0 +1,261 @@
+"""The report page: what stands on it, that it is one deterministic file, that a browser shows all of it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from laspa.params import load_params
+from laspa.report.analysis import DET_RATES
+from laspa.report.gallery import gallery
+from laspa.report.page import plot_tables, render
+from laspa.report.results import Results, read_results
+from laspa.report.svg import COLOURS, file_svg
+from pipelines.result import result_text
+from pipelines.tracking import flat_params
+
+REPOSITORY = Path(__file__).parents[2]
+ALL_FIGURES = {
+    "systems",
+    "det",
+    "scores",
+    "languages",
+    "tsne-speakers",
+    "tsne-languages",
+    "losses",
+    "dev",
+    "attention",
+    "reconstruction",
+}
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))),
+    None,
+)
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, write_results: Callable[..., None]) -> Path:
+    """Results of a whole run, made up."""
+    root = tmp_path_factory.mktemp("results")
+    write_results(root, speakers=16)
+    return root
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> Results:
+    params = flat_params(load_params(REPOSITORY / "params.yaml"))
+    return read_results(folder / "data", folder / "reports", params, {"Features, digest": "cd" * 32})
+
+
+@pytest.fixture(scope="module")
+def page(results: Results) -> str:
+    return render(results, list(gallery(results)))
+
+
+class Reader(HTMLParser):
+    """Checks that tags nest and collects what the tests ask of the page."""
+
+    VOID = frozenset(["meta", "link", "br"])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.figures: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag == "figure":
+            self.figures.append(values["id"].removeprefix("figure-"))
+        self.references += values.get("aria-labelledby", "").split()
+        for name in ("href", "src"):
+            if name in values:
+                self.links.append(values[name])
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+def test_every_figure_is_there_once_with_a_text_alternative(page: str) -> None:
+    reader = read(page)
+    assert sorted(reader.figures) == sorted(ALL_FIGURES)
+    assert len(reader.ids) == len(set(reader.ids))
+    assert set(reader.references) <= set(reader.ids)
+    assert page.count('role="img"') == len(ALL_FIGURES)
+    assert not re.search(r"<desc[^>]*>\s*</desc>", page)
+
+
+def test_the_page_needs_nothing_but_itself(page: str) -> None:
+    reader = read(page)
+    assert all(link.startswith(("#", "data:")) for link in reader.links)
+    assert all(link[1:] in reader.ids for link in reader.links if link.startswith("#"))
+    assert "<script" not in page
+    assert not re.search(r"url\((?!#)|@import", page)
+
+
+def test_figures_follow_the_colour_scheme(page: str) -> None:
+    svg = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
+    assert not any(stand_in in svg for stand_in in COLOURS)
+    assert all(f"var({variable})" in svg for variable, _, _ in COLOURS.values() if variable != "--purple")
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_headline_says_what_was_measured(page: str, results: Results) -> None:
+    eer = results.summary["systems"]["laspa"]["conditions"]["cross_same"]["eer"]
+    assert f">{100 * eer['mean']:.1f}<small>" in page
+    assert results.summary["trained"]["trial_list"]["sha256"] in page
+    assert "cd" * 32 in page
+    assert "<code>prefix_len</code>" in page
+
+
+def test_names_from_a_corpus_cannot_become_markup(results: Results) -> None:
+    manifest = results.manifest.copy()
+    manifest["language"] = manifest["language"].replace("en", "<script>$x_1$&")
+    changed = Results(**{**vars(results), "manifest": manifest})
+    page = render(changed, list(gallery(changed)))
+    assert "<script>" not in page
+    assert "&lt;script&gt;$x_1$&amp;" in page
+    read(page)
+
+
+def test_another_process_writes_the_same_bytes(folder: Path, page: str, results: Results) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom laspa.params import load_params\n"
+        "from laspa.report.gallery import gallery\nfrom laspa.report.page import render\n"
+        "from laspa.report.results import read_results\nfrom pipelines.tracking import flat_params\n"
+        f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}))\n"
+        "results = read_results(Path('data'), Path('reports'), params, {'Features, digest': 'cd' * 32})\n"
+        "sys.stdout.write(render(results, list(gallery(results))))\n"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONHASHSEED": "7",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, check=True
+    )
+    assert run.stdout.decode() == page
+
+
+def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
+    tmp_path: Path, write_results: Callable[..., None]
+) -> None:
+    write_results(tmp_path, seeds=1, speakers=4, languages=1, language_encoder=False, epochs=1, utterances=3)
+    results = read_results(tmp_path / "data", tmp_path / "reports", {}, {})
+    page = render(results, list(gallery(results)))
+    assert not {"attention", "reconstruction"} & set(read(page).figures)
+    assert "cross / same: no speaker speaks two languages" in page
+    assert "one seed, so no conclusion" in page
+    assert "no errors at these rates" in page or "det" in read(page).figures
+    text = result_text(results.summary, 1)
+    assert "cross / same left out: no speaker speaks two languages" in text
+    assert "1 seed" in text
+
+
+def test_what_is_printed_last(results: Results) -> None:
+    lines = result_text(results.summary, 10).splitlines()
+    row = next(line for line in lines if line.startswith("cross / same  "))
+    base = results.summary["systems"]["baseline"]["conditions"]["cross_same"]["eer"]["mean"]
+    assert row.split()[3] == f"{100 * base:.1f}"
+    assert lines[-2:] == ["Report   reports/index.html", "Runs     make ui"]
+    table = [line for line in lines if "   " in line][:5]
+    assert len({re.split(r" {3,}", line)[0] for line in table}) == 5
+
+
+def test_plot_files(results: Results) -> None:
+    tables = plot_tables(results)
+    det = tables["det.csv"]
+    assert list(det.columns) == [
+        "false_acceptances",
+        "cross_same",
+        "same_same",
+        "cross_cross",
+        "same_cross",
+        "all",
+    ]
+    assert len(det) == len(DET_RATES)
+    assert np.all(np.diff(det["all"].dropna()) <= 0)
+    assert tables["training.csv"]["dev_eer_cross_same"].tolist() == [
+        record["dev"]["eer_cross_same"] for record in results.train["history"]
+    ]
+    assert tables["training.csv"]["epoch"].dtype == pd.Series([1]).dtype
+    item = next(iter(gallery(results)))
+    assert "#ffffff" in file_svg(item.figure)
+    assert "var(" not in file_svg(item.figure)
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_a_browser_shows_all_of_it(page: str, tmp_path: Path, width: int) -> None:
+    if CHROMIUM is None:
+        warnings.warn(
+            "Chromium is missing: the page is not looked at; apt-get install chromium", stacklevel=1
+        )
+        pytest.skip("Chromium is missing: the report page was not opened in a browser")
+    probe = (REPOSITORY / "tests/report/probe.html").read_text(encoding="utf-8")
+    content = json.dumps(page).replace("</", "<\\/")
+    document = tmp_path / "probe.html"
+    document.write_text(probe.replace("WIDTH", str(width)).replace("PAGE", content), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as profile:
+        run = subprocess.run(
+            [
+                CHROMIUM,
+                *CHROMIUM_FLAGS,
+                f"--user-data-dir={profile}",
+                "--window-size=1400,1000",
+                "--dump-dom",
+                document.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+    title = re.search(r"<title>(.*?)</title>", run.stdout)
+    assert title is not None
+    assert "CONSOLE" not in run.stderr, [line for line in run.stderr.splitlines() if "CONSOLE" in line]
+    seen, content_width, unreachable = title[1].split("|")
+    assert set(seen.split()) == ALL_FIGURES
+    assert int(content_width) <= width  # the page itself never scrolls sideways
+    assert unreachable == "0"
