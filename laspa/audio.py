@@ -45,7 +45,9 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
         return AudioInfo(0, 0, str(error).removeprefix(f"{path}: "))
     problem = ""
     if len(samples) < min_seconds * rate:
-        problem = f"{len(samples)} samples at {rate} Hz are shorter than manifest.min_seconds, {min_seconds:g} s"
+        problem = (
+            f"{len(samples)} samples at {rate} Hz are shorter than manifest.min_seconds, {min_seconds:g} s"
+        )
     elif not np.isfinite(samples).all():
         problem = "samples that are not finite"
     elif np.abs(samples).max() < SILENCE:

@@ -14,7 +14,6 @@ from laspa.files import atomic_path, read_json, write_json
 from laspa.models.laspa import Laspa
 from laspa.params import System
 
-
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 
 
@@ -45,7 +44,11 @@ def load_model(folder: Path) -> tuple[Laspa, dict[str, Any]]:
 
 
 def save_state(
-    path: Path, model: nn.Module, best: dict[str, Tensor], optimizer: torch.optim.Optimizer, meta: dict[str, Any]
+    path: Path,
+    model: nn.Module,
+    best: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    meta: dict[str, Any],
 ) -> None:
     """Write the whole training state at the end of an epoch, or nothing."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}

@@ -67,7 +67,9 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
     speakers, speaker = np.unique(rows["speaker"].to_numpy(dtype=str), return_inverse=True)
     languages, language = np.unique(rows["language"].to_numpy(dtype=str), return_inverse=True)
     if len(speakers) < 2:
-        raise LaspaError(f"data/manifest.parquet: split train has {len(speakers)} speaker(s); 2 or more are needed")
+        raise LaspaError(
+            f"data/manifest.parquet: split train has {len(speakers)} speaker(s); 2 or more are needed"
+        )
     return TrainingSet(
         features.frames,
         features.offsets,
@@ -128,7 +130,7 @@ def batches_per_epoch(data: TrainingSet, batch_size: int) -> int:
     """
     if len(data) < batch_size:
         raise LaspaError(
-            f"params.yaml: train.batch_size is {batch_size} but the train split has only {len(data)} utterances; "
-            f"choose at most {len(data)}"
+            f"params.yaml: train.batch_size is {batch_size} but the train split has only {len(data)} "
+            f"utterances; choose at most {len(data)}"
         )
     return len(data) // batch_size

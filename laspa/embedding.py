@@ -46,7 +46,9 @@ def embed(model: Laspa, features: FeatureStore, utterance_ids: list[str], device
         mel, lengths = mel.to(device), lengths.to(device)
         for name, value in _columns(model, model(mel, lengths), mel, lengths).items():
             if name not in columns:
-                columns[name] = np.empty((len(utterance_ids), *value.shape[1:]), dtype=value.cpu().numpy().dtype)
+                columns[name] = np.empty(
+                    (len(utterance_ids), *value.shape[1:]), dtype=value.cpu().numpy().dtype
+                )
             columns[name][rows] = value.cpu().numpy()
     return Embeddings(utterance_ids, **columns)
 
@@ -72,7 +74,9 @@ def _columns(model: Laspa, output: Output, mel: Tensor, lengths: Tensor) -> dict
     return columns
 
 
-def _by_length(features: FeatureStore, utterance_ids: list[str]) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+def _by_length(
+    features: FeatureStore, utterance_ids: list[str]
+) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
     mels = [features.get(utterance_id) for utterance_id in utterance_ids]
     lengths = np.array([len(mel) for mel in mels])
     order = np.argsort(lengths, kind="stable")

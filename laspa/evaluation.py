@@ -10,7 +10,7 @@ from laspa.errors import LaspaError
 from laspa.metrics import eer, min_dcf
 from laspa.probe import language_probe
 from laspa.scoring import cosine_scores
-from laspa.trials import trial_list_info
+from laspa.tables import trial_list_info
 
 # Named target/non-target, by whether the two utterances share a language; None takes both.
 CONDITIONS: dict[str, tuple[bool | None, bool | None]] = {
@@ -45,8 +45,8 @@ def evaluate(
     unknown -= set(utterance_ids)
     if unknown:
         raise LaspaError(
-            f"trial list {list_name}: {len(unknown)} utterance(s) have no embedding, {sorted(unknown)[0]} among "
-            "them; the list belongs to another corpus or split"
+            f"trial list {list_name}: {len(unknown)} utterance(s) have no embedding, {sorted(unknown)[0]} "
+            "among them; the list belongs to another corpus or split"
         )
     enroll, test = (rows.loc[trials[side]].to_numpy() for side in ("enroll", "test"))
     scored = trials.assign(score=cosine_scores(embeddings, enroll, test))

@@ -1,39 +1,26 @@
-"""One experiment: train a system with an eye on dev, then measure it on test."""
+"""One training run: the data it reads, its name, and the dev EERs that steer it."""
 
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from laspa.data import TrainingSet, training_set
-from laspa.embedding import Embeddings, embed
-from laspa.errors import LaspaError
-from laspa.evaluation import evaluate
+from laspa.embedding import embed
 from laspa.features import FeatureStore
 from laspa.files import sha256_file
-from laspa.manifest import read_manifest
 from laspa.metrics import eer
-from laspa.models.laspa import Laspa, added_parameters_percent
-from laspa.params import Evaluate, Params
+from laspa.models.laspa import Laspa
+from laspa.params import Params
 from laspa.scoring import cosine_scores
+from laspa.split import Split, load_split, torch_device
+from laspa.tables import read_manifest
 from laspa.training import Record, Trained, train
-from laspa.trials import read_trials
-
-
-@dataclass
-class Split:
-    """What a dev or test split is scored with."""
-
-    name: str
-    features: FeatureStore
-    manifest: pd.DataFrame
-    trials: pd.DataFrame
 
 
 @dataclass
@@ -45,33 +32,17 @@ class TrainingData:
     digest: str
 
 
-def load_split(data: Path, name: str) -> Split:
-    """The dev or test split under the folder `data`: the utterances of its trials."""
-    manifest = read_manifest(data / "manifest.parquet")
-    trials = read_trials(data / "trials" / f"{name}.parquet")
-    utterances = sorted(set(trials["enroll"]) | set(trials["test"]))
-    return Split(name, FeatureStore(data / "features", utterances), manifest, trials)
-
-
 def load_training_data(data: Path) -> TrainingData:
     """The train split and the dev split under the folder `data`."""
     manifest = read_manifest(data / "manifest.parquet")
     utterances = manifest.loc[manifest["split"] == "train", "utterance_id"].tolist()
     features = FeatureStore(data / "features", utterances)
-    digests = [features.digest, *(sha256_file(data / name) for name in ("manifest.parquet", "trials/dev.parquet"))]
+    digests = [
+        features.digest,
+        *(sha256_file(data / name) for name in ("manifest.parquet", "trials/dev.parquet")),
+    ]
     digest = hashlib.sha256("".join(digests).encode()).hexdigest()
     return TrainingData(training_set(features, manifest), load_split(data, "dev"), digest)
-
-
-def torch_device(name: str) -> torch.device:
-    """The device that `train.device` names; `auto` is CUDA where there is one.
-
-    Raises:
-        LaspaError: `cuda` where there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise LaspaError("params.yaml: train.device is cuda but torch sees no CUDA device; use auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def state_digest(params: Params, data: TrainingData) -> str:
@@ -86,7 +57,9 @@ def train_system(
     """Train what `params` describe; an interrupted run goes on from its state in the folder `states`."""
     device = torch_device(params.train.device)
     state_file = states / f"{state_digest(params, data)}.safetensors"
-    trained = train(params, data.train, device, lambda model: dev_eers(model, data.dev, device), on_epoch, state_file)
+    trained = train(
+        params, data.train, device, lambda model: dev_eers(model, data.dev, device), on_epoch, state_file
+    )
     return trained
 
 
@@ -111,27 +84,3 @@ def dev_eers(model: Laspa, dev: Split, device: torch.device) -> dict[str, float]
         for name, (targets, nontargets) in pairs.items()
         if targets.any() and nontargets.any()
     }
-
-
-def evaluate_system(
-    model: Laspa, languages: list[str], split: Split, options: Evaluate, device: torch.device
-) -> tuple[dict[str, Any], pd.DataFrame, Embeddings]:
-    """All metrics of a trained system on a split (reports/metrics.json), its scored trials and embeddings."""
-    ids = split.features.utterance_ids
-    embeddings = embed(model.to(device), split.features, ids, device)
-    metrics, scores = evaluate(
-        embeddings.speaker, ids, split.manifest, split.trials, split.name, options.bootstrap, options.seed
-    )
-    spoken = split.manifest.set_index("utterance_id").loc[ids, "language"].to_numpy(dtype=str)
-    seen = np.isin(spoken, languages)
-    accuracy = None
-    if embeddings.language_index is not None and seen.any():
-        accuracy = float((np.array(languages)[embeddings.language_index[seen]] == spoken[seen]).mean())
-    error = embeddings.squared_error
-    metrics |= {
-        "language_accuracy": accuracy,
-        "mapc": embeddings.mapc(model.system.model.mapc),
-        "mse": None if error is None else float(error.mean()),
-        "added_parameters_percent": added_parameters_percent(model.parameter_counts()),
-    }
-    return metrics, scores, embeddings

@@ -68,9 +68,7 @@ def extract(
         for index, start in enumerate(range(0, len(utterances), size))
     ]
     _remove_others(unfinished, {shard.path for shard in shards})
-    for _ in progress(
-        _extracted(shards, workers or available_cores()), len(utterances), "features", "utterance"
-    ):
+    for _ in progress(_extracted(shards, workers or available_cores()), len(shards), "features", "shard"):
         pass
     if folder.exists():
         shutil.rmtree(folder)
@@ -83,8 +81,8 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def write_shard(shard: Shard) -> int:
-    """Compute and write one shard on one thread; returns its number of utterances."""
+def write_shard(shard: Shard) -> None:
+    """Compute and write one shard, on one thread."""
     import torch  # here, not above: the parent process needs no torch and starts its workers at once
 
     from laspa.mel import log_mel
@@ -103,20 +101,20 @@ def write_shard(shard: Shard) -> int:
         features.write_shard(shard.path, rows(), mel_settings(shard.settings))
     finally:
         torch.set_num_threads(threads)
-    return len(shard.utterances)
 
 
 def _extracted(shards: list[Shard], workers: int) -> Iterator[None]:
-    """Compute what is missing; yields once for each utterance done."""
+    """Compute what is missing; yields once for each shard."""
     missing = []
     for shard in shards:
         if features.num_rows(shard.path) == len(shard.utterances):
-            yield from [None] * len(shard.utterances)
+            yield
         else:
             missing.append(shard)
     if workers == 1 or len(missing) == 1:
         for shard in missing:
-            yield from [None] * write_shard(shard)
+            write_shard(shard)
+            yield
     elif missing:
         yield from _in_processes(missing, workers)
 
@@ -127,7 +125,7 @@ def _in_processes(shards: list[Shard], workers: int) -> Iterator[None]:
     pool = ProcessPoolExecutor(min(workers, len(shards)), context, initializer=_end_with_parent)
     try:
         for future in as_completed([pool.submit(write_shard, shard) for shard in shards]):
-            yield from [None] * future.result()
+            yield future.result()
     except BrokenProcessPool:
         raise LaspaError(
             "features: a worker process was killed, most likely for want of memory; "

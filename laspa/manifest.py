@@ -39,7 +39,9 @@ def build_manifest(
     table = pd.concat([index.reset_index(drop=True), checks], axis=1)
     bad = table[table["problem"] != ""]
     if len(bad) and options.on_bad_audio == "fail":
-        shown = "\n".join(f"  {path}: {problem}" for path, problem in bad[["path", "problem"]].head(SHOWN).values)
+        shown = "\n".join(
+            f"  {path}: {problem}" for path, problem in bad[["path", "problem"]].head(SHOWN).values
+        )
         more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise LaspaError(
             f"{len(bad)} of {len(table)} recordings cannot be used:\n{shown}{more}\n"
@@ -52,7 +54,9 @@ def build_manifest(
     ]
     twice = good[good["utterance_id"].duplicated(keep=False)]
     if len(twice):
-        good.loc[twice.index, "utterance_id"] = twice["speaker"] + "/" + twice["language"] + "/" + twice["path"]
+        good.loc[twice.index, "utterance_id"] = (
+            twice["speaker"] + "/" + twice["language"] + "/" + twice["path"]
+        )
     good["corpus"] = corpus
     good["gender"] = good["gender"].where(good["gender"] != "", None)
     good["split"] = good["split"].where(good["split"] != "", _random_splits(good["speaker"], options))
@@ -62,18 +66,6 @@ def build_manifest(
     good = good[columns].astype({"sample_rate": "int32", "num_samples": "int64"})
     skipped = bad[["path", "problem"]].rename(columns={"problem": "reason"})
     return good.sort_values("utterance_id", ignore_index=True), skipped
-
-
-def read_manifest(path: Path | str) -> pd.DataFrame:
-    """The manifest as a table.
-
-    Raises:
-        LaspaError: the file is missing.
-    """
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise LaspaError(f"{path}: no such file; run the stage manifest (dvc repro manifest)") from None
 
 
 def _checked(
@@ -98,15 +90,17 @@ def _random_splits(speakers: pd.Series, options: Manifest) -> pd.Series:
     names = np.array(sorted(speakers.unique()))
     shuffled = np.random.default_rng(options.split_seed).permutation(names)
     dev, test = (max(2, round(share * len(names))) for share in (options.dev_share, options.test_share))
-    split_of = {name: "train" for name in shuffled[dev + test :]}
-    split_of |= {name: "dev" for name in shuffled[:dev]} | {name: "test" for name in shuffled[dev : dev + test]}
+    split_of = dict.fromkeys(shuffled[dev + test :], "train")
+    split_of |= dict.fromkeys(shuffled[:dev], "dev") | dict.fromkeys(shuffled[dev : dev + test], "test")
     return speakers.map(split_of)
 
 
 def _check_splits(table: pd.DataFrame) -> None:
     unknown = set(table["split"]) - set(SPLITS)
     if unknown:
-        raise LaspaError(f"data/raw/index.csv: split {sorted(unknown)[0]!r} should be one of {', '.join(SPLITS)}")
+        raise LaspaError(
+            f"data/raw/index.csv: split {sorted(unknown)[0]!r} should be one of {', '.join(SPLITS)}"
+        )
     speakers = table.groupby("split")["speaker"].nunique()
     for split in SPLITS:
         if speakers.get(split, 0) < 2:

@@ -35,8 +35,10 @@ def sort_scores(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, 
     return order, last
 
 
-def rates_of_sorted(target: np.ndarray, nontarget: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Miss and false-alarm rates from weights in the order of the scores; `last` as `sort_scores` gives it."""
+def rates_of_sorted(
+    target: np.ndarray, nontarget: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Miss and false-alarm rates from weights in the order of the scores; `last`: see `sort_scores`."""
     missed, rejected = np.cumsum(target)[last], np.cumsum(nontarget)[last]
     return np.append(0.0, missed / missed[-1]), np.append(1.0, 1 - rejected / rejected[-1])
 

@@ -57,8 +57,9 @@ def train(
     torch.manual_seed(params.seed)
     torch.set_num_threads(options.threads)
     model = Laspa(params, data.num_mels, len(data.speakers), len(data.languages)).to(device)
-    decay = {"lr": options.learning_rate, "weight_decay": options.weight_decay}
-    optimizer = torch.optim.AdamW(model.parameters(), **decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+    )
     steps_per_epoch = batches_per_epoch(data, options.batch_size)
     total_steps = options.epochs * steps_per_epoch
     crop_frames = max(1, round(options.crop_seconds * data.frames_per_second))
@@ -128,11 +129,18 @@ def _stop_if_not_finite(names: list[str], seen: list[Tensor], epoch: int) -> Non
     step, column = (int(index) for index in bad.nonzero()[0])
     raise LaspaError(
         f"training: {names[column]} is {seen[step][column].item()} in epoch {epoch}, step {step + 1}; "
-        "the state of the epoch before is kept. Lower train.learning_rate, aam_scale or the term's loss weight"
+        "the state of the epoch before is kept. Lower train.learning_rate, aam_scale or the term's weight"
     )
 
 
 def _record(epoch: int, means: dict[str, float], margin: float, rate: float, dev: dict[str, float]) -> Record:
     terms = {name: means.get(name) for name in ("loss", "aam", "nll", "mapc", "mse", "grl", "grad_norm")}
     attention = {name: means[name] for name in ("speaker", "language") if name in means}
-    return {"epoch": epoch, **terms, "margin": margin, "learning_rate": rate, "attention": attention, "dev": dev}
+    return {
+        "epoch": epoch,
+        **terms,
+        "margin": margin,
+        "learning_rate": rate,
+        "attention": attention,
+        "dev": dev,
+    }

@@ -1,16 +1,11 @@
 """Trial lists: pairs of utterances under the language conditions, drawn from a manifest by seed."""
 
-import hashlib
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from laspa.errors import LaspaError
 from laspa.params import Trials
 
-COLUMNS = ["enroll", "test", "target", "same_language", "same_gender", "unseen_language"]
 DRAWS = 4  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
 
 
@@ -39,13 +34,19 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> pd.D
         for same_language in (True, False)
     ]
     groups = []
-    for group, is_target in ((targets[within], True), (targets[~within], True), *((n, False) for n in nontargets)):
+    for group, is_target in (
+        (targets[within], True),
+        (targets[~within], True),
+        *((n, False) for n in nontargets),
+    ):
         pairs = _balanced(group, speaker, options.per_group, generator)
         groups.append(pd.DataFrame({"a": pairs[:, 0], "b": pairs[:, 1], "target": is_target}))
     if not len(targets):
         raise LaspaError(f"split {split} gives no targets: no speaker has two utterances")
     if not sum(map(len, nontargets)):
-        raise LaspaError(f"split {split} gives no non-targets: no two speakers of one gender; see trials.same_gender")
+        raise LaspaError(
+            f"split {split} gives no non-targets: no two speakers of one gender; see trials.same_gender"
+        )
     pairs = pd.concat(groups, ignore_index=True)
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
     known = (gender[a] >= 0) & (gender[b] >= 0)
@@ -60,35 +61,6 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> pd.D
             "unseen_language": unseen[a] | unseen[b],
         }
     )
-
-
-def read_trials(path: Path | str) -> pd.DataFrame:
-    """A trial table as `generate_trials` makes it.
-
-    Raises:
-        LaspaError: the file or a column is missing.
-    """
-    try:
-        trials = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise LaspaError(f"{path}: no such file; run the stage trials (dvc repro trials)") from None
-    missing = [column for column in COLUMNS if column not in trials.columns]
-    if missing:
-        raise LaspaError(f"{path}: no column {', '.join(missing)}; it has {', '.join(trials.columns)}")
-    return trials
-
-
-def trial_list_info(name: str, trials: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, Any]:
-    """Name, SHA-256 of the lines `enroll test 1|0`, number of trials and of speakers."""
-    flags = trials["target"].map({True: "1", False: "0"})
-    text = "\n".join(trials["enroll"] + " " + trials["test"] + " " + flags) + "\n"
-    heard = manifest["utterance_id"].isin(set(trials["enroll"]) | set(trials["test"]))
-    return {
-        "name": name,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "trials": len(trials),
-        "speakers": int(manifest.loc[heard, "speaker"].nunique()),
-    }
 
 
 def _target_pairs(speaker: np.ndarray) -> np.ndarray:
@@ -122,7 +94,9 @@ def _nontarget_pairs(
     return np.unique(np.sort(np.stack([a[fits], b[fits]], axis=1), axis=1), axis=0)
 
 
-def _balanced(pairs: np.ndarray, speaker: np.ndarray, limit: int, generator: np.random.Generator) -> np.ndarray:
+def _balanced(
+    pairs: np.ndarray, speaker: np.ndarray, limit: int, generator: np.random.Generator
+) -> np.ndarray:
     """At most `limit` pairs, as evenly over the first utterance's speaker as there are pairs; sorted."""
     if len(pairs) > limit:
         shuffled = pairs[generator.permutation(len(pairs))]

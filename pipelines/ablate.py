@@ -14,19 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from laspa.errors import LaspaError
-from laspa.experiment import (
-    TrainingData,
-    evaluate_system,
-    load_split,
-    load_training_data,
-    state_digest,
-    torch_device,
-    train_system,
-)
+from laspa.experiment import TrainingData, load_training_data, state_digest, train_system
 from laspa.files import atomic_path, read_json, write_json
+from laspa.measurement import evaluate_system
 from laspa.params import Params, load_params, with_overrides
+from laspa.split import load_split, torch_device
 from pipelines import stage, tracking
 
+RESAMPLES = 100  # of the speakers a seed; the summary's intervals are those over seeds
 DATA, RESULTS, PARTIAL = Path("data"), Path("data/ablation"), Path("data/.partial/ablate")
 
 
@@ -36,8 +31,8 @@ def main() -> None:
     system, params = sys.argv[1], load_params(stage.PARAMS_FILE)
     if system not in params.ablate.systems:
         raise LaspaError(
-            f"params.yaml: ablate.systems has no {system}; dvc.yaml's matrix and params.yaml must list the same "
-            f"systems, here {', '.join(params.ablate.systems)}"
+            f"params.yaml: ablate.systems has no {system}; dvc.yaml's matrix and params.yaml must list "
+            f"the same systems, here {', '.join(params.ablate.systems)}"
         )
     results = {}
     for result, seed_params in _run_all(params, system):
@@ -56,7 +51,7 @@ def main() -> None:
 
 def _run_all(params: Params, system: str) -> Iterator[tuple[dict[str, Any], Params]]:
     """Results as they come: a process a seed on a CPU, one after the other on a GPU."""
-    budget = {"train.epochs": params.ablate.epochs, "train.threads": 1}
+    budget = {"train.epochs": params.ablate.epochs, "train.threads": 1, "evaluate.bootstrap": RESAMPLES}
     runs = {
         seed: with_overrides(params, {**params.ablate.systems[system], **budget, "seed": seed})
         for seed in params.ablate.seeds
@@ -72,7 +67,7 @@ def _run_all(params: Params, system: str) -> Iterator[tuple[dict[str, Any], Para
 
 
 def _run(system: str, params: Params) -> dict[str, Any]:
-    """Train and measure one seed; a result that is there already, under the same inputs, is taken as it is."""
+    """Train and measure one seed; a result that is there already, from the same inputs, is taken as it is."""
     data = _training_data()
     finished = PARTIAL / system / f"{params.seed}-{state_digest(params, data)}.json"
     if finished.exists():

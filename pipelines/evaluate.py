@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 
 from laspa.checkpoint import WEIGHTS_FILE, load_model
 from laspa.embedding import Embeddings, reconstruct
-from laspa.experiment import Split, evaluate_system, load_split, torch_device
 from laspa.files import atomic_path, sha256_file, write_json
+from laspa.measurement import evaluate_system
 from laspa.models.laspa import Laspa
 from laspa.params import load_params
+from laspa.split import Split, load_split, torch_device
 from pipelines import stage, tracking
 
 DATA, MODEL, RESULT = Path("data"), Path("data/model"), Path("data/evaluation")
@@ -31,7 +32,9 @@ def main() -> None:
         scores.to_parquet(folder / "scores.parquet", index=False)
         _write_vectors(folder / "embeddings.parquet", embeddings.utterance_ids, embeddings.speaker)
         if embeddings.language is not None:
-            _write_vectors(folder / "language_embeddings.parquet", embeddings.utterance_ids, embeddings.language)
+            _write_vectors(
+                folder / "language_embeddings.parquet", embeddings.utterance_ids, embeddings.language
+            )
         _write_reconstructions(folder / "reconstruction.parquet", model, test, embeddings)
     write_json(METRICS, metrics)
     with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params) as run:

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from laspa.manifest import read_manifest
-
 from laspa.corpora import resolve
 from laspa.extraction import Utterance, extract
 from laspa.params import load_params
+from laspa.tables import read_manifest
 from pipelines import stage
 
 RAW = Path("data/raw")

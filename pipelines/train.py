@@ -17,7 +17,9 @@ def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     data = load_training_data(Path("data"))
     with tracking.run("laspa", "train", params, {"laspa.data_sha256": data.digest}) as run:
-        trained = train_system(params, data, STATES, lambda record: run.log_metrics(**tracking.epoch_metrics(record)))
+        trained = train_system(
+            params, data, STATES, lambda record: run.log_metrics(**tracking.epoch_metrics(record))
+        )
         counts = trained.model.parameter_counts()
         added = added_parameters_percent(counts)
         save_model(MODEL, trained.model, data.train.num_mels, data.train.speakers, data.train.languages)

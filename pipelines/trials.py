@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from laspa.files import atomic_path
-from laspa.manifest import read_manifest
 from laspa.params import load_params
+from laspa.tables import read_manifest
 from laspa.trials import generate_trials
 from pipelines import stage
 

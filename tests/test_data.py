@@ -25,7 +25,8 @@ def test_crops_are_consecutive_frames_of_the_labelled_utterance():
         length = [10, 20, 30, 7][int(speaker)]
         steps = np.diff(within) % length
         assert (steps == 1).all()
-        assert 0 <= within.min() and within.max() < length
+        assert within.min() >= 0
+        assert within.max() < length
         assert int(language) == int(speaker) % 2
 
 

@@ -1,6 +1,7 @@
 """Loss terms against hand-worked numbers, scipy and naive loops in float64."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ def head_with(centres: list[list[float]]) -> AAMSoftmax:
     return head
 
 
-def naive_aam(embedding: np.ndarray, centres: np.ndarray, label: np.ndarray, margin: float, scale: float) -> float:
+def naive_aam(
+    embedding: np.ndarray, centres: np.ndarray, label: np.ndarray, margin: float, scale: float
+) -> float:
     total = 0.0
     for row, true in zip(embedding, label, strict=True):
         logits = []
@@ -33,7 +36,7 @@ def naive_aam(embedding: np.ndarray, centres: np.ndarray, label: np.ndarray, mar
 
 
 def test_aam_of_a_right_angle_is_worked_by_hand():
-    # The embedding lies on the true centre: cos θ = 1 and 0, and the margin of 0.5 makes cos 0.5 = 0.8776 of it.
+    # The embedding lies on the true centre: cosines 1 and 0; the margin turns the 1 into cos 0.5.
     loss = head_with([[1.0, 0.0], [0.0, 1.0]])(torch.tensor([[2.0, 0.0]]), torch.tensor([0]), 0.5, 1.0)
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-math.cos(0.5))), abs=2e-4)
 
@@ -65,7 +68,7 @@ def test_aam_falls_all_the_way_as_the_embedding_turns_to_its_centre():
     angles = torch.linspace(math.pi, 0, 50)
     path = torch.stack([angles.cos(), angles.sin(), torch.zeros(50)], dim=1)
     losses = [head(point[None], torch.tensor([0]), 0.3, 10.0).item() for point in path]
-    assert all(later <= earlier + 1e-4 for earlier, later in zip(losses, losses[1:], strict=False))
+    assert all(later <= earlier + 1e-4 for earlier, later in pairwise(losses))
     assert losses[0] > losses[-1] + 5
 
 

@@ -11,7 +11,9 @@ LOWEST_HZ = 20.0  # below it the gain stays as it is there
 REFERENCE_HZ = 1000.0  # where the spectral tilt leaves the level alone
 
 
-def record(speech: np.ndarray, sample_rate: int, strength: float, generator: np.random.Generator) -> np.ndarray:
+def record(
+    speech: np.ndarray, sample_rate: int, strength: float, generator: np.random.Generator
+) -> np.ndarray:
     """`speech: (samples,)` float32 as a random microphone in a random room hears it; same shape.
 
     `strength` scales every effect; at 0 only the level is set. Ranges are our choice.
@@ -41,7 +43,7 @@ def _microphone(hertz: np.ndarray, strength: float, generator: np.random.Generat
 
 
 def _room(sample_rate: int, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """Impulse response: a direct path, and after 2 ms a tail of noise that decays by 60 dB in 0.1 to 0.4 s."""
+    """Impulse response: a direct path, and after 2 ms a tail of noise, down by 60 dB in 0.1 to 0.4 s."""
     length = int(sample_rate * ROOM_SECONDS)
     seconds = np.arange(length) / sample_rate
     tail = generator.normal(size=length) * 10 ** (-3 * seconds / generator.uniform(0.1, 0.4))

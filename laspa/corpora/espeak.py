@@ -32,7 +32,9 @@ class Espeak:
         data = str(espeakng_loader.get_data_path()).encode()
         self.sample_rate: int = self._library.espeak_Initialize(SYNCHRONOUS, 0, data, 0)
         if self.sample_rate <= 0:
-            raise LaspaError(f"espeak-ng: cannot start with the data folder {data.decode()}; reinstall espeakng-loader")
+            raise LaspaError(
+                f"espeak-ng: cannot start with the data folder {data.decode()}; reinstall espeakng-loader"
+            )
         self._library.espeak_SetSynthCallback(self._callback)
         self._library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
 
@@ -44,7 +46,9 @@ class Espeak:
         """
         self._chunks.clear()
         if self._library.espeak_ng_SetVoiceByFile(str(voice).encode()) != 0:
-            raise LaspaError(f"espeak-ng: cannot use the voice {voice.read_text()!r}; is its language spelt right?")
+            raise LaspaError(
+                f"espeak-ng: cannot use the voice {voice.read_text()!r}; is its language spelt right?"
+            )
         self._library.espeak_ng_SetRandSeed(seed)
         encoded = text.encode()
         self._library.espeak_ng_Synthesize(

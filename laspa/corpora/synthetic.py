@@ -27,7 +27,9 @@ from laspa.params import Synthetic
 from laspa.progress import progress
 
 SAMPLE_RATE = 16_000
-CHARACTERS_PER_SECOND = 20  # more than espeak-ng says of CLDR names in a second (16 to 20, measured), so that none runs short
+CHARACTERS_PER_SECOND = (
+    20  # more than espeak-ng says of CLDR names in a second (16 to 20, measured), so that none runs short
+)
 LENGTH_SPREAD = 0.25  # standard deviation of log length; our choice
 SECONDS_AT_LEAST = 1.0
 
@@ -65,7 +67,9 @@ def speakers(options: Synthetic) -> Iterator[Speaker]:
             chosen = [seen[i] for i in draw.permutation(count)[: options.languages_per_speaker]]
             if split == "test" and unseen:
                 chosen[-1] = unseen[index // 2 % len(unseen)]
-            yield Speaker(f"{split}{index:04d}", _gender(index), split, tuple(chosen), options.eval_utterances)
+            yield Speaker(
+                f"{split}{index:04d}", _gender(index), split, tuple(chosen), options.eval_utterances
+            )
 
 
 def prepare(options: Synthetic, folder: Path) -> None:

@@ -19,18 +19,21 @@ def words(language: str) -> tuple[str, ...]:
         locale = Locale.parse(language)
     except (UnknownLocaleError, ValueError):
         raise LaspaError(
-            f"params.yaml: synthetic.languages has {language!r}, which CLDR does not know; use ISO 639-1 codes"
+            f"params.yaml: synthetic.languages has {language!r}, which CLDR does not know; use ISO 639-1"
         ) from None
     names = {*locale.territories.values(), *locale.languages.values(), *locale.currencies.values()}
     kept = sorted(name for name in names if name and not any(character.isdigit() for character in name))
     if len(kept) < 50:
-        raise LaspaError(f"params.yaml: synthetic.languages has {language!r}, but CLDR has only {len(kept)} names in it")
+        raise LaspaError(
+            f"params.yaml: synthetic.languages has {language!r}, but CLDR has only {len(kept)} names in it"
+        )
     return tuple(kept)
 
 
 def phrase(language: str, characters: int, generator: np.random.Generator) -> str:
     """Random names, comma between them, until there are at least `characters`."""
-    names, chosen = words(language), []
-    while sum(map(len, chosen)) < characters:
+    names = words(language)
+    chosen: list[str] = []
+    while sum(len(name) for name in chosen) < characters:
         chosen.append(names[generator.integers(len(names))])
     return ", ".join(chosen)

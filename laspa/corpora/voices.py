@@ -19,7 +19,7 @@ PERSONAL_SHIFT = (0.06, 0.02, 10.0)
 
 @dataclass(frozen=True)
 class Voice:
-    """pitch: Hz; intonation: upper over lower pitch; frequency, height, width: (formants,), 1 is espeak's own."""
+    """pitch: Hz; intonation: upper over lower pitch; frequency, height, width: (formants,), 1 is usual."""
 
     gender: str
     pitch: float
@@ -32,7 +32,9 @@ class Voice:
     flutter: int
     speed: int
 
-    def moved(self, shift: tuple[float, float, float], strength: float, generator: np.random.Generator) -> "Voice":
+    def moved(
+        self, shift: tuple[float, float, float], strength: float, generator: np.random.Generator
+    ) -> "Voice":
         """This voice with a random offset of pitch, formant frequencies and heights."""
         pitch, frequency, height = shift
         return Voice(
@@ -90,4 +92,6 @@ def speaker_voice(seed: int, speaker: str, gender: str) -> Voice:
 def voice_in(voice: Voice, seed: int, speaker: str, language: str, shared: float, personal: float) -> Voice:
     """The same speaker's voice in `language`: the offset all share who speak it, and one of their own."""
     moved = voice.moved(SHARED_SHIFT, shared, generator_for(seed, "language", language))
-    return moved.moved(PERSONAL_SHIFT, personal, generator_for(seed, "speaker in language", speaker, language))
+    return moved.moved(
+        PERSONAL_SHIFT, personal, generator_for(seed, "speaker in language", speaker, language)
+    )

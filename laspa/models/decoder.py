@@ -13,7 +13,13 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, embedding_dim: int, frame_dim: int, content_dim: int, hidden_dim: int, num_mels: int, stride: int
+        self,
+        embedding_dim: int,
+        frame_dim: int,
+        content_dim: int,
+        hidden_dim: int,
+        num_mels: int,
+        stride: int,
     ) -> None:
         super().__init__()
         self.num_mels = num_mels

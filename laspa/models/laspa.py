@@ -1,6 +1,7 @@
 """LASPA: two encoders over one mel spectrogram, fused for the decoder; its baselines are parts of it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class Laspa(nn.Module):
         self.speaker_encoder = ENCODERS[model.speaker_encoder](num_mels, dim)
         self.speaker_head = AAMSoftmax(dim, num_speakers)
         self.adversary = nn.Linear(dim, num_languages) if weights.grl else None
-        self.language_encoder: nn.Module | None = None
+        self.language_encoder: Any = None
         self.fusion: nn.ModuleDict | None = None
         self.decoder: nn.Module | None = None
         if weights.nll or weights.mapc or weights.mse:
@@ -106,7 +107,9 @@ class Laspa(nn.Module):
         """
         weights, terms = self.system.loss_weights, {}
         if weights.aam:
-            terms["aam"] = self.speaker_head(output.speaker, speaker, margin, self.system.aam_scale, competitors)
+            terms["aam"] = self.speaker_head(
+                output.speaker, speaker, margin, self.system.aam_scale, competitors
+            )
         if self.adversary is not None:
             terms["grl"] = F.cross_entropy(self.adversary(reverse_gradient(output.speaker)), language)
         if output.language is not None and weights.nll:
@@ -131,7 +134,9 @@ class Laspa(nn.Module):
             "fusion": self.fusion,
             "decoder": self.decoder,
         }
-        counts = {name: sum(p.numel() for p in part.parameters()) if part else 0 for name, part in parts.items()}
+        counts = {
+            name: sum(p.numel() for p in part.parameters()) if part else 0 for name, part in parts.items()
+        }
         return counts | {"total": sum(counts.values())}
 
 

@@ -20,7 +20,9 @@ class PrefixTuner(nn.Module):
     is then a linear map of the key that ignores the query.
     """
 
-    def __init__(self, query_dim: int, key_dim: int, attention_dim: int, num_heads: int, prefix_len: int) -> None:
+    def __init__(
+        self, query_dim: int, key_dim: int, attention_dim: int, num_heads: int, prefix_len: int
+    ) -> None:
         super().__init__()
         if attention_dim % num_heads:
             raise LaspaError(f"num_heads is {num_heads} but must divide attention_dim, {attention_dim}")
@@ -45,7 +47,7 @@ class PrefixTuner(nn.Module):
         Returns:
             the fused embedding (batch, query_dim) and the attention (batch, heads, prefix_len + tokens).
         """
-        batch, tokens, _ = keys.shape
+        batch = len(keys)
         key = torch.cat([self.prefix_key.expand(batch, -1, -1), self.key(keys)], dim=1)
         value = torch.cat([self.prefix_value.expand(batch, -1, -1), self.value(keys)], dim=1)
         q = self._heads(self.query(query)[:, None, :])

@@ -55,7 +55,9 @@ class TDNN(nn.Module):
 
 def _layer(inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     padding = dilation * (kernel - 1) // 2
-    convolution = nn.Conv1d(inputs, outputs, kernel, stride=stride, dilation=dilation, padding=padding, bias=False)
+    convolution = nn.Conv1d(
+        inputs, outputs, kernel, stride=stride, dilation=dilation, padding=padding, bias=False
+    )
     return nn.Sequential(convolution, nn.BatchNorm1d(outputs), nn.ReLU())
 
 

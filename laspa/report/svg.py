@@ -6,6 +6,7 @@ figure follows the reader's colour scheme; in a file it becomes the light scheme
 
 import io
 import re
+from functools import cache
 from html import escape
 
 import matplotlib
@@ -103,6 +104,7 @@ def css_variables(scheme: str) -> str:
     )
 
 
+@cache  # drawing takes a while, and each figure goes into the page and into a file
 @styled
 def _render(figure: Figure) -> str:
     buffer = io.StringIO()

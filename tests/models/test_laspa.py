@@ -45,8 +45,16 @@ def total_loss(model: Laspa) -> tuple[torch.Tensor, dict]:
         ("grl", {"aam", "grl"}, {"speaker_encoder"}),
         ("grl_mapc", {"aam", "grl", "nll", "mapc"}, {"speaker_encoder", "language_encoder"}),
         ("no_mse", {"aam", "nll", "mapc"}, {"speaker_encoder", "language_encoder"}),
-        ("laspa", {"aam", "nll", "mapc", "mse"}, {"speaker_encoder", "language_encoder", "fusion", "decoder"}),
-        ("concat", {"aam", "nll", "mapc", "mse"}, {"speaker_encoder", "language_encoder", "fusion", "decoder"}),
+        (
+            "laspa",
+            {"aam", "nll", "mapc", "mse"},
+            {"speaker_encoder", "language_encoder", "fusion", "decoder"},
+        ),
+        (
+            "concat",
+            {"aam", "nll", "mapc", "mse"},
+            {"speaker_encoder", "language_encoder", "fusion", "decoder"},
+        ),
     ],
 )
 def test_each_system_has_its_terms_and_only_the_parts_it_trains(params, system, terms, parts):
@@ -73,7 +81,9 @@ def test_the_language_encoder_learns_through_the_prefix_tuners(params, keys):
         fused, _ = model.fusion["speaker"](speaker, tokens.detach() if detached else tokens)
         rebuilt = model.decoder(fused, torch.zeros_like(language), frames.detach(), mel.shape[1])
         (rebuilt - mel).square().mean().backward()
-        return sum(float(p.grad.abs().sum()) for p in model.language_encoder.parameters() if p.grad is not None)
+        return sum(
+            float(p.grad.abs().sum()) for p in model.language_encoder.parameters() if p.grad is not None
+        )
 
     assert gradient(detached=False) > 0
     assert gradient(detached=True) == 0
@@ -101,9 +111,11 @@ def test_heads_on_encoder_embeddings_need_no_fusion_at_inference(params):
 
 def test_added_parameters_are_the_fusions_share_of_the_speaker_encoder(params):
     counts = build(params).parameter_counts()
-    assert added_parameters_percent(counts) == pytest.approx(100 * counts["fusion"] / counts["speaker_encoder"])
-    # Two tuners: Q and O are 24 × 8, K and V 96 × 8, prefixes 3 × 8 each, LayerNorm 2 × 24.
-    by_hand = sum(2 * 24 * 8 + 2 * width * 8 + 2 * 3 * 8 + 2 * 24 for width in (96, 96))
+    assert added_parameters_percent(counts) == pytest.approx(
+        100 * counts["fusion"] / counts["speaker_encoder"]
+    )
+    # Two tuners: Q and O are 24 × 4, K and V 96 × 4, prefixes 3 × 4 each, LayerNorm 2 × 24.
+    by_hand = sum(2 * 24 * 4 + 2 * width * 4 + 2 * 3 * 4 + 2 * 24 for width in (96, 96))
     assert counts["fusion"] == by_hand
 
 

@@ -51,8 +51,14 @@ def test_a_stage_depends_on_the_code_it_runs_and_on_no_other(name):
     script = module_file(stage["cmd"].split()[2])
     listed = [dep for dep in stage["deps"] if dep.startswith(("laspa", "pipelines"))]
     needed = {code for code in code_of(script) if not code.endswith("/__init__.py")}
-    missing = {code for code in needed if not any(code == dep or code.startswith(f"{dep}/") for dep in listed)}
-    idle = {dep for dep in listed if not any(code == dep or code.startswith(f"{dep}/") for code in code_of(script))}
+    missing = {
+        code for code in needed if not any(code == dep or code.startswith(f"{dep}/") for dep in listed)
+    }
+    idle = {
+        dep
+        for dep in listed
+        if not any(code == dep or code.startswith(f"{dep}/") for code in code_of(script))
+    }
     assert not missing, f"dvc.yaml: stage {name} runs code that it does not depend on"
     assert not idle, f"dvc.yaml: stage {name} depends on code that it does not run"
 
