@@ -1,0 +1,168 @@
+"""Stages validate_manifest and validate_features: Great Expectations over one table each.
+
+Usage: python -m pipelines.validate manifest|features
+
+Writes a summary for DVC, data/validation/NAME.json, and the checks as HTML under
+reports/data_docs (with times in it, so no output of the stage). A failing expectation ends the
+stage with what failed, where and what to do; the HTML is there in either case.
+"""
+
+import copy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+import pandas as pd
+from great_expectations.core.run_identifier import RunIdentifier
+
+from laspa.aggregates import feature_aggregates
+from laspa.errors import LaspaError
+from laspa.features import FeatureStore
+from laspa.files import atomic_path, write_json
+from laspa.params import Params, load_params
+from laspa.tables import read_manifest
+from pipelines import data_docs, stage
+from pipelines.expectations import Table, feature_tables, manifest_tables
+
+MANIFEST, FEATURES = Path("data/manifest.parquet"), Path("data/features")
+SUMMARIES = Path("data/validation")
+RESULTS = Path("data/.gx")  # both stages' last results, from which the pages are made
+DATA_DOCS = Path("reports/data_docs")
+SHOWN = 5  # failing rows in an error message
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One expectation and what came of it; `result` is Great Expectations' own."""
+
+    table: Table
+    config: Any
+    success: bool
+    result: dict[str, Any]
+
+
+def main() -> None:
+    """Validate the table that the command line names."""
+    names = sys.argv[1:]
+    if names not in (["manifest"], ["features"]):
+        raise LaspaError(f"validate: {' '.join(names) or 'no table'} given; choose manifest or features")
+    params = load_params(stage.PARAMS_FILE)
+    outcomes = validate(names[0], TABLES[names[0]](params))
+    failed = [outcome for outcome in outcomes if not outcome.success]
+    if failed:
+        raise LaspaError(explain(failed, len(outcomes)))
+    write_json(SUMMARIES / f"{names[0]}.json", summary(outcomes))
+    print(f"{names[0]}: {len(outcomes)} expectations hold; pages in {DATA_DOCS / 'index.html'}")
+
+
+def _manifest(params: Params) -> list[Table]:
+    return manifest_tables(read_manifest(MANIFEST), params)
+
+
+def _features(params: Params) -> list[Table]:
+    features = FeatureStore(FEATURES)
+    return feature_tables(feature_aggregates(features), features.settings, read_manifest(MANIFEST), params)
+
+
+TABLES = {"manifest": _manifest, "features": _features}
+
+
+def validate(
+    name: str, tables: list[Table], results: Path = RESULTS, pages: Path = DATA_DOCS
+) -> list[Outcome]:
+    """Run every suite, keep the results in `results` in place of `name`'s last ones, rebuild `pages`."""
+    data_docs.forget(results, name)
+    with atomic_path(pages) as site:
+        context = data_docs.context(results, site)
+        source = context.data_sources.add_pandas("laspa")
+        outcomes = [outcome for table in tables for outcome in _run(context, source, table)]
+        data_docs.build(context, site)
+    return outcomes
+
+
+def _run(context: Any, source: Any, table: Table) -> list[Outcome]:
+    batch = source.add_dataframe_asset(table.name).add_batch_definition_whole_dataframe("all rows")
+    expectations = [copy.copy(expectation) for expectation in table.expectations]  # a suite keeps its own
+    suite = context.suites.add(gx.ExpectationSuite(name=table.name, expectations=expectations))
+    definition = gx.ValidationDefinition(name=table.name, data=batch, suite=suite)
+    results = context.validation_definitions.add(definition).run(
+        batch_parameters={"dataframe": table.rows},
+        result_format={
+            "result_format": "SUMMARY",
+            "unexpected_index_column_names": table.key,
+            "partial_unexpected_count": SHOWN,
+        },
+        run_id=RunIdentifier(run_name=table.name),
+    )
+    order = {expectation.description: place for place, expectation in enumerate(table.expectations)}
+    outcomes = [
+        Outcome(table, one.expectation_config, bool(one.success), _result(one)) for one in results.results
+    ]
+    return sorted(outcomes, key=lambda outcome: order[outcome.config.description])
+
+
+def _result(one: Any) -> dict[str, Any]:
+    """The result of one expectation, with the error in it where it could not be evaluated."""
+    errors = one.exception_info or {}
+    flat = [errors] if "raised_exception" in errors else list(errors.values())
+    messages = sorted({str(error["exception_message"]) for error in flat if error.get("raised_exception")})
+    return {**one.result, "errors": messages} if messages else dict(one.result)
+
+
+def summary(outcomes: list[Outcome]) -> dict[str, Any]:
+    """What DVC keeps: which expectations hold over how many rows; no times, no ids of runs."""
+    tables: dict[str, Any] = {}
+    for outcome in outcomes:
+        table = tables.setdefault(
+            outcome.table.name, {"rows": len(outcome.table.rows), "success": True, "expectations": []}
+        )
+        table["success"] = table["success"] and outcome.success
+        table["expectations"].append(
+            {
+                "expectation": outcome.config.type,
+                "description": outcome.config.description,
+                "arguments": {
+                    key: value for key, value in outcome.config.kwargs.items() if key != "batch_id"
+                },
+                "success": outcome.success,
+                "unexpected": outcome.result.get("unexpected_count", 0),
+            }
+        )
+    return {"success": all(outcome.success for outcome in outcomes), "tables": tables}
+
+
+def explain(failed: list[Outcome], total: int) -> str:
+    """What a user is told: the expectation, the rows, the remedy, and where the page is."""
+    lines = [f"{len(failed)} of {total} expectations fail; see {DATA_DOCS / 'index.html'}"]
+    for outcome in failed:
+        remedy = str(outcome.config.notes).removeprefix("Remedy: ")
+        lines.append(f"  {outcome.table.name}: {outcome.config.description} ({outcome.config.type})")
+        lines.append(f"    found: {_found(outcome)}")
+        lines.append(f"    remedy: {remedy}")
+    return "\n".join(lines)
+
+
+def _found(outcome: Outcome) -> str:
+    result = outcome.result
+    if "errors" in result:
+        return "; ".join(result["errors"])
+    rows = result.get("partial_unexpected_index_list")
+    if not rows:
+        return str(result.get("observed_value"))
+    shown = []
+    for row in rows[:SHOWN]:
+        key = ", ".join(f"{name} {row[name]}" for name in outcome.table.key)
+        given = {name: value for name, value in row.items() if name not in outcome.table.key}
+        values = ", ".join(
+            f"{name}={'missing' if pd.isna(value) else value}" for name, value in given.items()
+        )
+        shown.append(f"{key} ({values})" if values else key)
+    count = result["unexpected_count"]
+    more = f" and {count - len(shown)} more" if count > len(shown) else ""
+    return f"{count} of {result['element_count']} rows: {'; '.join(shown)}{more}"
+
+
+if __name__ == "__main__":
+    stage.run(main)
