@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from laspa.checkpoint import WEIGHTS_FILE
 from laspa.files import atomic_path, sha256_file, write_json, write_text
 from laspa.params import load_params
 from laspa.report.gallery import gallery
@@ -13,7 +12,7 @@ from laspa.report.results import read_results
 from laspa.report.svg import file_svg
 from pipelines import stage, tracking
 
-DATA, REPORTS, MODEL = Path("data"), Path("reports"), Path("data/model")
+DATA, REPORTS, WEIGHTS = Path("data"), Path("reports"), Path("data/model/model.safetensors")
 SUMMARY, PAGE, PLOTS = REPORTS / "summary.json", REPORTS / "index.html", REPORTS / "plots"
 
 
@@ -29,7 +28,7 @@ def main() -> None:
             table.to_csv(folder / name, index=False, lineterminator="\n")
         for item in shown:
             write_text(folder / f"{item.name}.svg", file_svg(item.figure))
-    with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params) as run:
+    with tracking.run_of_model(sha256_file(WEIGHTS), params) as run:
         run.log_artifacts(PLOTS, "plots")
         run.log_artifacts(PAGE, "report")
 

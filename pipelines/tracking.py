@@ -102,10 +102,10 @@ def open_store() -> "tuple[MlflowClient, str]":
     if not uri.startswith("sqlite:"):
         client = client_of(uri)
         return client, _find_or_create(client, None)
-    folder = Path(uri.removeprefix("sqlite:///")).resolve().parent
-    with FileLock(folder / ".mlflow.lock"):
+    database = Path(uri.removeprefix("sqlite:///")).resolve()
+    with FileLock(f"{database}.lock"):
         client = client_of(uri)
-        return client, _find_or_create(client, (folder / "mlartifacts").as_uri())
+        return client, _find_or_create(client, (database.parent / "mlartifacts").as_uri())
 
 
 def tracking_uri() -> str:
