@@ -167,6 +167,7 @@ def client_of(uri: str) -> "MlflowClient":
     for name, value in (
         ("MLFLOW_LOGGING_LEVEL", "WARNING"),
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),  # the URL may carry a password
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
     ):
