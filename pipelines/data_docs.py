@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
+import pandas as pd
+from great_expectations.core import ExpectationValidationResult
 from great_expectations.data_context.types.base import DataContextConfig, ProgressBarsConfig
 
+SHOWN = 5  # failing rows that a user is shown
 STYLE = Path(__file__).with_name("data_docs.css")
 EXTERNAL = re.compile(
     r"<script.*?</script>|<style.*?</style>|<link[^>]*>|<img[^>]*>|<footer.*?</footer>|<!--.*?-->", re.DOTALL
@@ -39,6 +42,7 @@ INDEX = """<!DOCTYPE html>
 {rows}
 </tbody>
 </table>
+{failures}
 </main>
 </body>
 </html>
@@ -90,17 +94,41 @@ def build(context: Any, site: Path) -> None:
     for page in site.rglob("*.html"):
         text = EXTERNAL.sub("", page.read_text(encoding="utf-8"))
         page.write_text(text.replace("</head>", f"<style>\n{style}</style>\n</head>"), encoding="utf-8")
-    rows = "\n".join(_rows(context, site))
-    (site / "index.html").write_text(INDEX.format(style=style, rows=rows), encoding="utf-8")
-
-
-def _rows(context: Any, site: Path) -> list[str]:
-    """One row of the first page for each result in the store, by suite."""
-    pages = {page.relative_to(site).parts[1]: page for page in site.glob("validations/*/*/*/*.html")}
     store = context.validation_results_store
+    results = {key.expectation_suite_identifier.name: store.get(key) for key in store.list_keys()}
+    rows, failures = _rows(results, site), _failures(results)
+    index = INDEX.format(style=style, rows="\n".join(rows), failures="\n".join(failures))
+    (site / "index.html").write_text(index, encoding="utf-8")
+
+
+def found(result: ExpectationValidationResult) -> str:
+    """What was found instead of what was expected: the first few rows, by their keys, and how many."""
+    errors = result.exception_info or {}
+    each = [errors] if "raised_exception" in errors else list(errors.values())
+    messages = sorted({str(error["exception_message"]) for error in each if error.get("raised_exception")})
+    if messages:
+        return "; ".join(messages)
+    rows = result.result.get("partial_unexpected_index_list")
+    if not rows:
+        return str(result.result.get("observed_value"))
+    shown = [_row_text(row, result.result["unexpected_index_column_names"]) for row in rows[:SHOWN]]
+    count = result.result["unexpected_count"]
+    more = f" and {count - len(shown)} more" if count > len(shown) else ""
+    return f"{count} of {result.result['element_count']} rows: {'; '.join(shown)}{more}"
+
+
+def _row_text(row: dict[str, Any], key: list[str]) -> str:
+    given = {name: "missing" if pd.isna(value) else value for name, value in row.items()}
+    names = ", ".join(f"{name} {given[name]}" for name in key)
+    values = ", ".join(f"{name}={value}" for name, value in sorted(given.items()) if name not in key)
+    return f"{names} ({values})" if values else names
+
+
+def _rows(results: dict[str, Any], site: Path) -> list[str]:
+    """One row of the first page for each suite."""
+    pages = {page.relative_to(site).parts[1]: page for page in site.glob("validations/*/*/*/*.html")}
     rows = []
-    for key in sorted(store.list_keys(), key=lambda key: key.expectation_suite_identifier.name):
-        result, suite = store.get(key), key.expectation_suite_identifier.name
+    for suite, result in sorted(results.items()):
         link = pages[suite].relative_to(site).as_posix()
         mark, word = ("text-success", "holds") if result.success else ("text-danger", "fails")
         cells = [
@@ -108,7 +136,20 @@ def _rows(context: Any, site: Path) -> list[str]:
             f'<strong class="{mark}">{word}</strong>',
             result.statistics["evaluated_expectations"],
             result.statistics["unsuccessful_expectations"],
-            f"{key.run_id.run_time:%Y-%m-%d %H:%M}",
+            str(result.meta["run_id"]["run_time"])[:16].replace("T", " "),
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return rows
+
+
+def _failures(results: dict[str, Any]) -> list[str]:
+    """A paragraph for each expectation that fails, as on the terminal."""
+    paragraphs = []
+    for suite, result in sorted(results.items()):
+        for one in result.results:
+            if not one.success:
+                what = escape(f"{suite}: {one.expectation_config.description}")
+                remedy = escape(str(one.expectation_config.notes))
+                lines = f"found: {escape(found(one))}<br>remedy: {remedy}"
+                paragraphs.append(f'<p><strong class="text-danger">{what}</strong><br>{lines}</p>')
+    return paragraphs

@@ -87,7 +87,7 @@ def feature_tables(
 
 
 def _expect(kind: type[Expectation], what: str, remedy: str, **arguments: Any) -> Expectation:
-    return kind(description=what, notes=f"Remedy: {remedy}", **arguments)
+    return kind(description=what, notes=remedy, **arguments)
 
 
 def _columns(name: str, rows: pd.DataFrame, types: dict[str, str], remedy: str) -> Table:

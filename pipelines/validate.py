@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
-import pandas as pd
+from great_expectations.core import ExpectationValidationResult
 from great_expectations.core.run_identifier import RunIdentifier
 
 from laspa.aggregates import feature_aggregates
@@ -30,17 +30,24 @@ MANIFEST, FEATURES = Path("data/manifest.parquet"), Path("data/features")
 SUMMARIES = Path("data/validation")
 RESULTS = Path("data/.gx")  # both stages' last results, from which the pages are made
 DATA_DOCS = Path("reports/data_docs")
-SHOWN = 5  # failing rows in an error message
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One expectation and what came of it; `result` is Great Expectations' own."""
+    """One expectation and what came of it, as Great Expectations has it."""
 
     table: Table
-    config: Any
-    success: bool
-    result: dict[str, Any]
+    result: ExpectationValidationResult
+
+    @property
+    def config(self) -> Any:
+        """The expectation: type, kwargs, description, notes."""
+        return self.result.expectation_config
+
+    @property
+    def success(self) -> bool:
+        """Whether it holds."""
+        return bool(self.result.success)
 
 
 def main() -> None:
@@ -92,23 +99,13 @@ def _run(context: Any, source: Any, table: Table) -> list[Outcome]:
         result_format={
             "result_format": "SUMMARY",
             "unexpected_index_column_names": table.key,
-            "partial_unexpected_count": SHOWN,
+            "partial_unexpected_count": data_docs.SHOWN,
         },
         run_id=RunIdentifier(run_name=table.name),
     )
     order = {expectation.description: place for place, expectation in enumerate(table.expectations)}
-    outcomes = [
-        Outcome(table, one.expectation_config, bool(one.success), _result(one)) for one in results.results
-    ]
+    outcomes = [Outcome(table, result) for result in results.results]
     return sorted(outcomes, key=lambda outcome: order[outcome.config.description])
-
-
-def _result(one: Any) -> dict[str, Any]:
-    """The result of one expectation, with the error in it where it could not be evaluated."""
-    errors = one.exception_info or {}
-    flat = [errors] if "raised_exception" in errors else list(errors.values())
-    messages = sorted({str(error["exception_message"]) for error in flat if error.get("raised_exception")})
-    return {**one.result, "errors": messages} if messages else dict(one.result)
 
 
 def summary(outcomes: list[Outcome]) -> dict[str, Any]:
@@ -127,7 +124,7 @@ def summary(outcomes: list[Outcome]) -> dict[str, Any]:
                     key: value for key, value in outcome.config.kwargs.items() if key != "batch_id"
                 },
                 "success": outcome.success,
-                "unexpected": outcome.result.get("unexpected_count", 0),
+                "unexpected": outcome.result.result.get("unexpected_count", 0),
             }
         )
     return {"success": all(outcome.success for outcome in outcomes), "tables": tables}
@@ -137,31 +134,10 @@ def explain(failed: list[Outcome], total: int) -> str:
     """What a user is told: the expectation, the rows, the remedy, and where the page is."""
     lines = [f"{len(failed)} of {total} expectations fail; see {DATA_DOCS / 'index.html'}"]
     for outcome in failed:
-        remedy = str(outcome.config.notes).removeprefix("Remedy: ")
         lines.append(f"  {outcome.table.name}: {outcome.config.description} ({outcome.config.type})")
-        lines.append(f"    found: {_found(outcome)}")
-        lines.append(f"    remedy: {remedy}")
+        lines.append(f"    found: {data_docs.found(outcome.result)}")
+        lines.append(f"    remedy: {outcome.config.notes}")
     return "\n".join(lines)
-
-
-def _found(outcome: Outcome) -> str:
-    result = outcome.result
-    if "errors" in result:
-        return "; ".join(result["errors"])
-    rows = result.get("partial_unexpected_index_list")
-    if not rows:
-        return str(result.get("observed_value"))
-    shown = []
-    for row in rows[:SHOWN]:
-        key = ", ".join(f"{name} {row[name]}" for name in outcome.table.key)
-        given = {name: value for name, value in row.items() if name not in outcome.table.key}
-        values = ", ".join(
-            f"{name}={'missing' if pd.isna(value) else value}" for name, value in given.items()
-        )
-        shown.append(f"{key} ({values})" if values else key)
-    count = result["unexpected_count"]
-    more = f" and {count - len(shown)} more" if count > len(shown) else ""
-    return f"{count} of {result['element_count']} rows: {'; '.join(shown)}{more}"
 
 
 if __name__ == "__main__":

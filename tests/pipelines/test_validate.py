@@ -282,7 +282,9 @@ def test_the_stage_fails_with_the_page_there_and_no_summary(
     monkeypatch.setattr("sys.argv", ["validate", "manifest"])
     with pytest.raises(LaspaError, match="as many speakers as synthetic declares"):
         validate.main()
-    assert (tmp_path / "reports/data_docs/index.html").is_file()
+    index = (tmp_path / "reports/data_docs/index.html").read_text(encoding="utf-8")
+    assert "split train (declared=240, speakers=3)" in index
+    assert "remedy: run dvc repro download" in index
     assert not (tmp_path / "data/validation").exists()
     monkeypatch.setattr("sys.argv", ["validate", "trials"])
     with pytest.raises(LaspaError, match="choose manifest or features"):
