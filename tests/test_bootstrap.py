@@ -1,0 +1,88 @@
+"""Intervals over speakers: weights against really repeated speakers, coverage, determinism."""
+
+import numpy as np
+import pytest
+
+from laspa.bootstrap import eer_interval
+from laspa.metrics import eer
+
+
+def simulated(generator, speakers: int):
+    """All pairs of four utterances of each speaker on a line, some speakers steadier than others."""
+    speaker = np.repeat(np.arange(speakers), 4)
+    spread = np.exp(generator.normal(0, 0.7, speakers))
+    vector = generator.normal(0, 2.0, speakers)[speaker] + spread[speaker] * generator.normal(
+        size=len(speaker)
+    )
+    first, second = np.triu_indices(len(vector), k=1)
+    score = -np.abs(vector[first] - vector[second])
+    return score, speaker[first] == speaker[second], speaker[first], speaker[second]
+
+
+def repeated_eers(scores, target, enroll, test, resamples: int, seed: int) -> list[float]:
+    """The same draws, each trial written down as often as its speakers were drawn."""
+    names = np.unique(np.append(enroll, test))
+    generator = np.random.default_rng(seed)
+    eers = []
+    for _ in range(resamples):
+        drawn = list(names[generator.integers(len(names), size=len(names))])
+        targets, nontargets = [], []
+        for score, is_target, one, other in zip(scores, target, enroll, test, strict=True):
+            times = drawn.count(one) if is_target else drawn.count(one) * drawn.count(other)
+            (targets if is_target else nontargets).extend([score] * times)
+        if targets and nontargets:
+            eers.append(eer(np.array(targets), np.array(nontargets)))
+    return eers
+
+
+def test_weights_are_speakers_really_repeated():
+    data = simulated(np.random.default_rng(1), 5)
+    low, high = eer_interval(*data, resamples=40, seed=7)
+    expected = np.quantile(repeated_eers(*data, resamples=40, seed=7), [0.025, 0.975])
+    assert (low, high) == pytest.approx(tuple(expected))
+    assert low < high
+
+
+def test_resamples_without_a_class_are_left_out():
+    # Two speakers: half of the draws hold one of them twice and so no non-target.
+    data = simulated(np.random.default_rng(2), 2)
+    kept = repeated_eers(*data, resamples=50, seed=1)
+    assert len(kept) < 50
+    assert eer_interval(*data, resamples=50, seed=1) == pytest.approx(
+        tuple(np.quantile(kept, [0.025, 0.975]))
+    )
+
+
+def test_speaker_numbers_are_names_only():
+    score, target, enroll, test = simulated(np.random.default_rng(3), 8)
+    plain = eer_interval(score, target, enroll, test, 50, 1)
+    assert eer_interval(score, target, 10 * enroll + 3, 10 * test + 3, 50, 1) == plain
+
+
+def test_a_seed_fixes_the_interval_and_another_moves_it():
+    data = simulated(np.random.default_rng(4), 10)
+    assert eer_interval(*data, 100, 1) == eer_interval(*data, 100, 1)
+    assert eer_interval(*data, 100, 1) != eer_interval(*data, 100, 2)
+
+
+def test_a_system_without_errors_has_an_interval_of_no_width():
+    _, target, enroll, test = simulated(np.random.default_rng(5), 6)
+    assert eer_interval(target.astype(float), target, enroll, test, 50, 1) == (0.0, 0.0)
+
+
+def test_intervals_cover_the_true_eer_where_resampled_trials_do_not():
+    generator = np.random.default_rng(6)
+    truth = np.mean([eer(s[t], s[~t]) for s, t, *_ in (simulated(generator, 100) for _ in range(10))])
+    draws, resamples = 60, 50
+    covered, covered_by_trials = 0, 0
+    for seed in range(draws):
+        score, target, enroll, test = simulated(generator, 16)
+        low, high = eer_interval(score, target, enroll, test, resamples, seed)
+        covered += low <= truth <= high
+        classes = score[target], score[~target]
+        drawn = [eer(*(generator.choice(side, len(side)) for side in classes)) for _ in range(resamples)]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        covered_by_trials += low <= truth <= high
+    # 95 % is meant; three standard errors of a share of 60 draws are 8 points.
+    assert covered / draws >= 0.87
+    assert covered_by_trials / draws < 0.8
