@@ -161,6 +161,7 @@ class Ablate(Section):
 
     seeds: Annotated[list[Seed], Field(min_length=1)]
     epochs: Count
+    crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
     systems: dict[str, dict[str, Any]]
 
 

@@ -3,11 +3,11 @@
 Usage: python -m pipelines.ablate SYSTEM, a key of `ablate.systems` in params.yaml.
 """
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -34,14 +34,19 @@ def main() -> None:
             f"params.yaml: ablate.systems has no {system}; dvc.yaml's matrix and params.yaml must list "
             f"the same systems, here {', '.join(params.ablate.systems)}"
         )
+    runs = seed_runs(params, system)
     results = {}
-    for result, seed_params in _run_all(params, system):
-        results[f"seed-{result['seed']}.json"] = result
+    with ExitStack() as stack:
         tags = {"laspa.system": system}
-        with tracking.run(f"{system}, seed {result['seed']}", "ablate", seed_params, tags) as run:
+        tracked = {
+            seed: stack.enter_context(tracking.run(f"{system}, seed {seed}", "ablate", run, tags))
+            for seed, run in runs.items()
+        }
+        for result in _run_all(system, runs):
             for record in result["history"]:
-                run.log_metrics(**tracking.epoch_metrics(record))
-            run.log_metrics(tracking.evaluation_metrics(result))
+                tracked[result["seed"]].log_metrics(**tracking.epoch_metrics(record))
+            tracked[result["seed"]].log_metrics(tracking.evaluation_metrics(result))
+            results[f"seed-{result['seed']}.json"] = result
     with atomic_path(RESULTS / system) as folder:
         folder.mkdir()
         for name, result in sorted(results.items()):
@@ -49,21 +54,26 @@ def main() -> None:
     shutil.rmtree(PARTIAL / system)
 
 
-def _run_all(params: Params, system: str) -> Iterator[tuple[dict[str, Any], Params]]:
-    """Results as they come: a process a seed on a CPU, one after the other on a GPU."""
-    budget = {"train.epochs": params.ablate.epochs, "train.threads": 1, "evaluate.bootstrap": RESAMPLES}
-    runs = {
-        seed: with_overrides(params, {**params.ablate.systems[system], **budget, "seed": seed})
-        for seed in params.ablate.seeds
+def seed_runs(params: Params, system: str) -> dict[int, Params]:
+    """The params of each seed's run: the system's changes, on the budget that all systems share."""
+    budget = {
+        "train.epochs": params.ablate.epochs,
+        "train.crop_seconds": params.ablate.crop_seconds,
+        "train.threads": 1,
+        "evaluate.bootstrap": RESAMPLES,
     }
-    if torch_device(params.train.device).type == "cuda":
-        yield from ((_run(system, run), run) for run in runs.values())
+    changes = params.ablate.systems[system] | budget
+    return {seed: with_overrides(params, changes | {"seed": seed}) for seed in params.ablate.seeds}
+
+
+def _run_all(system: str, runs: dict[int, Params]) -> Iterator[dict[str, Any]]:
+    """Results as they come: on a CPU a process a seed with one thread each, on a GPU one after the other."""
+    if any(torch_device(run.train.device).type == "cuda" for run in runs.values()):
+        yield from (_run(system, run) for run in runs.values())
         return
-    workers = min(len(runs), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_run, system, run): run for run in runs.values()}
-        for future in as_completed(futures):
-            yield future.result(), futures[future]
+    with ProcessPoolExecutor(len(runs), mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(_run, system, run) for run in runs.values()]):
+            yield future.result()
 
 
 def _run(system: str, params: Params) -> dict[str, Any]:
