@@ -1,0 +1,141 @@
+"""Columns of large text files: by pyarrow where regular, else by a loop that says what is not."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from laspa.errors import LaspaError
+
+NAME = pa.dictionary(pa.int32(), pa.string())  # an utterance, a model, a label: few values, many rows
+NUMBER = pa.float64()
+SHOWN = 80  # characters of a line shown in a message
+
+
+def lines(path: Path | str) -> Iterator[tuple[int, list[str]]]:
+    """(line number from 1, fields) of every line that is not blank; commas, tabs or spaces part fields.
+
+    Raises:
+        LaspaError: the file is missing or a line is not UTF-8.
+    """
+    number = 0
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if fields := line.replace(",", " ").split():
+                    yield number, fields
+    except FileNotFoundError:
+        raise LaspaError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise LaspaError(f"{path}: is a folder, a file was expected") from None
+    except UnicodeDecodeError:
+        raise LaspaError(f"{path}: after line {number}: not UTF-8 text") from None
+
+
+def first_fields(path: Path | str, expected: str) -> list[str]:
+    """The fields of the first line that is not blank.
+
+    Raises:
+        LaspaError: the file is missing, empty, or not text.
+    """
+    for _, fields in lines(path):
+        return fields
+    raise LaspaError(f"{path}: empty; expected lines of {expected}")
+
+
+def line_of_row(path: Path | str, row: int, header: bool = False) -> int:
+    """The line number of a row, counted as `read_columns` counts them."""
+    for count, (number, _) in enumerate(lines(path)):
+        if count == row + header:
+            return number
+    raise IndexError(row)
+
+
+def read_columns(
+    path: Path | str,
+    columns: dict[str, pa.DataType],
+    expected: str,
+    check: Callable[[list[str]], str] = lambda _: "",
+    header: bool = False,
+) -> pa.Table:
+    """A text file as a table of one chunk a column.
+
+    Args:
+        columns: names and types (NAME or NUMBER) of the fields, in order.
+        expected: what a line should be, for messages.
+        check: what is wrong with the fields of a line, or nothing; asked only where the fast way fails.
+        header: whether the first line holds names.
+
+    Raises:
+        LaspaError: names the first line that is not as expected.
+    """
+    table = _read_regular(path, columns, header)
+    return _read_lines(path, columns, expected, check, header) if table is None else table
+
+
+def _read_regular(path: Path | str, columns: dict[str, pa.DataType], header: bool) -> pa.Table | None:
+    """By pyarrow; None where the file is not a table with one separator and no gaps."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            first = file.readline()
+        separator = next((mark for mark in "\t, " if mark in first), "\t")
+        table = pa.csv.read_csv(
+            path,
+            read_options=pa.csv.ReadOptions(column_names=list(columns), skip_rows=int(header)),
+            parse_options=pa.csv.ParseOptions(delimiter=separator, quote_char=False),
+            convert_options=pa.csv.ConvertOptions(column_types=columns, strings_can_be_null=False),
+        )
+    except (OSError, UnicodeDecodeError, pa.ArrowInvalid):
+        return None
+    table = table.unify_dictionaries().combine_chunks()
+    regular = len(table) > 0 and not any(column.null_count for column in table.columns)
+    for name, kind in columns.items():
+        if kind == NAME and regular:
+            values = table[name].chunk(0).dictionary
+            regular = not pc.any(pc.match_substring_regex(values, r"^$|[\s,]")).as_py()
+    return table if regular else None
+
+
+def _read_lines(
+    path: Path | str,
+    columns: dict[str, pa.DataType],
+    expected: str,
+    check: Callable[[list[str]], str],
+    header: bool,
+) -> pa.Table:
+    parsed: dict[str, list[str | float]] = {name: [] for name in columns}
+    for count, (number, fields) in enumerate(lines(path)):
+        if header and count == 0:
+            continue
+        problem = check(fields)
+        if len(fields) != len(columns):
+            problem = f"{len(fields)} fields instead of {len(columns)}"
+        for (name, kind), field in zip(columns.items(), fields, strict=False):
+            try:
+                parsed[name].append(float(field) if kind == NUMBER else field)
+            except ValueError:
+                problem = problem or f"{name} is not a number: {field!r}"
+        if problem:
+            shown = " ".join(fields)[:SHOWN]
+            raise LaspaError(f"{path}:{number}: {problem}; expected {expected}, got {shown!r}")
+    if not parsed[next(iter(columns))]:
+        raise LaspaError(f"{path}: empty; expected lines of {expected}")
+    arrays = {
+        name: pa.array(parsed[name], pa.string() if kind == NAME else kind) for name, kind in columns.items()
+    }
+    return pa.table({k: v.dictionary_encode() if columns[k] == NAME else v for k, v in arrays.items()})
+
+
+def shared_numbering(first: pa.Array, second: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+    """One list of names for two columns: (names, rows of the first, rows of the second), int32."""
+    sides = [
+        side if pa.types.is_dictionary(side.type) else side.dictionary_encode() for side in (first, second)
+    ]
+    dictionaries = [side.dictionary.cast(pa.string()) for side in sides]
+    names = pc.unique(pa.concat_arrays(dictionaries))
+    place = [pc.index_in(values, value_set=names).to_numpy().astype(np.int32) for values in dictionaries]
+    rows = [place[i][side.indices.to_numpy(zero_copy_only=False)] for i, side in enumerate(sides)]
+    return names, rows[0], rows[1]
