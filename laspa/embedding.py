@@ -54,6 +54,18 @@ def embed(model: Laspa, features: FeatureStore, utterance_ids: list[str], device
 
 
 @torch.inference_mode()
+def embed_speakers(
+    model: Laspa, features: FeatureStore, utterance_ids: list[str], device: torch.device
+) -> np.ndarray:
+    """The speaker embeddings alone: (utterances, embedding_dim) float32."""
+    model.eval()
+    embeddings = np.empty((len(utterance_ids), model.system.model.embedding_dim), dtype=np.float32)
+    for rows, mel, lengths in _by_length(features, utterance_ids):
+        embeddings[rows] = model.speaker_embedding(mel.to(device), lengths.to(device)).float().cpu().numpy()
+    return embeddings
+
+
+@torch.inference_mode()
 def reconstruct(model: Laspa, mel: np.ndarray, device: torch.device) -> np.ndarray | None:
     """The decoder's version of one spectrogram `(frames, mels)`, or None where there is no decoder."""
     model.eval()

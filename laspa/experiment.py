@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from laspa.data import TrainingSet, training_set
-from laspa.embedding import embed
+from laspa.embedding import embed_speakers
 from laspa.features import FeatureStore
 from laspa.files import sha256_file
 from laspa.metrics import eer
@@ -68,11 +68,12 @@ def dev_eers(model: Laspa, dev: Split, device: torch.device) -> dict[str, float]
 
     The first of those that the corpus can have is what training is steered by.
     """
-    embeddings = embed(model, dev.features, dev.features.utterance_ids, device)
-    place = pd.Series(np.arange(len(embeddings.utterance_ids)), index=embeddings.utterance_ids)
+    utterance_ids = dev.features.utterance_ids
+    embeddings = embed_speakers(model, dev.features, utterance_ids, device)
+    place = pd.Series(np.arange(len(utterance_ids)), index=utterance_ids)
     trials = dev.trials
     rows = place.loc[trials["enroll"]].to_numpy(), place.loc[trials["test"]].to_numpy()
-    scores = cosine_scores(embeddings.speaker, *rows)
+    scores = cosine_scores(embeddings, *rows)
     target, same = trials["target"].to_numpy(dtype=bool), trials["same_language"].to_numpy(dtype=bool)
     pairs = {
         "eer_cross_same": (target & ~same, ~target & same),

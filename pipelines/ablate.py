@@ -71,7 +71,9 @@ def _run_all(system: str, runs: dict[int, Params]) -> Iterator[dict[str, Any]]:
     if any(torch_device(run.train.device).type == "cuda" for run in runs.values()):
         yield from (_run(system, run) for run in runs.values())
         return
-    with ProcessPoolExecutor(len(runs), mp_context=get_context("spawn")) as pool:
+    workers = get_context("forkserver")
+    workers.set_forkserver_preload(["laspa.experiment", "laspa.measurement"])  # imported once for all seeds
+    with ProcessPoolExecutor(len(runs), mp_context=workers) as pool:
         for future in as_completed([pool.submit(_run, system, run) for run in runs.values()]):
             yield future.result()
 

@@ -16,8 +16,8 @@ from laspa.models.resnet import ResNetSE
 from laspa.models.tdnn import TDNN
 
 ENCODERS: dict[str, Callable[[int, int], Any]] = {
-    "tdnn": partial(TDNN, channels=96),
-    "tdnn_small": partial(TDNN, channels=48),
+    "tdnn": partial(TDNN, channels=64),
+    "tdnn_small": partial(TDNN, channels=32),
     "resnet34_s": partial(ResNetSE, light=True),
     "resnet34_l": partial(ResNetSE, light=False),
     "ecapa_512": partial(ECAPA, channels=512),

@@ -88,6 +88,13 @@ class Laspa(nn.Module):
             speaker, language = fused_speaker, fused_language
         return Output(speaker, language, rebuilt, attention)
 
+    def speaker_embedding(self, mel: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """What is scored, (batch, embedding_dim), by the shortest way: with heads on encoder embeddings
+        the language encoder, the tuners and the decoder are left out."""
+        if self.system.model.heads == "encoder":
+            return self.speaker_encoder(mel, lengths)[0]
+        return self(mel, lengths).speaker
+
     def loss_terms(
         self,
         output: Output,

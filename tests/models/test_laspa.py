@@ -114,8 +114,8 @@ def test_added_parameters_are_the_fusions_share_of_the_speaker_encoder(params):
     assert added_parameters_percent(counts) == pytest.approx(
         100 * counts["fusion"] / counts["speaker_encoder"]
     )
-    # Two tuners: Q and O are 24 × 4, K and V 96 × 4, prefixes 3 × 4 each, LayerNorm 2 × 24.
-    by_hand = sum(2 * 24 * 4 + 2 * width * 4 + 2 * 3 * 4 + 2 * 24 for width in (96, 96))
+    # Two tuners: Q and O are 24 × 4, K and V 64 × 4, prefixes 3 × 4 each, LayerNorm 2 × 24.
+    by_hand = sum(2 * 24 * 4 + 2 * width * 4 + 2 * 3 * 4 + 2 * 24 for width in (64, 64))
     assert counts["fusion"] == by_hand
 
 
