@@ -18,6 +18,11 @@ CHARACTER_POSITION = 1  # espeak_POSITION_TYPE
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
+def languages() -> set[str]:
+    """What espeak-ng speaks: the languages that it has a dictionary for."""
+    return {file.name.removesuffix("_dict") for file in Path(espeakng_loader.get_data_path()).glob("*_dict")}
+
+
 class Espeak:
     """The one synthesiser of a process: the library keeps its state in globals.
 
@@ -55,8 +60,10 @@ class Espeak:
             encoded, len(encoded) + 1, 0, CHARACTER_POSITION, 0, CHARS_UTF8, None, None
         )
         self._library.espeak_ng_Synchronize()
-        if not self._chunks:
-            raise LaspaError(f"espeak-ng: no sound from the text {text!r}")
+        if not any(chunk.any() for chunk in self._chunks):
+            raise LaspaError(
+                f"espeak-ng: no sound from the text {text!r} with the voice {voice.read_text()!r}"
+            )
         return np.concatenate(self._chunks).astype(np.float32) / 32768
 
     def _receive(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _: int | None) -> int:

@@ -8,20 +8,25 @@ changes a byte.
 
 import csv
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
 
+from laspa.corpora import espeak
 from laspa.corpora.channel import record
-from laspa.corpora.espeak import Espeak
 from laspa.corpora.text import phrase, words
 from laspa.corpora.voices import generator_for, speaker_voice, voice_in
+from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.params import Synthetic
 from laspa.progress import progress
@@ -32,6 +37,7 @@ CHARACTERS_PER_SECOND = (
 )
 LENGTH_SPREAD = 0.25  # standard deviation of log length; our choice
 SECONDS_AT_LEAST = 1.0
+FAILED = 3  # status of a process that has sent its exception to the parent
 
 
 @dataclass(frozen=True)
@@ -76,16 +82,19 @@ def prepare(options: Synthetic, folder: Path) -> None:
     """Write the corpus under `folder`: SPEAKER/LANGUAGE/NUMBER.flac and index.csv.
 
     Speakers that are there already are kept, so a run that was cut off goes on.
+
+    Raises:
+        LaspaError: a language that CLDR or espeak-ng does not know, or a process that died.
     """
+    _check_languages([*options.languages, *options.unseen_languages])
     everyone = list(speakers(options))
-    for language in {language for speaker in everyone for language in speaker.languages}:
-        words(language)
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [(options, speaker, folder) for speaker in everyone if not (folder / speaker.name).exists()]
-    with get_context("fork").Pool(os.cpu_count(), maxtasksperchild=1) as pool:
-        made = pool.imap_unordered(_make_speaker, missing)
-        for _ in progress(made, len(missing), "synthesise", unit="speaker"):
-            pass
+    for half_written in folder.glob(".*.tmp"):  # left by a run that was killed
+        shutil.rmtree(half_written, ignore_errors=True)
+    missing = [speaker for speaker in everyone if not (folder / speaker.name).exists()]
+    made = _each_in_a_process(options, missing, folder, os.cpu_count() or 1)
+    for _ in progress(made, len(missing), "synthesise", unit="speaker"):
+        pass
     with atomic_path(folder / "index.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "speaker", "language", "gender", "split"])
@@ -100,9 +109,63 @@ def _gender(index: int) -> str:
     return "fm"[index % 2]
 
 
-def _make_speaker(task: tuple[Synthetic, Speaker, Path]) -> None:
-    options, speaker, folder = task
-    espeak = Espeak()
+def _check_languages(languages: list[str]) -> None:
+    spoken = espeak.languages()
+    for language in languages:
+        words(language)
+        if language not in spoken:
+            raise LaspaError(
+                f"params.yaml: synthetic has the language {language!r}, which espeak-ng does not speak; "
+                f"it speaks {', '.join(sorted(spoken))}"
+            )
+
+
+def _each_in_a_process(
+    options: Synthetic, missing: list[Speaker], folder: Path, workers: int
+) -> Iterator[Speaker]:
+    """Make each speaker in a fresh process, `workers` at a time; yields whoever is done.
+
+    Not a pool: one of those waits for ever when a worker dies.
+    """
+    context = get_context("fork")
+    waiting = missing[::-1]
+    running: dict[Any, tuple[Any, Connection, Speaker]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                speaker, (ours, theirs) = waiting.pop(), context.Pipe(duplex=False)
+                process = context.Process(target=_child, args=(theirs, options, speaker, folder))
+                process.start()
+                theirs.close()
+                running[process.sentinel] = process, ours, speaker
+            for sentinel in wait(list(running)):
+                process, ours, speaker = running.pop(sentinel)
+                process.join()
+                if process.exitcode == FAILED:
+                    raise ours.recv()
+                if process.exitcode:
+                    raise LaspaError(
+                        f"espeak-ng: the process that made speaker {speaker.name} died (status "
+                        f"{process.exitcode}), speaking {', '.join(speaker.languages)}; run again, and if "
+                        "it stays, take one of these out of synthetic in params.yaml"
+                    )
+                yield speaker
+    finally:
+        for process, _, _ in running.values():
+            process.terminate()
+            process.join()
+
+
+def _child(theirs: Connection, options: Synthetic, speaker: Speaker, folder: Path) -> None:
+    try:
+        _make_speaker(options, speaker, folder)
+    except BaseException as error:  # Ctrl-C too: the parent says it once for all
+        theirs.send(error)
+        sys.exit(FAILED)
+
+
+def _make_speaker(options: Synthetic, speaker: Speaker, folder: Path) -> None:
+    synthesiser = espeak.Espeak()
     voice = speaker_voice(options.seed, speaker.name, speaker.gender)
     with TemporaryDirectory() as voices, atomic_path(folder / speaker.name) as target:
         for language in speaker.languages:
@@ -114,15 +177,15 @@ def _make_speaker(task: tuple[Synthetic, Speaker, Path]) -> None:
             voice_file.write_text(spoken.file(language))
             for number in range(speaker.utterances):
                 draw = generator_for(options.seed, "utterance", speaker.name, language, number)
-                samples = _utterance(espeak, voice_file, language, options, draw)
+                samples = _utterance(synthesiser, voice_file, language, options, draw)
                 soundfile.write(target / language / f"{number:03d}.flac", samples, SAMPLE_RATE, "PCM_16")
 
 
 def _utterance(
-    espeak: Espeak, voice_file: Path, language: str, options: Synthetic, draw: np.random.Generator
+    synthesiser: espeak.Espeak, voice_file: Path, language: str, options: Synthetic, draw: np.random.Generator
 ) -> np.ndarray:
     seconds = max(SECONDS_AT_LEAST, options.seconds * np.exp(LENGTH_SPREAD * draw.normal()))
     text = phrase(language, int(seconds * CHARACTERS_PER_SECOND), draw)
-    speech = espeak.say(text, voice_file, seed=int(draw.integers(2**31)))
-    speech = soxr.resample(speech, espeak.sample_rate, SAMPLE_RATE)[: int(seconds * SAMPLE_RATE)]
+    speech = synthesiser.say(text, voice_file, seed=int(draw.integers(2**31)))
+    speech = soxr.resample(speech, synthesiser.sample_rate, SAMPLE_RATE)[: int(seconds * SAMPLE_RATE)]
     return record(speech, SAMPLE_RATE, options.channel, draw)

@@ -19,13 +19,13 @@ def words(language: str) -> tuple[str, ...]:
         locale = Locale.parse(language)
     except (UnknownLocaleError, ValueError):
         raise LaspaError(
-            f"params.yaml: synthetic.languages has {language!r}, which CLDR does not know; use ISO 639-1"
+            f"params.yaml: synthetic has the language {language!r}, which CLDR does not know; use ISO 639-1"
         ) from None
     names = {*locale.territories.values(), *locale.languages.values(), *locale.currencies.values()}
     kept = sorted(name for name in names if name and not any(character.isdigit() for character in name))
     if len(kept) < 50:
         raise LaspaError(
-            f"params.yaml: synthetic.languages has {language!r}, but CLDR has only {len(kept)} names in it"
+            f"params.yaml: synthetic has the language {language!r}, but CLDR has only {len(kept)} names in it"
         )
     return tuple(kept)
 
