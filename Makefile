@@ -1,6 +1,6 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression ui lint lock setup
+.PHONY: help repro test regression expectations ui lint lock setup
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -18,10 +18,13 @@ repro: $(INSTALLED) ## Run the whole pipeline on the corpus of params.yaml and p
 	@python -m pipelines.result
 
 test: $(INSTALLED) ## Run the tests
-	@python -m pytest -q
+	@python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 regression: $(INSTALLED) ## Run a tiny profile of the pipeline and compare its metrics with what is expected
-	@python -m tests.regression.compare
+	@python -m pytest -q -m regression tests/regression
+
+expectations: $(INSTALLED) ## Take what the tiny profile measures now as what is expected of it
+	@python -m tests.regression.compare --update
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
 	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"

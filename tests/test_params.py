@@ -57,7 +57,10 @@ def test_an_override_changes_its_key_alone(params: Params) -> None:
         ({"ablate.seeds": []}, "params.yaml: ablate.seeds is [] but should be a list of at least 1"),
         ({"corpus": "voxceleb"}, "params.yaml: corpus is 'voxceleb' but should be 'synthetic' or 'folder'"),
         ({"train": None}, "params.yaml: train is None but should be a section of keys and values"),
-        ({"num_heads": 3}, "params.yaml: num_heads is 3 but must divide model.attention_dim, 8"),
+        (
+            {"num_heads": 3, "model.attention_dim": 8},
+            "params.yaml: num_heads is 3 but must divide model.attention_dim, 8",
+        ),
         ({"prefix_length": 8}, "params.yaml: unknown key prefix_length; the nearest known key is prefix_len"),
         (
             {"train.epoch": 8},
@@ -88,7 +91,7 @@ def test_all_mistakes_are_named_at_once() -> None:
 
 def test_a_system_of_the_ablation_is_checked(tmp_path: Path) -> None:
     raw = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
-    raw["ablate"]["systems"]["laspa"] = {"num_heads": 5}
+    raw["ablate"]["systems"]["laspa"] = {"num_heads": 5, "model.attention_dim": 8}
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump(raw), encoding="utf-8")
     with pytest.raises(

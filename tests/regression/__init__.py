@@ -1,0 +1,1 @@
+"""The whole pipeline on a tiny profile, its metrics held to expectations."""

@@ -1,0 +1,94 @@
+"""A copy of the project in a folder of its own, with the tiny profile in its params.
+
+For tests of the whole pipeline: the copy is a git repository with one commit, holds what git
+tracks here (changes that are not committed yet included) and shares nothing with this checkout.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+PROFILE = Path(__file__).with_name("tiny.yaml")
+# What would tie the copy's runs to this checkout, or to where its user tracks and caches.
+FOREIGN_VARIABLES = ("GIT_", "DVC_", "MLFLOW_", "PYTEST_", "RAY_ADDRESS")
+
+yaml = YAML()
+yaml.preserve_quotes = True
+yaml.width = 200
+
+
+def make_tiny_project(folder: Path, overrides: dict[str, Any] | None = None) -> Path:
+    """The tiny project under `folder`, its params changed by dotted names on top of the profile."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        # What stages have made in this checkout is not part of the copy.
+        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    profile = yaml.load(PROFILE)
+    set_params(folder, profile["params"] | (overrides or {}))
+    keep_systems(folder, profile["systems"])
+    identity = ["-c", "user.name=Tiny", "-c", "user.email=tiny@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "The tiny profile"]):
+        run(folder, "git", *command)
+    for key, value in (("user.name", "Tiny"), ("user.email", "tiny@example.org")):
+        run(folder, "git", "config", key, value)
+    return folder
+
+
+def set_params(folder: Path, changes: dict[str, Any]) -> None:
+    """Write dotted names into params.yaml, its comments kept."""
+    file = folder / "params.yaml"
+    params = yaml.load(file)
+    for dotted, value in changes.items():
+        *parents, key = dotted.split(".")
+        section = params
+        for parent in parents:
+            section = section[parent]
+        if key not in section:
+            raise KeyError(f"params.yaml has no {dotted}")
+        section[key] = value
+    yaml.dump(params, file)
+
+
+def keep_systems(folder: Path, systems: list[str]) -> None:
+    """Leave only these systems in the ablation, in params.yaml and in the matrix of dvc.yaml alike."""
+    params, stages = yaml.load(folder / "params.yaml"), yaml.load(folder / "dvc.yaml")
+    kept = params["ablate"]["systems"]
+    for name in [name for name in kept if name not in systems]:
+        del kept[name]
+    stages["stages"]["ablate"]["matrix"]["system"] = systems
+    yaml.dump(params, folder / "params.yaml")
+    yaml.dump(stages, folder / "dvc.yaml")
+
+
+def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command in the copy, `python` and `dvc` being those of this interpreter; output is one text.
+
+    Raises:
+        AssertionError: the command failed (its output is the message), unless `check` is off.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_VARIABLES)
+    }
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    if command[0] == "dvc":
+        command = (sys.executable, "-m", *command)
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert not check or ended.returncode == 0, f"{' '.join(command)}\n{ended.stdout[-6000:]}"
+    return ended
