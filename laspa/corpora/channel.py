@@ -8,6 +8,7 @@ from scipy import fft
 
 ROOM_SECONDS = 0.25  # length of an impulse response
 LOWEST_HZ = 20.0  # below it the gain stays as it is there
+DB_AN_OCTAVE = 20 * np.log10(2)  # of an amplitude that is proportional to frequency
 REFERENCE_HZ = 1000.0  # where the spectral tilt leaves the level alone
 
 
@@ -38,8 +39,9 @@ def _microphone(hertz: np.ndarray, strength: float, generator: np.random.Generat
     """Gain at each frequency: a tilt in dB an octave, a high-pass and a steeper low-pass."""
     tilt_db = strength * generator.normal(0, 1.5)
     low, high = 60 + strength * generator.uniform(0, 120), 7800 - strength * generator.uniform(0, 2500)
-    band = 1 / np.sqrt((1 + (low / hertz) ** 4) * (1 + (hertz / high) ** 12))
-    return 10 ** (tilt_db * np.log2(hertz / REFERENCE_HZ) / 20) * band
+    below, above = np.square(low / hertz), np.square(hertz / high)
+    band = 1 / np.sqrt((1 + np.square(below)) * (1 + np.square(above * above * above)))
+    return (hertz / REFERENCE_HZ) ** np.float32(tilt_db / DB_AN_OCTAVE) * band
 
 
 def _room(sample_rate: int, strength: float, generator: np.random.Generator) -> np.ndarray:

@@ -62,7 +62,8 @@ def speakers(options: Synthetic) -> Iterator[Speaker]:
     for index in range(options.train_speakers):
         draw = generator_for(options.seed, "languages", "train", index)
         # Spread evenly: speaker i is bilingual where the running count of bilinguals rises.
-        bilingual = int((index + 1) * options.bilingual_share) > int(index * options.bilingual_share)
+        so_far, with_this = (int(round(n * options.bilingual_share, 9)) for n in (index, index + 1))
+        bilingual = with_this > so_far
         first = index % count
         second = (first + 1 + int(draw.integers(count - 1))) % count
         spoken = (seen[first], seen[second]) if bilingual else (seen[first],)
@@ -79,7 +80,7 @@ def speakers(options: Synthetic) -> Iterator[Speaker]:
 
 
 def prepare(options: Synthetic, folder: Path) -> None:
-    """Write the corpus under `folder`: SPEAKER/LANGUAGE/NUMBER.flac and index.csv.
+    """Write the corpus under `folder`: SPEAKER/LANGUAGE/NUMBER.wav and index.csv.
 
     Speakers that are there already are kept, so a run that was cut off goes on.
 
@@ -101,7 +102,7 @@ def prepare(options: Synthetic, folder: Path) -> None:
         for speaker in everyone:
             for language in speaker.languages:
                 for number in range(speaker.utterances):
-                    path = f"{speaker.name}/{language}/{number:03d}.flac"
+                    path = f"{speaker.name}/{language}/{number:03d}.wav"
                     writer.writerow([path, speaker.name, language, speaker.gender, speaker.split])
 
 
@@ -178,7 +179,7 @@ def _make_speaker(options: Synthetic, speaker: Speaker, folder: Path) -> None:
             for number in range(speaker.utterances):
                 draw = generator_for(options.seed, "utterance", speaker.name, language, number)
                 samples = _utterance(synthesiser, voice_file, language, options, draw)
-                soundfile.write(target / language / f"{number:03d}.flac", samples, SAMPLE_RATE, "PCM_16")
+                soundfile.write(target / language / f"{number:03d}.wav", samples, SAMPLE_RATE, "PCM_16")
 
 
 def _utterance(
