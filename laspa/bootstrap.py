@@ -1,39 +1,156 @@
-"""Confidence intervals that know trials share speakers: resampling speakers, not trials."""
+"""Confidence intervals that know trials share speakers: resampling speakers, not trials.
+
+A resample of the speakers gives every trial a weight. Trials that belong to the same conditions form
+a cell, sorted by score once; a resample then costs one running sum over all trials, and the EER of
+each condition is found in the sums of its cells by bisection.
+"""
+
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 
-from laspa.metrics import eer_of_rates, rates_of_sorted, sort_scores
+Name = TypeVar("Name", bound=Hashable)
 
 CONFIDENCE = 0.95
+BLOCK = 1 << 20  # running sums held at a time, to bound memory
+MASKS_A_NUMBER = 32  # bits of a cell's code that are filled before it is made short again
 
 
 def eer_interval(
     scores: np.ndarray, target: np.ndarray, enroll: np.ndarray, test: np.ndarray, resamples: int, seed: int
 ) -> tuple[float, float]:
-    """95 % percentile interval of the EER over speakers drawn with replacement.
+    """`eer_intervals` of all trials together."""
+    everything = {"all": np.ones(len(scores), dtype=bool)}
+    return eer_intervals(scores, target, enroll, test, everything, resamples, seed)["all"]
+
+
+def eer_intervals(
+    scores: np.ndarray,
+    target: np.ndarray,
+    enroll: np.ndarray,
+    test: np.ndarray,
+    subsets: Mapping[Name, np.ndarray],
+    resamples: int,
+    seed: int,
+) -> dict[Name, tuple[float, float]]:
+    """95 % percentile interval of the EER of each subset of the trials; arguments: `resampled_eers`.
+
+    Resamples in which a subset has no target or no non-target are left out.
+    """
+    eers = resampled_eers(scores, target, enroll, test, subsets, resamples, seed)
+    return {name: percentile_interval(drawn[~np.isnan(drawn)]) for name, drawn in eers.items()}
+
+
+def percentile_interval(drawn: np.ndarray) -> tuple[float, float]:
+    """What the middle 95 % of the resamples span."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def resampled_eers(
+    scores: np.ndarray,
+    target: np.ndarray,
+    enroll: np.ndarray,
+    test: np.ndarray,
+    subsets: Mapping[Name, np.ndarray],
+    resamples: int,
+    seed: int,
+) -> dict[Name, np.ndarray]:
+    """EERs over speakers drawn with replacement, of several subsets of the trials at once.
 
     A speaker drawn twice counts twice: a target trial with its speaker's multiplicity, a
-    non-target trial with the product of both speakers' (Poh and Bengio, 2007). Resamples in
-    which one of the classes is empty are left out.
+    non-target trial with the product of both speakers' (Poh and Bengio, 2007). The draws follow
+    from the seed and the list's speakers alone, so that two systems are resampled alike.
 
     Args:
         scores: (trials,).
         target: (trials,) boolean.
         enroll, test: (trials,) speaker numbers.
+        subsets: (trials,) boolean each.
+
+    Returns:
+        (resamples,) for each subset; NaN where it has no target or no non-target.
     """
     numbers, pairs = np.unique(np.stack([enroll, test]), return_inverse=True)
-    enroll, test = pairs.reshape(2, -1)
-    order, last = sort_scores(scores[target], scores[~target])
-    trial = np.concatenate([np.flatnonzero(target), np.flatnonzero(~target)])[order]
-    first, second, is_target = enroll[trial], test[trial], target[trial]
+    one, other = pairs.reshape(2, -1)
+    always_once = len(numbers)  # takes the second speaker's place in target trials
+    other = np.where(target, always_once, other)
+    levels, level = np.unique(scores, return_inverse=True)
+    cell = _cells(target, subsets)
+    order = np.lexsort((level, cell))
+    one, other = one[order], other[order]
+    starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
+    cells = _Cells(level[order], np.append(starts, len(scores)))
+    members = {name: _members(order[starts], target, mask) for name, mask in subsets.items()}
+
     generator = np.random.default_rng(seed)
-    eers = []
-    for _ in range(resamples):
-        count = np.bincount(generator.integers(len(numbers), size=len(numbers)), minlength=len(numbers))
-        weight = np.where(is_target, count[first], count[first] * count[second]).astype(np.float64)
-        targets, nontargets = weight * is_target, weight * ~is_target
-        if targets.any() and nontargets.any():
-            eers.append(eer_of_rates(*rates_of_sorted(targets, nontargets, last)))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(eers, [tail, 1 - tail])
-    return float(low), float(high)
+    rows = max(1, min(resamples, BLOCK // len(scores)))
+    sums = np.zeros((rows, len(scores) + 1), dtype=np.int64)
+    eers = {name: np.empty(resamples) for name in subsets}
+    for start in range(0, resamples, rows):
+        drawn = sums[: resamples - start]
+        for row in drawn:
+            speakers = generator.integers(len(numbers), size=len(numbers))
+            count = np.append(np.bincount(speakers, minlength=len(numbers)), 1)
+            np.cumsum(count[one] * count[other], out=row[1:])
+        for name, (targets, nontargets) in members.items():
+            eers[name][start : start + rows] = cells.eers(drawn, targets, nontargets, len(levels))
+    return eers
+
+
+def _cells(target: np.ndarray, subsets: Mapping[Name, np.ndarray]) -> np.ndarray:
+    """A number for each trial; those with the same class in the same subsets share it."""
+    code = target.astype(np.int64)
+    for done, mask in enumerate(subsets.values(), start=1):
+        code = 2 * code + mask
+        if done % MASKS_A_NUMBER == 0:
+            code = pd.factorize(code)[0]
+    return np.asarray(pd.factorize(code)[0])
+
+
+def _members(first_trials: np.ndarray, target: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The target and the non-target cells of a subset, told by a trial of each cell."""
+    inside, is_target = mask[first_trials], target[first_trials]
+    return np.flatnonzero(inside & is_target), np.flatnonzero(inside & ~is_target)
+
+
+class _Cells:
+    """Trials by cell and score; `level`: their scores' ranks, equal ones equal; `bounds`: of the cells."""
+
+    def __init__(self, level: np.ndarray, bounds: np.ndarray) -> None:
+        self.level, self.bounds = level, bounds
+
+    def eers(self, sums: np.ndarray, targets: np.ndarray, nontargets: np.ndarray, levels: int) -> np.ndarray:
+        """EER in each row of running sums of weights `(rows, trials + 1)`, as `metrics.eer` has it."""
+        everything = np.full(len(sums), levels)
+        all_targets = self._below(sums, targets, everything)
+        all_nontargets = self._below(sums, nontargets, everything)
+        with np.errstate(invalid="ignore"):
+
+            def rates(rejected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+                miss = self._below(sums, targets, rejected) / all_targets
+                return miss, 1 - self._below(sums, nontargets, rejected) / all_nontargets
+
+            # Misses are fewer than alarms with `low` levels rejected and no fewer with `high`.
+            low, high = np.zeros(len(sums), dtype=np.int64), everything
+            while (high - low).max() > 1:
+                middle = (low + high) // 2
+                miss, alarm = rates(middle)
+                crossed = (miss >= alarm) & (middle > low)
+                low, high = np.where(crossed, low, middle), np.where(crossed, middle, high)
+            miss, alarm = rates(low)
+            miss_after, alarm_after = rates(high)
+            gap, gap_after = miss - alarm, miss_after - alarm_after
+            return np.asarray(miss + (miss_after - miss) * gap / (gap - gap_after))
+
+    def _below(self, sums: np.ndarray, cells: np.ndarray, rejected: np.ndarray) -> np.ndarray:
+        """Weight of the cells' trials among the `rejected` lowest levels, (rows,)."""
+        rows, total = np.arange(len(sums)), np.zeros(len(sums), dtype=np.int64)
+        for cell in cells:
+            start, end = self.bounds[cell], self.bounds[cell + 1]
+            position = start + np.searchsorted(self.level[start:end], rejected)
+            total += sums[rows, position] - sums[:, start]
+        return total

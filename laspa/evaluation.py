@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laspa.bootstrap import eer_interval
+from laspa.bootstrap import eer_intervals
 from laspa.errors import LaspaError
 from laspa.metrics import eer, min_dcf
 from laspa.probe import language_probe
@@ -53,9 +53,9 @@ def evaluate(
     about = manifest.set_index("utterance_id").loc[utterance_ids]
     speaker = about["speaker"].factorize()[0]
     sides = speaker[enroll], speaker[test]
-
-    conditions, omitted = _conditions(scored, sides, bootstrap, seed)
     unseen = scored["unseen_language"].to_numpy(dtype=bool)
+    parts = {"conditions": np.ones_like(unseen), "seen": ~unseen, "unseen": unseen}
+    measured, omitted = _measure(scored, sides, parts, bootstrap, seed)
     seen_in_training = set(manifest.loc[manifest["split"] == "train", "language"])
     probed = about["language"].isin(seen_in_training).to_numpy()
     accuracy, chance = language_probe(
@@ -65,9 +65,7 @@ def evaluate(
         seed,
     )
     metrics = {
-        "conditions": conditions,
-        "seen": _conditions(scored[~unseen], tuple(side[~unseen] for side in sides), bootstrap, seed)[0],
-        "unseen": _conditions(scored[unseen], tuple(side[unseen] for side in sides), bootstrap, seed)[0],
+        **measured,
         "omitted": omitted,
         "language_probe_accuracy": accuracy,
         "language_probe_chance": chance,
@@ -76,33 +74,41 @@ def evaluate(
     return metrics, scored
 
 
-def _conditions(
-    scored: pd.DataFrame, sides: tuple[np.ndarray, ...], bootstrap: int, seed: int
+def _measure(
+    scored: pd.DataFrame,
+    sides: tuple[np.ndarray, np.ndarray],
+    parts: dict[str, np.ndarray],
+    bootstrap: int,
+    seed: int,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """The rates of every condition in every part of the list, and why conditions are left out of it all."""
     score, target = scored["score"].to_numpy(), scored["target"].to_numpy(dtype=bool)
     same = scored["same_language"].to_numpy(dtype=bool)
-    conditions, omitted = {}, {}
-    for name, (target_same, nontarget_same) in CONDITIONS.items():
-        wanted = np.where(target, *(_relation(same, relation) for relation in (target_same, nontarget_same)))
-        if not (wanted & target).any() or not (wanted & ~target).any():
-            kind = "target" if not (wanted & target).any() else "non-target"
+    wanted: dict[tuple[str, str], np.ndarray] = {}
+    omitted: dict[str, str] = {}
+    for condition, (target_same, nontarget_same) in CONDITIONS.items():
+        mask = np.where(target, _relation(same, target_same), _relation(same, nontarget_same))
+        wanted |= {(part, condition): mask & inside for part, inside in parts.items()}
+        if not (mask & target).any() or not (mask & ~target).any():
+            kind = "target" if not (mask & target).any() else "non-target"
             relation = target_same if kind == "target" else nontarget_same
-            omitted[name] = f"no {kind} trials {'within a language' if relation else 'across languages'}"
-            continue
-        targets, nontargets = score[wanted & target], score[wanted & ~target]
-        low, high = eer_interval(
-            score[wanted], target[wanted], sides[0][wanted], sides[1][wanted], bootstrap, seed
-        )
-        conditions[name] = {
+            omitted[condition] = f"no {kind} trials {'within a language' if relation else 'across languages'}"
+    both = {key: mask for key, mask in wanted.items() if (mask & target).any() and (mask & ~target).any()}
+    intervals = eer_intervals(score, target, *sides, both, bootstrap, seed)
+    found: dict[str, dict[str, Any]] = {part: {} for part in parts}
+    for (part, condition), mask in both.items():
+        targets, nontargets = score[mask & target], score[mask & ~target]
+        low, high = intervals[part, condition]
+        found[part][condition] = {
             "eer": eer(targets, nontargets),
             "eer_low": low,
             "eer_high": high,
             "min_dcf_01": min_dcf(targets, nontargets, 0.01),
             "min_dcf_05": min_dcf(targets, nontargets, 0.05),
-            "trials": int(wanted.sum()),
-            "targets": int((wanted & target).sum()),
+            "trials": int(mask.sum()),
+            "targets": int((mask & target).sum()),
         }
-    return conditions, omitted
+    return found, omitted
 
 
 def _relation(same: np.ndarray, wanted: bool | None) -> np.ndarray:

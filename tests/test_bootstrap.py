@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from laspa.bootstrap import eer_interval
+from laspa import bootstrap
+from laspa.bootstrap import eer_interval, resampled_eers
 from laspa.metrics import eer
 
 
@@ -86,3 +87,45 @@ def test_intervals_cover_the_true_eer_where_resampled_trials_do_not():
     # 95 % is meant; three standard errors of a share of 60 draws are 8 points.
     assert covered / draws >= 0.87
     assert covered_by_trials / draws < 0.8
+
+
+def naive_subset_eers(data, inside, resamples: int, seed: int) -> list[float]:
+    """The same draws of all speakers, trials of the subset written down as often as theirs were drawn."""
+    score, target, enroll, test = data
+    names = np.unique(np.append(enroll, test))
+    generator = np.random.default_rng(seed)
+    eers = []
+    for _ in range(resamples):
+        drawn = list(names[generator.integers(len(names), size=len(names))])
+        classes: dict[bool, list[float]] = {True: [], False: []}
+        for row in np.flatnonzero(inside):
+            times = drawn.count(enroll[row]) * (1 if target[row] else drawn.count(test[row]))
+            classes[bool(target[row])].extend([score[row]] * times)
+        full = classes[True] and classes[False]
+        eers.append(eer(np.array(classes[True]), np.array(classes[False])) if full else np.nan)
+    return eers
+
+
+@pytest.mark.parametrize("decimals", [0, 6])
+def test_subsets_that_overlap_are_measured_at_once(decimals):
+    """More of them than a cell's code has bits, ties within and across cells, one without a class."""
+    score, *rest = simulated(np.random.default_rng(9), 5)
+    data = (score.round(decimals), *rest)
+    generator = np.random.default_rng(10)
+    subsets = {number: generator.random(len(score)) < 0.5 for number in range(40)}
+    subsets |= {"all": np.ones(len(score), dtype=bool), "targets": rest[0]}
+    found = resampled_eers(*data, subsets, resamples=12, seed=3)
+    assert list(found) == list(subsets)
+    for name, inside in subsets.items():
+        np.testing.assert_allclose(found[name], naive_subset_eers(data, inside, 12, 3), err_msg=str(name))
+    assert np.isnan(found["targets"]).all()
+    assert not np.isnan(found["all"]).all()
+
+
+def test_blocks_of_resamples_are_no_part_of_the_result(monkeypatch):
+    data = simulated(np.random.default_rng(11), 6)
+    whole = eer_interval(*data, 30, 1)
+    monkeypatch.setattr(bootstrap, "BLOCK", 7 * len(data[0]))
+    assert eer_interval(*data, 30, 1) == whole
+    monkeypatch.setattr(bootstrap, "BLOCK", 1)
+    assert eer_interval(*data, 30, 1) == whole
