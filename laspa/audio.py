@@ -57,6 +57,8 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
 
 def _decode(path: Path | str, content: bytes | None = None) -> tuple[np.ndarray, int]:
     """Mono float32 and its rate. Integers are read as such and scaled here: 2.5 times as fast on WAV."""
+    if content is None and not Path(path).is_file():
+        raise LaspaError(f"{path}: no such file")
     try:
         with soundfile.SoundFile(io.BytesIO(content) if content is not None else str(path)) as file:
             sixteen_bits = file.subtype == "PCM_16"

@@ -16,24 +16,29 @@ def prepare(paths: list[str], root: Path, raw: Path) -> None:
     """Write the index of all folders to `raw`/index.csv; the recordings stay where they are.
 
     A path in the index starts with its folder's number, a speaker's name with its folder's name,
-    so that two folders may use the same names for different people. The size of each file is
-    part of the index: a file that changes its size is seen when this stage runs again.
+    so that two folders may use the same names for different people (a second folder of one name
+    is numbered). The size of each file is part of the index: a file that changes its size is
+    seen when this stage runs again.
 
     Raises:
-        LaspaError: no folder given, a folder without recordings, a manifest without a column or
-            with a row whose file is missing.
+        LaspaError: no folder given or one twice, a folder without recordings, a manifest without
+            a column, or with a row that is incomplete, comes twice or names a missing file.
     """
     if not paths:
         raise LaspaError("params.yaml: corpus is folder but folder.paths is empty; list at least one folder")
+    folders = [(root / path).resolve() for path in paths]
     parts = []
-    for number, path in enumerate(paths):
-        folder = root / path
+    for number, (path, folder) in enumerate(zip(paths, folders, strict=True)):
+        if folder in folders[:number]:
+            raise LaspaError(f"params.yaml: folder.paths has {path!r} twice; list each folder once")
         if not folder.is_dir():
             raise LaspaError(f"params.yaml: folder.paths has {path!r}, but {folder} is not a folder")
         table = _from_manifest(folder) if (folder / "manifest.csv").exists() else _from_tree(folder)
         table["bytes"] = [_size(folder, name) for name in table["path"]]
         table["path"] = f"{number}/" + table["path"]
-        table["speaker"] = f"{folder.resolve().name}-" + table["speaker"]
+        namesakes = sum(other.name == folder.name for other in folders[:number])
+        prefix = f"{folder.name}{namesakes + 1}" if namesakes else folder.name
+        table["speaker"] = f"{prefix}-" + table["speaker"]
         parts.append(table)
     index = pd.concat(parts).reindex(columns=[*INDEX_COLUMNS, "bytes"]).sort_values("path")
     with atomic_path(raw) as temporary:
@@ -44,7 +49,7 @@ def prepare(paths: list[str], root: Path, raw: Path) -> None:
 def _from_manifest(folder: Path) -> pd.DataFrame:
     file = folder / "manifest.csv"
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise LaspaError(f"{file}: not a CSV table ({error})") from None
     missing = [column for column in REQUIRED if column not in table.columns]
@@ -56,6 +61,11 @@ def _from_manifest(folder: Path) -> pd.DataFrame:
             raise LaspaError(f"{file}, line {empty[0] + 2}: {column} is empty")
     if table.empty:
         raise LaspaError(f"{file}: no rows; list at least one recording")
+    twice = table.index[table["path"].duplicated()]
+    if len(twice):
+        raise LaspaError(
+            f"{file}, line {twice[0] + 2}: lists {table['path'][twice[0]]} again; list a recording once"
+        )
     return table[[column for column in INDEX_COLUMNS if column in table.columns]]
 
 
