@@ -9,6 +9,8 @@
 """
 
 import csv
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -186,28 +188,44 @@ def check_duplicates(trials: TrialList, keep: bool) -> None:
 
 def write_list(path: Path | str, trials: TrialList, form: str) -> None:
     """Write a list in one of FORMATS, whole or not at all."""
-    labels = {value: text for text, value in LABELS[form].items()}
-    if labels and trials.target is None:
+    if LABELS[form] and trials.target is None:
         raise LaspaError(f"{path}: format {form} has labels, {trials.path} has none; write it as unlabelled")
     refuse_blanks(trials)
-    with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as file:
-        for start in range(0, len(trials), WRITTEN_AT_A_TIME):
-            rows = slice(start, start + WRITTEN_AT_A_TIME)
-            columns = {
-                "enroll": trials.names.take(pa.array(trials.enroll[rows])),
-                "test": trials.names.take(pa.array(trials.test[rows])),
-            }
-            if labels and trials.target is not None:
-                words = pa.array([labels[False], labels[True]])
-                columns["label"] = words.take(pa.array(trials.target[rows].astype(np.int8)))
-            write_lines(file, [columns[name] for name in FORMATS[form]])
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        for block in _text(trials, form):
+            file.write(block)
 
 
-def write_lines(file: pa.NativeFile, columns: list[pa.Array]) -> None:
-    """Append columns as lines of fields parted by a space."""
+def digest(trials: TrialList) -> str:
+    """SHA-256 of the lines `enroll test 1|0` (`enroll test` without labels), whatever the file's format."""
+    total = hashlib.sha256()
+    for block in _text(trials, "unlabelled" if trials.target is None else "cnceleb"):
+        total.update(block)
+    return total.hexdigest()
+
+
+def _text(trials: TrialList, form: str) -> Iterator[pa.Buffer]:
+    """The lines of a list in blocks, to bound memory."""
+    labels = {value: text for text, value in LABELS[form].items()}
+    for start in range(0, len(trials), WRITTEN_AT_A_TIME):
+        rows = slice(start, start + WRITTEN_AT_A_TIME)
+        columns = {
+            "enroll": trials.names.take(pa.array(trials.enroll[rows])),
+            "test": trials.names.take(pa.array(trials.test[rows])),
+        }
+        if labels and trials.target is not None:
+            words = pa.array([labels[False], labels[True]])
+            columns["label"] = words.take(pa.array(trials.target[rows].astype(np.int8)))
+        yield text_lines([columns[name] for name in FORMATS[form]])
+
+
+def text_lines(columns: list[pa.Array]) -> pa.Buffer:
+    """Columns as lines of fields parted by a space."""
     options = pa.csv.WriteOptions(include_header=False, delimiter=" ", quoting_style="none")
     names = [str(number) for number in range(len(columns))]
-    pa.csv.write_csv(pa.Table.from_arrays(columns, names=names), file, options)
+    sink = pa.BufferOutputStream()
+    pa.csv.write_csv(pa.Table.from_arrays(columns, names=names), sink, options)
+    return sink.getvalue()
 
 
 def refuse_blanks(trials: TrialList) -> None:

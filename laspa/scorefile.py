@@ -21,8 +21,8 @@ from laspa.lists import (
     is_parquet,
     read_parquet,
     refuse_blanks,
+    text_lines,
     trials_of_table,
-    write_lines,
 )
 from laspa.textcolumns import NAME, NUMBER, first_fields, line_of_row, read_columns, shared_numbering
 
@@ -125,7 +125,7 @@ def write_scores(path: Path | str, trials: TrialList, scores: np.ndarray) -> Non
     if not is_parquet(path):
         refuse_blanks(trials)
     words = pa.array(["nontarget", "target"])
-    with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as file:
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
         writer = None
         for start in range(0, len(trials), WRITTEN_AT_A_TIME):
             rows = slice(start, start + WRITTEN_AT_A_TIME)
@@ -148,6 +148,6 @@ def write_scores(path: Path | str, trials: TrialList, scores: np.ndarray) -> Non
             else:
                 if trials.target is not None:
                     columns["label"] = words.take(pa.array(trials.target[rows].astype(np.int8)))
-                write_lines(file, [column.cast(pa.string()) for column in columns.values()])
+                file.write(text_lines([column.cast(pa.string()) for column in columns.values()]))
         if writer is not None:
             writer.close()

@@ -1,0 +1,180 @@
+"""A trial list by its parts (condition, language pair, gender, seen languages), each measured."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from laspa.bootstrap import eer_interval
+from laspa.calibration import Calibration
+from laspa.detection import act_dcf, cllr, eer_convex_hull, frr_at_far, min_cllr
+from laspa.errors import LaspaError
+from laspa.lists import TrialList, read_language_labels, read_parquet
+from laspa.metrics import eer, min_dcf
+
+GROUPINGS = ("condition", "language-pair", "gender", "seen")
+PRIORS = {"01": 0.01, "05": 0.05}
+FALSE_ALARMS = {"1": 0.01, "01": 0.001}  # 1 % and 0.1 %
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of each name of a trial list; None where nothing is."""
+
+    speaker: np.ndarray | None = None
+    language: np.ndarray | None = None
+    gender: np.ndarray | None = None
+    trained_languages: frozenset[str] | None = None
+
+
+def about_names(
+    trials: TrialList, manifest: Path | str | None, languages: Path | str | None, separator: str
+) -> About:
+    """Speakers, languages and genders of a list's names, from files or from the names themselves.
+
+    Args:
+        manifest: Parquet with columns utterance_id, speaker and, where known, language, gender, split.
+        languages: CSV of `filename,label`; wins over the manifest's languages.
+        separator: without a manifest, what stands before it in a name is the speaker.
+
+    Raises:
+        LaspaError: a file lacks one of the names, or a speaker contradicts a trial's label.
+    """
+    columns: dict[str, np.ndarray] = {}
+    trained = None
+    if manifest is not None:
+        table = read_parquet(manifest, ("utterance_id", "speaker"))
+        known = table["utterance_id"].cast(pa.string()).combine_chunks()
+        place = pc.index_in(trials.names, value_set=known)
+        _refuse_missing(trials, place, manifest)
+        for name in ("speaker", "language", "gender"):
+            if name in table.column_names:
+                columns[name] = table[name].take(place).to_numpy()
+        if {"split", "language"} <= set(table.column_names):
+            trained = table.filter(pc.equal(table["split"], "train"))["language"]
+    else:
+        parts = pc.split_pattern(trials.names, separator, max_splits=1)
+        if pc.all(pc.equal(pc.list_value_length(parts), 2)).as_py():
+            columns["speaker"] = pc.list_element(parts, 0).to_numpy(zero_copy_only=False)
+    if languages is not None:
+        labels = read_language_labels(languages)
+        place = pc.index_in(trials.names, value_set=pa.array(list(labels), pa.string()))
+        _refuse_missing(trials, place, languages)
+        columns["language"] = np.array([labels[name] for name in trials.names.to_pylist()], dtype=object)
+    about = About(
+        **columns, trained_languages=frozenset(trained.to_pylist()) if trained is not None else None
+    )
+    if about.speaker is not None and trials.target is not None:
+        _refuse_contradiction(trials, about.speaker, manifest is not None)
+    return about
+
+
+def _refuse_missing(trials: TrialList, place: pa.Array, path: Path | str) -> None:
+    if place.null_count:
+        name = trials.names.filter(pc.is_null(place))[0].as_py()
+        raise LaspaError(f"{path}: lacks {place.null_count} utterance(s) of {trials.path}, {name} among them")
+
+
+def _refuse_contradiction(trials: TrialList, speaker: np.ndarray, from_manifest: bool) -> None:
+    _, code = np.unique(speaker.astype(str), return_inverse=True)
+    wrong = (code[trials.enroll] == code[trials.test]) != trials.target
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        pair = f"{speaker[trials.enroll[row]]} and {speaker[trials.test[row]]}"
+        remedy = "mend one of them" if from_manifest else "name speakers by --manifest or --speaker-separator"
+        kind = "target" if trials.target is not None and trials.target[row] else "non-target"
+        raise LaspaError(f"{trials.place(row)}: {trials.pair(row)} is a {kind} trial of {pair}; {remedy}")
+
+
+def groups(kind: str, trials: TrialList, about: About) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, which trials) of each part of a list, by one of GROUPINGS.
+
+    Raises:
+        LaspaError: the list's languages or genders are not known.
+    """
+    if kind == "condition":
+        yield from _conditions(trials, about)
+    elif kind == "seen":
+        unseen = trials.relations.get("unseen_language")
+        if unseen is None:
+            language = _known(about.language, kind, trials)
+            if not about.trained_languages:
+                raise LaspaError(f"--by seen: needs --manifest with training languages for {trials.path}")
+            new = ~np.isin(language.astype(str), sorted(about.trained_languages))
+            unseen = new[trials.enroll] | new[trials.test]
+        yield "seen", ~unseen
+        yield "unseen", unseen
+    elif kind in ("language-pair", "gender"):
+        values = _known(about.language if kind == "language-pair" else about.gender, kind, trials)
+        names, code = np.unique(np.where(values == None, "?", values).astype(str), return_inverse=True)  # noqa: E711
+        low = np.minimum(code[trials.enroll], code[trials.test]).astype(np.int64)
+        pair = low * len(names) + np.maximum(code[trials.enroll], code[trials.test])
+        for number in np.unique(pair):
+            yield "-".join((names[number // len(names)], names[number % len(names)])), pair == number
+    else:
+        raise LaspaError(f"--by {kind}: expected one of {', '.join(GROUPINGS)}")
+
+
+def _known(values: np.ndarray | None, kind: str, trials: TrialList) -> np.ndarray:
+    if values is None:
+        what = "genders" if kind == "gender" else "languages"
+        raise LaspaError(f"--by {kind}: the {what} of {trials.path} are not known; name a --manifest")
+    if kind != "gender" and (missing := sum(value is None for value in values)):
+        raise LaspaError(f"--by {kind}: {missing} utterance(s) of {trials.path} have no language")
+    return values
+
+
+def _labelled(trials: TrialList) -> np.ndarray:
+    if trials.target is None:
+        raise LaspaError(f"{trials.path}: has no labels; expected target or non-target for each trial")
+    return trials.target
+
+
+def _conditions(trials: TrialList, about: About) -> Iterator[tuple[str, np.ndarray]]:
+    """Target and non-target trials by whether their sides share a language: target first in the name."""
+    same = trials.relations.get("same_language")
+    if same is None:
+        _, code = np.unique(_known(about.language, "condition", trials).astype(str), return_inverse=True)
+        same = code[trials.enroll] == code[trials.test]
+    target = _labelled(trials)
+    words = {"cross": False, "same": True}
+    for target_name, target_same in words.items():
+        for nontarget_name, nontarget_same in words.items():
+            wanted = np.where(target, same == target_same, same == nontarget_same)
+            yield f"{target_name}_{nontarget_name}", wanted
+
+
+def measure(
+    scores: np.ndarray,
+    target: np.ndarray,
+    speakers: tuple[np.ndarray, np.ndarray] | None,
+    resamples: int,
+    seed: int,
+    calibration: Calibration | None,
+) -> dict[str, Any] | None:
+    """All rates of one set of trials, as fractions; None where a class is empty.
+
+    Args:
+        scores: (trials,); target: (trials,) boolean; speakers: of both sides, for the interval.
+        resamples: of the speakers; 0 for no interval.
+        calibration: what makes scores likelihood ratios; without it they have no actDCF and Cllr.
+    """
+    if target.all() or not target.any():
+        return None
+    classes = scores[target], scores[~target]
+    found: dict[str, Any] = {"trials": len(scores), "targets": int(target.sum()), "eer": eer(*classes)}
+    if speakers is not None and resamples:
+        found["eer_low"], found["eer_high"] = eer_interval(scores, target, *speakers, resamples, seed)
+    found["eer_convex_hull"] = eer_convex_hull(*classes)
+    found |= {f"min_dcf_{name}": min_dcf(*classes, prior) for name, prior in PRIORS.items()}
+    found["min_cllr"] = min_cllr(*classes)
+    found |= {f"frr_at_far_{name}": frr_at_far(*classes, far) for name, far in FALSE_ALARMS.items()}
+    if calibration is not None:
+        ratios = calibration(classes[0]), calibration(classes[1])
+        found |= {f"act_dcf_{name}": act_dcf(*ratios, prior) for name, prior in PRIORS.items()}
+        found["cllr"] = cllr(*ratios)
+    return found
