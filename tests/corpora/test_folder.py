@@ -66,7 +66,7 @@ def test_several_folders_are_joined_and_each_path_is_found_again(tmp_path: Path)
 
 def test_the_synthetic_corpus_stands_beside_its_index(tmp_path: Path) -> None:
     params = with_overrides(load_params(PARAMS), {"corpus": "synthetic"})
-    assert resolve(params, tmp_path / "raw", tmp_path, "s/en/0.flac") == tmp_path / "raw/s/en/0.flac"
+    assert resolve(params, tmp_path / "raw", tmp_path, "s/en/0.wav") == tmp_path / "raw/s/en/0.wav"
 
 
 HEADER = "path,speaker,language\n"
