@@ -44,7 +44,7 @@ SPLITS = ["train", "dev", "test"]
 SAMPLE_RATES = (8_000, 192_000)  # Hz, telephone to studio: anything else is a damaged header (our choice)
 MAX_SECONDS = 3_600.0  # an hour in one utterance is a recording that was never cut (our choice)
 MEAN_TOLERANCE = 0.01  # nepers, of a mean that is 0 but for half precision
-STD_RANGE = (0.05, 6.0)  # nepers; speech has 1 to 3 (our choice)
+STD_RANGE = (0.05, 12.0)  # nepers; speech has 1 to 4, up to 9 with digital silence around it (our choice)
 LEVEL_RANGE = (-30.0, 30.0)  # nepers around the mean: the log floor is 18 below full scale (our choice)
 RESAMPLED_FRAMES = 1  # a resampled recording may be a sample longer or shorter
 

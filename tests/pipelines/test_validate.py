@@ -206,7 +206,7 @@ def test_good_features_hold_and_damaged_ones_are_named(
         "features_mels: all values are finite",
         "features_mels: no utterance is silent",
         "features_mels: each utterance has mean zero",
-        "features_mels: the spread lies between 0.05 and 6",
+        "features_mels: the spread lies between 0.05 and 12",
         "features_counts: every utterance of the manifest has features",
         "features_counts: every utterance with features stands in the manifest",
         "features_settings: the mels were made with the settings of params.yaml",
