@@ -1,6 +1,15 @@
-"""Error rates of verification scores: EER, minimum DCF, and the curve they are read from."""
+"""Error rates of verification scores: EER, minimum DCF, and the curve they are read from.
+
+Where several are wanted of many scores, sort each class first: sorted input is noticed, and all
+functions are then linear in it or faster.
+"""
+
+from bisect import bisect_left
+from typing import Literal
 
 import numpy as np
+
+from laspa.errors import LaspaError
 
 
 def error_rates(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -13,8 +22,10 @@ def error_rates(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, 
         (thresholds + 1,) each: miss rates from 0 to 1 and false-alarm rates from 1 to 0, the first
         entry being "accept all".
     """
-    ones = np.ones
-    return weighted_error_rates(target, nontarget, ones(len(target)), ones(len(nontarget)))
+    target, nontarget = ascending(target), ascending(nontarget)
+    thresholds = np.unique(np.concatenate([target, nontarget]))
+    missed, rejected = (np.searchsorted(scores, thresholds, "right") for scores in (target, nontarget))
+    return np.append(0.0, missed / len(target)), np.append(1.0, 1 - rejected / len(nontarget))
 
 
 def weighted_error_rates(
@@ -43,9 +54,41 @@ def rates_of_sorted(
     return np.append(0.0, missed / missed[-1]), np.append(1.0, 1 - rejected / rejected[-1])
 
 
+def ascending(scores: np.ndarray) -> np.ndarray:
+    """The scores in ascending order; the array itself where it is in order already.
+
+    Raises:
+        LaspaError: no scores, or one that is not a number.
+    """
+    if not len(scores):
+        raise LaspaError("scores: a class is empty; targets and non-targets are needed")
+    if not (scores[1:] >= scores[:-1]).all():
+        scores = np.sort(scores)
+    if np.isnan(scores[-1]):  # sorting puts them last
+        raise LaspaError(f"scores: {int(np.isnan(scores).sum())} of {len(scores)} are NaN")
+    return scores
+
+
 def eer(target: np.ndarray, nontarget: np.ndarray) -> float:
-    """Equal error rate, a fraction: where miss and false-alarm rates cross, between points linearly."""
-    return eer_of_rates(*error_rates(target, nontarget))
+    """Equal error rate, a fraction: where miss and false-alarm rates cross, between points linearly.
+
+    The crossing is bisected among the scores of each class; the curve is never written down.
+    """
+    kind = np.result_type(target, nontarget)  # one type, lest each look-up convert a whole array
+    classes = [ascending(scores).astype(kind, copy=False) for scores in (target, nontarget)]
+
+    def rates(threshold: np.generic, side: Literal["left", "right"]) -> tuple[float, float]:
+        missed, rejected = (np.searchsorted(scores, threshold, side) / len(scores) for scores in classes)
+        return float(missed), float(1 - rejected)
+
+    def crossed(threshold: np.generic) -> bool:
+        miss, alarm = rates(threshold, "right")
+        return miss >= alarm
+
+    found = [(scores, bisect_left(scores, True, key=crossed)) for scores in classes]
+    first = min(scores[index] for scores, index in found if index < len(scores))
+    points = rates(first, "left"), rates(first, "right")
+    return eer_of_rates(*(np.array(rate) for rate in zip(*points, strict=True)))
 
 
 def eer_of_rates(miss: np.ndarray, alarm: np.ndarray) -> float:
@@ -66,6 +109,15 @@ def min_dcf(
     min over thresholds of c_miss·p·P_miss + c_fa·(1 − p)·P_fa, divided by min(c_miss·p, c_fa·(1 − p))
     (NIST speaker recognition evaluations).
     """
-    miss, alarm = error_rates(target, nontarget)
-    cost = c_miss * p_target * miss + c_fa * (1 - p_target) * alarm
-    return float(cost.min() / min(c_miss * p_target, c_fa * (1 - p_target)))
+    miss_cost, alarm_cost = c_miss * p_target, c_fa * (1 - p_target)
+    constant = min(miss_cost, alarm_cost)
+    kind = np.result_type(target, nontarget)
+    target, nontarget = (ascending(scores).astype(kind, copy=False) for scores in (target, nontarget))
+    # More false alarms than this cost more than the better constant decision, so look no further.
+    affordable = min(1 + int(constant / alarm_cost * len(nontarget)), len(nontarget) - 1)
+    thresholds = nontarget[len(nontarget) - 1 - affordable :]
+    missed = np.searchsorted(target, thresholds, side="right")
+    # Of equal non-targets the last has the true number of alarms, the others count too many.
+    alarms = np.arange(affordable, -1, -1)
+    cost = miss_cost * missed / len(target) + alarm_cost * alarms / len(nontarget)
+    return float(min(cost.min(), constant) / constant)

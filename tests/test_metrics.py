@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from laspa.metrics import eer, error_rates, min_dcf, weighted_error_rates
+from laspa.errors import LaspaError
+from laspa.metrics import ascending, eer, error_rates, min_dcf, weighted_error_rates
 
 # Few distinct values, so that ties within and across the classes are common.
 SCORES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=12)
@@ -133,3 +134,23 @@ def test_the_curve_is_scikit_learns(decimals):
     gap = (1 - hit) - false_alarm  # falls along the curve; its zero by interpolation
     expected = np.interp(0.0, -gap, 1 - hit)
     assert eer(target, nontarget) == pytest.approx(expected, abs=1e-9)
+
+
+@given(SCORES, SCORES, st.sampled_from([np.float32, np.float64]))
+def test_neither_order_nor_precision_matters(target, nontarget, kind):
+    raw = np.array(target, dtype=kind), np.array(nontarget)
+    ordered = tuple(np.sort(scores) for scores in raw)
+    assert eer(*raw) == eer(*ordered)
+    assert min_dcf(*raw, 0.05) == min_dcf(*ordered, 0.05)
+    assert all(ascending(scores) is scores for scores in ordered)
+
+
+@pytest.mark.parametrize("measure", [eer, error_rates, lambda *scores: min_dcf(*scores, 0.01)])
+def test_scores_that_are_no_numbers_or_none_at_all_are_refused(measure):
+    good, bad, empty = np.array([1.0, 0.0]), np.array([0.5, np.nan, 2.0]), np.array([])
+    for classes in ((good, bad), (bad, good)):
+        with pytest.raises(LaspaError, match="1 of 3 are NaN"):
+            measure(*classes)
+    for classes in ((good, empty), (empty, good)):
+        with pytest.raises(LaspaError, match="a class is empty"):
+            measure(*classes)

@@ -41,3 +41,11 @@ def test_a_row_of_zeros_stays_finite():
     unit = length_normalised(np.array([[0.0, 0.0], [0.0, -3.0]]))
     np.testing.assert_array_equal(unit, [[0, 0], [0, -1]])
     assert cosine_scores(np.array([[0.0, 0.0], [0.0, -3.0]]), np.array([0]), np.array([1])) == [0.0]
+
+
+@pytest.mark.parametrize("row", [-1, 3])
+def test_a_row_that_is_none_is_refused(row):
+    embeddings = np.eye(3)
+    for sides in (([0, row], [1, 1]), ([1, 1], [0, row])):
+        with pytest.raises(IndexError, match="of 3 embeddings"):
+            cosine_scores(embeddings, *map(np.array, sides))
