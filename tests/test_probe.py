@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from laspa import probe
-from laspa.probe import language_probe
+from laspa.probe import language_probe, speaker_probe
 
 LANGUAGES = np.array(["de", "en", "hi"])
 
@@ -86,3 +86,44 @@ def test_one_language_or_one_speaker_has_no_probe():
 def test_a_seed_fixes_the_probe():
     data = planted(0.6)
     assert language_probe(*data, seed=2) == language_probe(*data, seed=2)
+
+
+def test_a_perceptron_finds_what_no_line_separates():
+    generator = np.random.default_rng(12)
+    vectors = generator.choice([-1.0, 1.0], size=(600, 2)) + 0.2 * generator.normal(size=(600, 2))
+    language = np.where(vectors.prod(axis=1) > 0, "en", "hi")
+    data = (vectors, language, np.repeat(np.arange(60), 10).astype(str), 1)
+    assert language_probe(*data).accuracy < 0.8  # a line cuts off one corner of four at best
+    assert language_probe(*data, kind="mlp").accuracy > 0.95
+    assert language_probe(*data, kind="mlp") == language_probe(*data, kind="mlp")
+
+
+def test_the_speaker_probe_tells_new_speakers_apart_only_where_there_are_voices():
+    generator = np.random.default_rng(13)
+    speaker, language = np.repeat(np.arange(40), 8), np.tile(LANGUAGES[:2].repeat(4), 40)
+    voices = generator.normal(size=(40, 16))[speaker] + 0.3 * generator.normal(size=(320, 16))
+    found = speaker_probe(voices, language, speaker.astype(str), 1)
+    assert found.accuracy > 0.95
+    assert found.chance == 0.5
+    # 320 rows make some 1,900 target pairs that share utterances: a few points of error.
+    silence = speaker_probe(generator.normal(size=(320, 16)), language, speaker.astype(str), 1)
+    assert abs(silence.accuracy - 0.5) < 0.06
+
+
+def test_the_language_does_not_give_the_speaker_away():
+    """One language a speaker and nothing but the language in the vectors: pairs within it are all alike."""
+    generator = np.random.default_rng(14)
+    speaker = np.repeat(np.arange(40), 8)
+    language = speaker % 2
+    vectors = 3 * generator.normal(size=(2, 16))[language] + generator.normal(size=(320, 16))
+    found = speaker_probe(vectors, LANGUAGES[language], speaker.astype(str), 1)
+    assert abs(found.accuracy - 0.5) < 0.06
+
+
+def test_a_speaker_probe_needs_pairs():
+    vectors, language, speaker = planted(1.0)
+    alone = np.arange(len(language)).astype(str)
+    assert speaker_probe(vectors, language, alone, 1) == (None, None)
+    assert speaker_probe(vectors, language, np.full(len(language), "a"), 1) == (None, None)
+    apart = np.array([f"language {i}" for i in range(len(language))])
+    assert speaker_probe(vectors, apart, speaker, 1) == (None, None)
