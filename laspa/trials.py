@@ -6,7 +6,7 @@ import pandas as pd
 from laspa.errors import LaspaError
 from laspa.params import Trials
 
-DRAWS = 4  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
+DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
 
 
 def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> pd.DataFrame:
@@ -91,7 +91,10 @@ def _nontarget_pairs(
     fits = (speaker[a] != speaker[b]) & ((language[a] == language[b]) == same_language)
     if options.same_gender:
         fits &= (gender[a] == gender[b]) | (gender[a] < 0) | (gender[b] < 0)
-    return np.unique(np.sort(np.stack([a[fits], b[fits]], axis=1), axis=1), axis=0)
+    pairs = np.unique(np.sort(np.stack([a[fits], b[fits]], axis=1), axis=1), axis=0)
+    # Either may come first: trials are balanced over the speakers of the first.
+    turned = generator.random(len(pairs)) < 0.5
+    return np.where(turned[:, None], pairs[:, ::-1], pairs)
 
 
 def _balanced(

@@ -64,10 +64,13 @@ def speakers(options: Synthetic) -> Iterator[Speaker]:
         # Spread evenly: speaker i is bilingual where the running count of bilinguals rises.
         so_far, with_this = (int(round(n * options.bilingual_share, 9)) for n in (index, index + 1))
         bilingual = with_this > so_far
-        first = index % count
+        # Mono- and bilinguals go round the languages each for themselves, so that no language has one
+        # kind only, and in opposite directions, so that what one round lacks the other makes up.
+        place = so_far if bilingual else index - so_far
+        first = place % count if bilingual else count - 1 - place % count
         second = (first + 1 + int(draw.integers(count - 1))) % count
         spoken = (seen[first], seen[second]) if bilingual else (seen[first],)
-        yield Speaker(f"train{index:04d}", _gender(index // count), "train", spoken, options.train_utterances)
+        yield Speaker(f"train{index:04d}", _gender(place // count + bilingual), "train", spoken, options.train_utterances)
     for split, number in (("dev", options.dev_speakers), ("test", options.test_speakers)):
         for index in range(number):
             draw = generator_for(options.seed, "languages", split, index)
