@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.textcolumns import NAME, first_fields, line_of_row, lines, read_columns, shared_numbering
+from laspa.textcolumns import LABEL, NAME, first_fields, line_of_row, lines, read_columns, shared_numbering
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "voxceleb": ("label", "enroll", "test"),
@@ -113,7 +113,8 @@ def _read_text(path: Path | str, form: str | None) -> TrialList:
         return f"label {fields[where]!r} is none of {', '.join(labels)} (mixed formats?)"
 
     expected = f"`{' '.join(columns)}` ({form})"
-    table = read_columns(path, dict.fromkeys(columns, NAME), expected, wrong_label)
+    kinds = {name: LABEL if name == "label" else NAME for name in columns}
+    table = read_columns(path, kinds, expected, wrong_label)
     names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))
     if not labels:
         return TrialList(str(path), names, enroll, test, None)

@@ -24,7 +24,7 @@ from laspa.lists import (
     text_lines,
     trials_of_table,
 )
-from laspa.textcolumns import NAME, NUMBER, first_fields, line_of_row, read_columns, shared_numbering
+from laspa.textcolumns import LABEL, NAME, NUMBER, first_fields, line_of_row, read_columns, shared_numbering
 
 EXPECTED = "`enroll test score` or `enroll test score label`"
 LABELS = {"target": True, "nontarget": False, "1": True, "0": False}
@@ -62,7 +62,7 @@ def _read_text(path: Path | str) -> tuple[TrialList, np.ndarray, bool]:
         raise LaspaError(f"{path}:{line_of_row(path, 0)}: expected {EXPECTED}, got {' '.join(first)!r}")
     header = first[2] == "score"
     labelled = len(first) == 4
-    columns = {"enroll": NAME, "test": NAME, "score": NUMBER} | ({"label": NAME} if labelled else {})
+    columns = {"enroll": NAME, "test": NAME, "score": NUMBER} | ({"label": LABEL} if labelled else {})
     expected = f"`{' '.join(columns)}` as in its first line"
     table = read_columns(path, columns, expected, _wrong_label, header)
     names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))

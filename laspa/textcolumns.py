@@ -10,7 +10,8 @@ import pyarrow.csv
 
 from laspa.errors import LaspaError
 
-NAME = pa.dictionary(pa.int32(), pa.string())  # an utterance, a model, a label: few values, many rows
+NAME = pa.string()  # of an utterance or model; all names of a file are numbered together
+LABEL = pa.dictionary(pa.int32(), pa.string())  # one of a few words
 NUMBER = pa.float64()
 SHOWN = 80  # characters of a line shown in a message
 
@@ -64,7 +65,7 @@ def read_columns(
     """A text file as a table of one chunk a column.
 
     Args:
-        columns: names and types (NAME or NUMBER) of the fields, in order.
+        columns: names and types (NAME, LABEL or NUMBER) of the fields, in order.
         expected: what a line should be, for messages.
         check: what is wrong with the fields of a line, or nothing; asked only where the fast way fails.
         header: whether the first line holds names.
@@ -90,13 +91,27 @@ def _read_regular(path: Path | str, columns: dict[str, pa.DataType], header: boo
         )
     except (OSError, UnicodeDecodeError, pa.ArrowInvalid):
         return None
-    table = table.unify_dictionaries().combine_chunks()
-    regular = len(table) > 0 and not any(column.null_count for column in table.columns)
+    if not len(table) or any(column.null_count for column in table.columns):
+        return None
+    table = encode_names(table.unify_dictionaries(), columns)
     for name, kind in columns.items():
-        if kind == NAME and regular:
+        if kind in (NAME, LABEL):
             values = table[name].chunk(0).dictionary
-            regular = not pc.any(pc.match_substring_regex(values, r"^$|[\s,]")).as_py()
-    return table if regular else None
+            if pc.any(pc.match_substring_regex(values, r"^$|[\s,]")).as_py():
+                return None
+    return table
+
+
+def encode_names(table: pa.Table, columns: dict[str, pa.DataType]) -> pa.Table:
+    """NAME columns as rows of one dictionary that they share; one chunk a column."""
+    fields = [name for name, kind in columns.items() if kind == NAME]
+    chunks = [chunk for name in fields for chunk in table[name].chunks]
+    encoded = pa.chunked_array(chunks).dictionary_encode()  # one dictionary for all chunks
+    rows = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+    for name, part in zip(fields, np.split(rows, len(fields)), strict=True):
+        shared = pa.DictionaryArray.from_arrays(pa.array(part), encoded.chunk(0).dictionary)
+        table = table.set_column(table.column_names.index(name), name, shared)
+    return table.combine_chunks()
 
 
 def _read_lines(
@@ -123,10 +138,12 @@ def _read_lines(
             raise LaspaError(f"{path}:{number}: {problem}; expected {expected}, got {shown!r}")
     if not parsed[next(iter(columns))]:
         raise LaspaError(f"{path}: empty; expected lines of {expected}")
-    arrays = {
-        name: pa.array(parsed[name], pa.string() if kind == NAME else kind) for name, kind in columns.items()
-    }
-    return pa.table({k: v.dictionary_encode() if columns[k] == NAME else v for k, v in arrays.items()})
+    text = {name: NAME if kind == LABEL else kind for name, kind in columns.items()}
+    table = pa.table({name: pa.array(parsed[name], text[name]) for name in columns})
+    for place, (name, kind) in enumerate(columns.items()):
+        if kind == LABEL:
+            table = table.set_column(place, name, table[name].dictionary_encode())
+    return encode_names(table, columns)
 
 
 def shared_numbering(first: pa.Array, second: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray]:
@@ -135,6 +152,8 @@ def shared_numbering(first: pa.Array, second: pa.Array) -> tuple[pa.Array, np.nd
         side if pa.types.is_dictionary(side.type) else side.dictionary_encode() for side in (first, second)
     ]
     dictionaries = [side.dictionary.cast(pa.string()) for side in sides]
+    if dictionaries[0].equals(dictionaries[1]):
+        return dictionaries[0], sides[0].indices.to_numpy(), sides[1].indices.to_numpy()
     names = pc.unique(pa.concat_arrays(dictionaries))
     place = [pc.index_in(values, value_set=names).to_numpy().astype(np.int32) for values in dictionaries]
     rows = [place[i][side.indices.to_numpy(zero_copy_only=False)] for i, side in enumerate(sides)]

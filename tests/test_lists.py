@@ -178,3 +178,16 @@ def test_language_labels_of_voxceleb1_b(tmp_path):
         read_language_labels(written(tmp_path, "filename,label\na,Tamil\na,Hindi\n"))
     with pytest.raises(LaspaError, match=":2: expected `filename,label`, got 'a'"):
         read_language_labels(written(tmp_path, "filename,label\na\n"))
+
+
+def test_a_list_of_many_blocks_is_one_numbering(tmp_path):
+    generator = np.random.default_rng(1)
+    sides = generator.integers(3000, size=(2, 60_000))
+    rows = list(dict.fromkeys(zip(*sides.tolist(), strict=True)))  # in order, none twice
+    text = "".join(f"{a % 2} speaker{a:05}/x.wav speaker{b:05}/x.wav\n" for a, b in rows)
+    assert len(text) > 2**21  # more than pyarrow takes at a time
+    trials = read_list(written(tmp_path, text))
+    assert len(trials.names) == len(set(trials.names.to_pylist())) == len({n for pair in rows for n in pair})
+    number = np.array([int(name[7:12]) for name in trials.names.to_pylist()])
+    np.testing.assert_array_equal(np.stack([number[trials.enroll], number[trials.test]], axis=1), rows)
+    np.testing.assert_array_equal(trials.target, np.array(rows)[:, 0] % 2 == 1)
