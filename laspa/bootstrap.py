@@ -11,6 +11,8 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from laspa.errors import LaspaError
+
 Name = TypeVar("Name", bound=Hashable)
 
 CONFIDENCE = 0.95
@@ -44,7 +46,13 @@ def eer_intervals(
 
 
 def percentile_interval(drawn: np.ndarray) -> tuple[float, float]:
-    """What the middle 95 % of the resamples span."""
+    """What the middle 95 % of the resamples span.
+
+    Raises:
+        LaspaError: there are none.
+    """
+    if not len(drawn):
+        raise LaspaError("interval: no resample of the speakers holds targets and non-targets; draw more")
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(low), float(high)

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laspa.bootstrap import eer_interval
 from laspa.calibration import Calibration
 from laspa.detection import act_dcf, cllr, eer_convex_hull, frr_at_far, min_cllr
 from laspa.errors import LaspaError
@@ -151,24 +150,22 @@ def _conditions(trials: TrialList, about: About) -> Iterator[tuple[str, np.ndarr
 def measure(
     scores: np.ndarray,
     target: np.ndarray,
-    speakers: tuple[np.ndarray, np.ndarray] | None,
-    resamples: int,
-    seed: int,
-    calibration: Calibration | None,
+    interval: tuple[float, float] | None = None,
+    calibration: Calibration | None = None,
 ) -> dict[str, Any] | None:
     """All rates of one set of trials, as fractions; None where a class is empty.
 
     Args:
-        scores: (trials,); target: (trials,) boolean; speakers: of both sides, for the interval.
-        resamples: of the speakers; 0 for no interval.
+        scores: (trials,); target: (trials,) boolean.
+        interval: of the EER, where it is known (`bootstrap.eer_intervals`).
         calibration: what makes scores likelihood ratios; without it they have no actDCF and Cllr.
     """
     if target.all() or not target.any():
         return None
     classes = np.sort(scores[target]), np.sort(scores[~target])  # once for all that follows
     found: dict[str, Any] = {"trials": len(scores), "targets": int(target.sum()), "eer": eer(*classes)}
-    if speakers is not None and resamples:
-        found["eer_low"], found["eer_high"] = eer_interval(scores, target, *speakers, resamples, seed)
+    if interval is not None:
+        found["eer_low"], found["eer_high"] = interval
     found["eer_convex_hull"] = eer_convex_hull(*classes)
     found |= {f"min_dcf_{name}": min_dcf(*classes, prior) for name, prior in PRIORS.items()}
     found["min_cllr"] = min_cllr(*classes)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from laspa.bootstrap import eer_intervals
 from laspa.breakdown import About, about_names, groups, measure
 from laspa.calibration import Calibration, fit_calibration
 from laspa.comparison import compare_eers
@@ -48,16 +49,18 @@ def metrics(options: argparse.Namespace) -> None:
     if options.calibrate:
         calibration = _calibration(options)
     about = about_names(trials, options.manifest, options.languages, options.speaker_separator)
-    parts = [("all", np.ones(len(trials), dtype=bool))]
+    parts = {"all": np.ones(len(trials), dtype=bool)}
     for kind in dict.fromkeys(options.by):
-        parts += list(groups(kind, trials, about))
+        parts |= dict(groups(kind, trials, about))
     numbers = _speaker_numbers(trials, about)
-    rows: dict[str, dict[str, Any] | None] = {}
-    for name, part in parts:
-        speakers = None if numbers is None else (numbers[0][part], numbers[1][part])
-        rows[name] = measure(
-            scores[part], trials.target[part], speakers, options.bootstrap, options.seed, calibration
-        )
+    intervals: dict[str, tuple[float, float]] = {}
+    if numbers is not None and options.bootstrap:
+        whole = {name: part for name, part in parts.items() if len(np.unique(trials.target[part])) > 1}
+        intervals = eer_intervals(scores, trials.target, *numbers, whole, options.bootstrap, options.seed)
+    rows = {
+        name: measure(scores[part], trials.target[part], intervals.get(name), calibration)
+        for name, part in parts.items()
+    }
     info = _list_info(trials, numbers)
     if options.json:
         measured = {name: row for name, row in rows.items() if row}

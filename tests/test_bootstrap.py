@@ -5,6 +5,7 @@ import pytest
 
 from laspa import bootstrap
 from laspa.bootstrap import eer_interval, resampled_eers
+from laspa.errors import LaspaError
 from laspa.metrics import eer
 
 
@@ -129,3 +130,10 @@ def test_blocks_of_resamples_are_no_part_of_the_result(monkeypatch):
     assert eer_interval(*data, 30, 1) == whole
     monkeypatch.setattr(bootstrap, "BLOCK", 1)
     assert eer_interval(*data, 30, 1) == whole
+
+
+def test_an_interval_of_no_resample_at_all_is_refused():
+    target = np.array([True, False])
+    with pytest.raises(LaspaError, match="no resample of the speakers holds targets and non-targets"):
+        # Under this seed the one resample is the same speaker twice, who makes no non-target.
+        eer_interval(np.array([1.0, 0.0]), target, np.array([0, 0]), np.array([0, 1]), 1, seed=0)

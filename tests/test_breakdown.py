@@ -97,13 +97,13 @@ def test_what_is_not_known_is_said(tmp_path, trials, manifest):
 
 def test_measurements_are_worked_by_hand():
     scores, target = np.array([3.0, 1.0, 2.0, 0.0]), np.array([True, True, False, False])
-    found = measure(scores, target, None, 100, 1, None)
+    found = measure(scores, target)
     expected = {"trials": 4, "targets": 2, "eer": 0.5, "eer_convex_hull": 0.25, "min_cllr": 0.5}
     expected |= {"min_dcf_01": 0.5, "min_dcf_05": 0.5, "frr_at_far_1": 0.5, "frr_at_far_01": 0.5}
     assert found == pytest.approx(expected)
     # Ratios of 0 everywhere: always reject at these priors, one bit a trial.
-    empty = measure(scores, target, None, 0, 1, Calibration(0.0, 0.0))
+    empty = measure(scores, target, calibration=Calibration(0.0, 0.0))
     assert (empty["act_dcf_01"], empty["act_dcf_05"], empty["cllr"]) == pytest.approx((1, 1, 1))
-    speakers = np.array([0, 1, 0, 1]), np.array([0, 1, 1, 2])
-    assert measure(scores, target, speakers, 100, 1, None)["eer_low"] <= 0.5
-    assert measure(scores[:2], target[:2], None, 0, 1, None) is None
+    found = measure(scores, target, (0.25, 0.75))
+    assert (found["eer_low"], found["eer_high"]) == (0.25, 0.75)
+    assert measure(scores[:2], target[:2]) is None
