@@ -17,8 +17,10 @@ def run(main: Callable[[], None]) -> None:
     except LaspaError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(f"error: {error.filename or 'writing'}: {error.strerror}; nothing half-written was kept, "
-                 "run again when it is mended")
+        sys.exit(
+            f"error: {error.filename or 'writing'}: {error.strerror}; nothing half-written was kept, "
+            "run again when it is mended"
+        )
     except KeyboardInterrupt:
         sys.exit("interrupted; run again to go on from here")
 
