@@ -82,16 +82,19 @@ def resampled_eers(
     Returns:
         (resamples,) for each subset; NaN where it has no target or no non-target.
     """
-    numbers, pairs = np.unique(np.stack([enroll, test]), return_inverse=True)
+    pairs, numbers = pd.factorize(np.concatenate([enroll, test]), sort=True)
     one, other = pairs.reshape(2, -1)
     always_once = len(numbers)  # takes the second speaker's place in target trials
     other = np.where(target, always_once, other)
-    levels, level = np.unique(scores, return_inverse=True)
+    by_score = np.argsort(scores)
+    new_level = np.diff(scores[by_score], prepend=np.nan) != 0
+    level, levels = np.cumsum(new_level) - 1, int(new_level.sum())
     cell = _cells(target, subsets)
-    order = np.lexsort((level, cell))
+    by_cell = np.argsort(cell[by_score], kind="stable")
+    order, level = by_score[by_cell], level[by_cell]
     one, other = one[order], other[order]
     starts = np.flatnonzero(np.diff(cell[order], prepend=-1))
-    cells = _Cells(level[order], np.append(starts, len(scores)))
+    cells = _Cells(level, np.append(starts, len(scores)))
     members = {name: _members(order[starts], target, mask) for name, mask in subsets.items()}
 
     generator = np.random.default_rng(seed)
@@ -105,7 +108,7 @@ def resampled_eers(
             count = np.append(np.bincount(speakers, minlength=len(numbers)), 1)
             np.cumsum(count[one] * count[other], out=row[1:])
         for name, (targets, nontargets) in members.items():
-            eers[name][start : start + rows] = cells.eers(drawn, targets, nontargets, len(levels))
+            eers[name][start : start + rows] = cells.eers(drawn, targets, nontargets, levels)
     return eers
 
 
