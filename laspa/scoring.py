@@ -29,14 +29,18 @@ def cosine_scores(embeddings: np.ndarray, enroll: np.ndarray, test: np.ndarray) 
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(embeddings)} embeddings")
     vectors = np.ascontiguousarray(embeddings, dtype=np.float32)
     # Dividing a score costs less than writing down every normalised vector.
-    length = np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)), np.finfo(np.float32).tiny)
+    # The square of the floor is still a number: two rows of zeros score 0.
+    floor = np.sqrt(np.finfo(np.float32).tiny)
+    length = np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)), floor)
     scores = np.empty(len(enroll), dtype=np.float32)
+    by_enroll = np.argsort(enroll)  # so that a vector enrolled often comes from memory once
     sides = np.empty((2, BLOCK, vectors.shape[1]), dtype=np.float32)
     for start in range(0, len(scores), BLOCK):
-        one, other = enroll[start : start + BLOCK], test[start : start + BLOCK]
+        trials = by_enroll[start : start + BLOCK]
+        one, other = enroll[trials], test[trials]
         for rows, gathered in zip((one, other), sides, strict=True):
             # Any mode but "raise" writes straight into `out`; the rows are checked above.
             np.take(vectors, rows, axis=0, out=gathered[: len(rows)], mode="clip")
         products = np.einsum("ij,ij->i", *sides[:, : len(one)])
-        scores[start : start + BLOCK] = products / (length[one] * length[other])
+        scores[trials] = products / (length[one] * length[other])
     return scores

@@ -49,3 +49,8 @@ def test_a_row_that_is_none_is_refused(row):
     for sides in (([0, row], [1, 1]), ([1, 1], [0, row])):
         with pytest.raises(IndexError, match="of 3 embeddings"):
             cosine_scores(embeddings, *map(np.array, sides))
+
+
+def test_rows_of_zeros_score_nothing_also_against_each_other() -> None:
+    embeddings = np.array([[0.0, 0.0], [0.0, 0.0], [3.0, 4.0]], dtype=np.float32)
+    assert cosine_scores(embeddings, np.array([0, 0, 2]), np.array([1, 2, 2])).tolist() == [0.0, 0.0, 1.0]

@@ -70,7 +70,13 @@ def speakers(options: Synthetic) -> Iterator[Speaker]:
         first = place % count if bilingual else count - 1 - place % count
         second = (first + 1 + int(draw.integers(count - 1))) % count
         spoken = (seen[first], seen[second]) if bilingual else (seen[first],)
-        yield Speaker(f"train{index:04d}", _gender(place // count + bilingual), "train", spoken, options.train_utterances)
+        yield Speaker(
+            f"train{index:04d}",
+            _gender(place // count + bilingual),
+            "train",
+            spoken,
+            options.train_utterances,
+        )
     for split, number in (("dev", options.dev_speakers), ("test", options.test_speakers)):
         for index in range(number):
             draw = generator_for(options.seed, "languages", split, index)
