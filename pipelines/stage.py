@@ -1,5 +1,6 @@
 """What every stage script shares: how it starts, and how bad input is shown."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -23,6 +24,10 @@ def run(main: Callable[[], None]) -> None:
         )
     except KeyboardInterrupt:
         sys.exit("interrupted; run again to go on from here")
+    except Exception as error:  # libraries that are not Python's wrap the system's errors in their own
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        sys.exit("error: the disk is full; nothing half-written was kept, make room and run again")
 
 
 def project_root() -> Path:

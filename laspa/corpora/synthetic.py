@@ -7,6 +7,7 @@ changes a byte.
 """
 
 import csv
+import io
 import os
 import shutil
 import sys
@@ -188,7 +189,9 @@ def _make_speaker(options: Synthetic, speaker: Speaker, folder: Path) -> None:
             for number in range(speaker.utterances):
                 draw = generator_for(options.seed, "utterance", speaker.name, language, number)
                 samples = _utterance(synthesiser, voice_file, language, options, draw)
-                soundfile.write(target / language / f"{number:03d}.wav", samples, SAMPLE_RATE, "PCM_16")
+                encoded = io.BytesIO()  # written by Python, which says so when the disk is full
+                soundfile.write(encoded, samples, SAMPLE_RATE, "PCM_16", format="WAV")
+                (target / language / f"{number:03d}.wav").write_bytes(encoded.getbuffer())
 
 
 def _utterance(

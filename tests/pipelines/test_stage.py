@@ -27,6 +27,7 @@ def raising(error: BaseException) -> Callable[[], None]:
             ["data/a.parquet", "No space left", "again"],
         ),
         (OSError(5, "Input/output error"), ["writing: Input/output error"]),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), ["disk is full", "run again"]),
         (KeyboardInterrupt(), ["interrupted", "run again"]),
     ],
 )
