@@ -9,7 +9,7 @@ import pytest
 from laspa.files import read_json
 from laspa.params import load_params
 from tests.regression.compare import EXPECTED, compare, table
-from tests.regression.tiny import PROFILE, keep_systems, set_params, yaml
+from tests.regression.tiny import PROFILE, keep_systems, round_trip, set_params
 
 
 def entry(path: str, expected: float, tolerance: float) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def test_the_tiny_profile_is_valid_and_keeps_the_comments(tmp_path: Path) -> Non
         (tmp_path / name).write_text(
             (PROFILE.parents[2] / name).read_text(encoding="utf-8"), encoding="utf-8"
         )
-    profile = yaml.load(PROFILE)
+    profile = round_trip().load(PROFILE)
     set_params(tmp_path, profile["params"])
     keep_systems(tmp_path, profile["systems"])
     params = load_params(tmp_path / "params.yaml")

@@ -18,9 +18,13 @@ PROFILE = Path(__file__).with_name("tiny.yaml")
 # What would tie the copy's runs to this checkout, or to where its user tracks and caches.
 FOREIGN_VARIABLES = ("GIT_", "DVC_", "MLFLOW_", "PYTEST_", "RAY_ADDRESS")
 
-yaml = YAML()
-yaml.preserve_quotes = True
-yaml.width = 200
+
+def round_trip() -> YAML:
+    """A reader and writer that keeps comments; one for each use, since it has a state."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 200
+    return yaml
 
 
 def make_tiny_project(folder: Path, overrides: dict[str, Any] | None = None) -> Path:
@@ -32,7 +36,7 @@ def make_tiny_project(folder: Path, overrides: dict[str, Any] | None = None) -> 
         if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    profile = yaml.load(PROFILE)
+    profile = round_trip().load(PROFILE)
     set_params(folder, profile["params"] | (overrides or {}))
     keep_systems(folder, profile["systems"])
     identity = ["-c", "user.name=Tiny", "-c", "user.email=tiny@example.org"]
@@ -45,7 +49,7 @@ def make_tiny_project(folder: Path, overrides: dict[str, Any] | None = None) -> 
 
 def set_params(folder: Path, changes: dict[str, Any]) -> None:
     """Write dotted names into params.yaml, its comments kept."""
-    file = folder / "params.yaml"
+    file, yaml = folder / "params.yaml", round_trip()
     params = yaml.load(file)
     for dotted, value in changes.items():
         *parents, key = dotted.split(".")
@@ -60,13 +64,14 @@ def set_params(folder: Path, changes: dict[str, Any]) -> None:
 
 def keep_systems(folder: Path, systems: list[str]) -> None:
     """Leave only these systems in the ablation, in params.yaml and in the matrix of dvc.yaml alike."""
-    params, stages = yaml.load(folder / "params.yaml"), yaml.load(folder / "dvc.yaml")
+    params_yaml, stages_yaml = round_trip(), round_trip()
+    params, stages = params_yaml.load(folder / "params.yaml"), stages_yaml.load(folder / "dvc.yaml")
     kept = params["ablate"]["systems"]
     for name in [name for name in kept if name not in systems]:
         del kept[name]
     stages["stages"]["ablate"]["matrix"]["system"] = systems
-    yaml.dump(params, folder / "params.yaml")
-    yaml.dump(stages, folder / "dvc.yaml")
+    params_yaml.dump(params, folder / "params.yaml")
+    stages_yaml.dump(stages, folder / "dvc.yaml")
 
 
 def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
