@@ -18,7 +18,7 @@ repro: $(INSTALLED) ## Run the whole pipeline on the corpus of params.yaml and p
 	@python -m pipelines.result
 
 test: $(INSTALLED) ## Run the tests
-	@python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
+	@python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 regression: $(INSTALLED) ## Run a tiny profile of the pipeline and compare its metrics with what is expected
 	@python -m pytest -q -m regression tests/regression
