@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from laspa.errors import LaspaError
 from laspa.features import FeatureStore
+
+BEND_KNOTS = 5  # points of the curve that bends the mel axis: about one a formant; our choice
 
 
 @dataclass
@@ -82,12 +85,17 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
 
 
 def batches(
-    data: TrainingSet, batch_size: int, crop_frames: int, generator: np.random.Generator, warp: float = 0.0
+    data: TrainingSet,
+    batch_size: int,
+    crop_frames: int,
+    generator: np.random.Generator,
+    warp: float = 0.0,
+    bend: float = 0.0,
 ) -> Iterator[Batch]:
     """One epoch: every utterance once in random order, a random crop of each, the rest dropped.
 
-    An utterance shorter than a crop is repeated to its length. With `warp` each crop's mel axis
-    is stretched by a factor drawn from 1 ± warp.
+    An utterance shorter than a crop is repeated to its length. Each crop's mel axis is moved as
+    `moved_axis` says.
     """
     order = generator.permutation(len(data))
     for start in range(0, len(order) - batch_size + 1, batch_size):
@@ -96,8 +104,8 @@ def batches(
         first = (generator.random(batch_size) * np.maximum(lengths - crop_frames + 1, 1)).astype(np.int64)
         positions = (first[:, None] + np.arange(crop_frames)) % lengths[:, None] + data.offsets[rows][:, None]
         mel = torch.from_numpy(data.frames[positions]).float()
-        if warp:
-            mel = warp_mels(mel, torch.from_numpy(generator.uniform(1 - warp, 1 + warp, batch_size)).float())
+        if warp or bend:
+            mel = read_at(mel, moved_axis(batch_size, data.num_mels, warp, bend, generator))
         yield Batch(
             mel,
             torch.from_numpy(data.speaker[rows]),
@@ -105,21 +113,39 @@ def batches(
         )
 
 
-def warp_mels(mel: Tensor, factor: Tensor) -> Tensor:
-    """Stretch the mel axis: band i of the result is band i · factor of `mel`, between bands linearly.
+def moved_axis(
+    batch_size: int, num_mels: int, warp: float, bend: float, generator: np.random.Generator
+) -> Tensor:
+    """Where each band of each crop is read: a vocal tract of another length, formants that lie elsewhere.
 
-    A vocal tract of another length, roughly; past the last band that band is repeated.
+    The axis is stretched by a factor drawn from 1 ± `warp`, then displaced by a random curve through
+    BEND_KNOTS points whose standard deviation is `bend` of the axis. Our choice, after vocal tract
+    length perturbation (Jaitly and Hinton, 2013).
+
+    Returns:
+        (batch, mels) positions in bands.
+    """
+    axis = torch.arange(num_mels, dtype=torch.float32)
+    factor = torch.from_numpy(generator.uniform(1 - warp, 1 + warp, (batch_size, 1))).float()
+    points = torch.from_numpy(generator.normal(size=(batch_size, 1, BEND_KNOTS))).float()
+    curve = F.interpolate(points, size=num_mels, mode="linear", align_corners=True)[:, 0]
+    return axis * factor + bend * num_mels * curve
+
+
+def read_at(mel: Tensor, position: Tensor) -> Tensor:
+    """Each band of the result is what `mel` holds at its position, between bands linearly.
+
+    Beyond the first and the last band these are repeated.
 
     Args:
         mel: (batch, frames, mels).
-        factor: (batch,).
+        position: (batch, mels) in bands.
     """
     last = mel.shape[-1] - 1
-    position = (torch.arange(mel.shape[-1])[None, :] * factor[:, None]).clamp(max=last)
+    position = position.clamp(0, last)
     below = position.floor().long().clamp(max=last - 1)
-    share = (position - below)[:, None, :]
     index = below[:, None, :].expand_as(mel)
-    return torch.lerp(mel.gather(-1, index), mel.gather(-1, index + 1), share)
+    return torch.lerp(mel.gather(-1, index), mel.gather(-1, index + 1), (position - below)[:, None, :])
 
 
 def batches_per_epoch(data: TrainingSet, batch_size: int) -> int:

@@ -18,7 +18,7 @@ FRAMES_PER_BATCH = 20_000  # bounds the memory of a batch of whole utterances: 6
 class Embeddings:
     """One row an utterance, in the order of `utterance_ids`.
 
-    speaker: (utterances, embedding_dim) float32; language: the same, or None.
+    speaker: (utterances, embedding_dim) float32, as scored; language: the same, or None.
     language_index: (utterances,) the language head's decision, or None.
     squared_error: (utterances,) mean over the mel of the squared reconstruction error, or None.
     """
@@ -74,7 +74,7 @@ def reconstruct(model: Laspa, mel: np.ndarray, device: torch.device) -> np.ndarr
 
 
 def _columns(model: Laspa, output: Output, mel: Tensor, lengths: Tensor) -> dict[str, Tensor]:
-    columns = {"speaker": output.speaker.float()}
+    columns = {"speaker": model.scored(output).float()}
     if output.language is not None:
         columns["language"] = output.language.float()
         if model.system.loss_weights.nll:

@@ -69,9 +69,9 @@ def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance"])
 
 def masked_mse(estimate: Tensor, target: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Mean squared error over real frames: `(batch, frames, mels)` both, `lengths: (batch,)` → scalar."""
-    error = (estimate.float() - target.float()).square().mean(dim=-1)
     if lengths is None:
-        return error.mean()
+        return F.mse_loss(estimate.float(), target.float())
+    error = (estimate.float() - target.float()).square().mean(dim=-1)
     real = torch.arange(error.shape[1], device=error.device)[None, :] < lengths[:, None]
     return error[real].mean()
 

@@ -130,6 +130,7 @@ class Model(Section):
     decoder_dim: Annotated[int, Field(ge=8)]
     content_dim: Annotated[int, Field(ge=0)]
     mapc: Literal["batch", "utterance"]
+    centring: Literal["none", "language"]
 
 
 class Train(Section):
@@ -147,6 +148,7 @@ class Train(Section):
     clip_norm: Positive
     compete: Literal["all", "language"]
     warp: Annotated[float, Field(ge=0, le=0.5)]
+    bend: Annotated[float, Field(ge=0, le=0.2)]
 
 
 class Evaluate(Section):
@@ -176,11 +178,16 @@ class System(Section):
     model: Model
 
     @model_validator(mode="after")
-    def _heads_divide_the_dimension(self) -> "System":
+    def _parts_fit_together(self) -> "System":
         if self.model.attention_dim % self.num_heads:
             raise ValueError(
                 f"num_heads is {self.num_heads} but must divide model.attention_dim, "
                 f"{self.model.attention_dim}"
+            )
+        if self.model.centring == "language" and not self.loss_weights.nll:
+            raise ValueError(
+                "model.centring is language but loss_weights.nll is 0, which leaves no language posterior to "
+                "centre by; give the term a weight or set model.centring to none"
             )
         return self
 

@@ -58,7 +58,7 @@ def train(
     torch.set_num_threads(options.threads)
     model = Laspa(params, data.num_mels, len(data.speakers), len(data.languages)).to(device)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
     )
     steps_per_epoch = batches_per_epoch(data, options.batch_size)
     total_steps = options.epochs * steps_per_epoch
@@ -77,7 +77,7 @@ def train(
     for epoch in range(len(history) + 1, options.epochs + 1):
         model.train()
         generator = np.random.default_rng([params.seed, epoch])
-        epoch_batches = batches(data, options.batch_size, crop_frames, generator, options.warp)
+        epoch_batches = batches(data, options.batch_size, crop_frames, generator, options.warp, options.bend)
         seen: list[Tensor] = []
         label = f"epoch {epoch}/{options.epochs}"
         for step, batch in enumerate(progress(epoch_batches, steps_per_epoch, label, unit="batch"), start=1):
@@ -96,6 +96,8 @@ def train(
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
             optimizer.step()
             watched = {"loss": loss, **terms, "grad_norm": norm} | model.prefix_mass(output)
+            if model.centring is not None:
+                model.centring.follow(output.speaker, batch.language)
             seen.append(torch.stack([value.detach() for value in watched.values()]))
             if step % CHECK_EVERY == 0 or step == steps_per_epoch:
                 _stop_if_not_finite(list(watched), seen, epoch)

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -37,12 +37,13 @@ def main() -> None:
     runs = seed_runs(params, system)
     results = {}
     with ExitStack() as stack:
+        finished = stack.enter_context(_started(system, runs))
         tags = {"laspa.system": system}
         tracked = {
             seed: stack.enter_context(tracking.run(f"{system}, seed {seed}", "ablate", run, tags))
             for seed, run in runs.items()
         }
-        for result in _run_all(system, runs):
+        for result in finished:
             for record in result["history"]:
                 tracked[result["seed"]].log_metrics(**tracking.epoch_metrics(record))
             tracked[result["seed"]].log_metrics(tracking.evaluation_metrics(result))
@@ -66,16 +67,20 @@ def seed_runs(params: Params, system: str) -> dict[int, Params]:
     return {seed: with_overrides(params, changes | {"seed": seed}) for seed in params.ablate.seeds}
 
 
-def _run_all(system: str, runs: dict[int, Params]) -> Iterator[dict[str, Any]]:
-    """Results as they come: on a CPU a process a seed with one thread each, on a GPU one after the other."""
+@contextmanager
+def _started(system: str, runs: dict[int, Params]) -> Iterator[Iterator[dict[str, Any]]]:
+    """Results as they come: on a CPU a process a seed with one thread each, on a GPU one after the other.
+
+    The processes are forked off one that has read the data and has no threads yet, so that all seeds
+    share it in memory; what else there is to start, such as tracking, starts while they train.
+    """
     if any(torch_device(run.train.device).type == "cuda" for run in runs.values()):
-        yield from (_run(system, run) for run in runs.values())
+        yield (_run(system, run) for run in runs.values())
         return
-    workers = get_context("forkserver")
-    workers.set_forkserver_preload(["laspa.experiment", "laspa.measurement"])  # imported once for all seeds
-    with ProcessPoolExecutor(len(runs), mp_context=workers) as pool:
-        for future in as_completed([pool.submit(_run, system, run) for run in runs.values()]):
-            yield future.result()
+    _training_data()
+    with ProcessPoolExecutor(len(runs), mp_context=get_context("fork")) as pool:
+        futures = [pool.submit(_run, system, run) for run in runs.values()]
+        yield (future.result() for future in as_completed(futures))
 
 
 def _run(system: str, params: Params) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from laspa.files import read_json
-from laspa.report.summary import BASELINE, LASPA, rate
-from laspa.report.wording import CONDITION_LABELS, findings, interval_text, trained_text
+from laspa.report.summary import headliners, rate
+from laspa.report.wording import CONDITION_LABELS, LABELS, findings, interval_text, trained_text
 from pipelines import stage
 
 SUMMARY, TRAINING, PAGE = Path("reports/summary.json"), Path("reports/train.json"), Path("reports/index.html")
@@ -16,17 +16,16 @@ def main() -> None:
 
 
 def result_text(summary: dict[str, Any], epochs: int) -> str:
-    """The result as aligned text: a row a condition, baseline beside LASPA beside the trained model."""
-    trained = summary["trained"]
+    """The result as aligned text: a row a condition, the systems beside each other and the trained model."""
+    trained, systems = summary["trained"], headliners(summary)
     heads = [
         ("EER in %, with 95 % interval", "target / non-target language"),
-        ("Baseline", _budget(summary, BASELINE)),
-        ("LASPA", _budget(summary, LASPA)),
+        *((LABELS[system], _budget(summary, system)) for system in systems),
         ("Trained model", _counted(epochs, "epoch")),
     ]
     rows = [tuple(head[0] for head in heads), tuple(head[1] for head in heads)]
     for condition, label in CONDITION_LABELS.items():
-        cells = [interval_text(rate(summary, system, condition)) for system in (BASELINE, LASPA)]
+        cells = [interval_text(rate(summary, system, condition)) for system in systems]
         cells.append(trained_text(trained["conditions"].get(condition)))
         if set(cells) != {"–"}:
             rows.append((label, *cells))
@@ -50,9 +49,7 @@ def result_text(summary: dict[str, Any], epochs: int) -> str:
 
 
 def _budget(summary: dict[str, Any], system: str) -> str:
-    found = summary["systems"].get(system)
-    if found is None:
-        return "not run"
+    found = summary["systems"][system]
     return f"{_counted(found['epochs'], 'epoch')}, {_counted(len(found['seeds']), 'seed')}"
 
 

@@ -32,7 +32,7 @@ class Espeak:
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        self._chunks: list[np.ndarray] = []
+        self._chunks: list[bytes] = []
         self._callback = CALLBACK(self._receive)
         data = str(espeakng_loader.get_data_path()).encode()
         self.sample_rate: int = self._library.espeak_Initialize(SYNCHRONOUS, 0, data, 0)
@@ -60,13 +60,14 @@ class Espeak:
             encoded, len(encoded) + 1, 0, CHARACTER_POSITION, 0, CHARS_UTF8, None, None
         )
         self._library.espeak_ng_Synchronize()
-        if not any(chunk.any() for chunk in self._chunks):
+        speech = np.frombuffer(b"".join(self._chunks), dtype=np.int16)
+        if not speech.any():
             raise LaspaError(
                 f"espeak-ng: no sound from the text {text!r} with the voice {voice.read_text()!r}"
             )
-        return np.concatenate(self._chunks).astype(np.float32) / 32768
+        return speech.astype(np.float32) / 32768
 
     def _receive(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _: int | None) -> int:
         if samples and count > 0:
-            self._chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            self._chunks.append(ctypes.string_at(samples, count * ctypes.sizeof(ctypes.c_short)))
         return 0

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from laspa.losses import AAMSoftmax, mapc, masked_mse, reverse_gradient
+from laspa.models.centring import LanguageCentring
 from laspa.models.decoder import Decoder
 from laspa.models.encoders import ENCODERS
 from laspa.models.pooling import length_mask
@@ -46,6 +47,7 @@ class Laspa(nn.Module):
         self.speaker_head = AAMSoftmax(dim, num_speakers)
         self.adversary = nn.Linear(dim, num_languages) if weights.grl else None
         self.language_encoder: Any = None
+        self.centring = LanguageCentring(num_languages, dim) if model.centring == "language" else None
         self.fusion: nn.ModuleDict | None = None
         self.decoder: nn.Module | None = None
         if weights.nll or weights.mapc or weights.mse:
@@ -88,12 +90,21 @@ class Laspa(nn.Module):
             speaker, language = fused_speaker, fused_language
         return Output(speaker, language, rebuilt, attention)
 
+    def scored(self, output: Output) -> Tensor:
+        """What is scored by its cosine, (batch, embedding_dim): the speaker embedding, or it centred."""
+        if self.centring is None or output.language is None:
+            return output.speaker
+        return self.centring(output.speaker, self.language_head(output.language).softmax(dim=1))
+
     def speaker_embedding(self, mel: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """What is scored, (batch, embedding_dim), by the shortest way: with heads on encoder embeddings
-        the language encoder, the tuners and the decoder are left out."""
-        if self.system.model.heads == "encoder":
-            return self.speaker_encoder(mel, lengths)[0]
-        return self(mel, lengths).speaker
+        """`scored` by the shortest way: with heads on encoder embeddings the tuners and the decoder are left
+        out, and without centring the language encoder too."""
+        if self.system.model.heads == "fused":
+            return self.scored(self(mel, lengths))
+        speaker = self.speaker_encoder(mel, lengths)[0]
+        if self.centring is None:
+            return speaker
+        return self.scored(Output(speaker, self.language_encoder(mel, lengths)[0]))
 
     def loss_terms(
         self,

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from scipy.stats import norm
 
 from laspa.report.analysis import DET_RATES, EmbeddingMap, det_curve, present_conditions, score_density
-from laspa.report.summary import BASELINE, LASPA, Summary, rate
+from laspa.report.summary import BASELINE, LASPA, PLUS, Summary, rate
 from laspa.report.svg import BLUE, GREEN, GREY, GRID, INK, MUTED, ORANGE, PURPLE, SURFACE, styled
 from laspa.report.wording import CONDITION_LABELS
 
@@ -54,7 +54,7 @@ def systems(summary: Summary, names: list[str], labels: dict[str, str]) -> Figur
             found = rate(summary, name, condition)
             if found is None:
                 continue
-            colour = {BASELINE: BLUE, LASPA: ORANGE}.get(name, GREY)
+            colour = {BASELINE: BLUE, LASPA: ORANGE, PLUS: ORANGE}.get(name, GREY)
             if found["low"] is not None:
                 axis.plot(
                     [100 * max(found["low"], 0), 100 * found["high"]], [row, row], color=colour, linewidth=2.2

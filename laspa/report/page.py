@@ -9,7 +9,7 @@ from markupsafe import Markup
 from laspa.report.analysis import DET_RATES, data_card, det_curve, present_conditions
 from laspa.report.gallery import Shown
 from laspa.report.results import Results
-from laspa.report.summary import BASELINE, LASPA, difference, rate, verdict
+from laspa.report.summary import BASELINE, LASPA, PLUS, difference, headliners, rate, verdict
 from laspa.report.svg import css_variables, page_svg
 from laspa.report.wording import (
     CONDITION_LABELS,
@@ -52,6 +52,8 @@ def render(results: Results, shown: list[Shown]) -> str:
         light=Markup(css_variables("light")),
         dark=Markup(css_variables("dark")),
         figures=sections,
+        headliners=headliners(results.summary),
+        labels=LABELS,
         headline=_headline(results),
         findings=findings(results.summary),
         systems=[_system_row(results, name) for name in results.systems()],
@@ -89,21 +91,22 @@ def plot_tables(results: Results) -> dict[str, pd.DataFrame]:
     return {"det.csv": pd.DataFrame(det), "training.csv": pd.DataFrame(rows)}
 
 
-def _headline(results: Results) -> list[dict[str, str]]:
-    """A row a condition: baseline, LASPA and their difference at equal budget, and the trained model."""
+def _headline(results: Results) -> list[dict[str, Any]]:
+    """A row a condition: baseline, LASPA and LASPA+ at equal budget, how the last of them differs from the
+    first, and the trained model."""
     rows = []
     trained = results.summary["trained"]["conditions"]
+    systems = headliners(results.summary)
     for name, label in CONDITION_LABELS.items():
-        base, ours = rate(results.summary, BASELINE, name), rate(results.summary, LASPA, name)
-        if base is None and ours is None and name not in trained:
+        found = {system: rate(results.summary, system, name) for system in systems}
+        if not any(found.values()) and name not in trained:
             continue
-        change = difference(results.summary, LASPA, name)
+        change = difference(results.summary, systems[-1], name) if systems else None
         rows.append(
             {
                 "label": label,
                 "meaning": CONDITION_MEANINGS[name],
-                "baseline": interval_text(base),
-                "laspa": interval_text(ours),
+                "systems": [(system, interval_text(rates)) for system, rates in found.items()],
                 "difference": points_text(change).replace(" points", "") if change else "–",
                 "trained": trained_text(trained.get(name)),
             }
@@ -124,7 +127,7 @@ def _system_row(results: Results, name: str) -> dict[str, Any]:
     added = system.get("added_parameters_percent")
     return {
         "label": LABELS.get(name, name),
-        "kind": name if name in (BASELINE, LASPA) else "",
+        "kind": name if name in (BASELINE, LASPA, PLUS) else "",
         "eer": cells,
         "change": relative_text(results.summary, name, main),
         "verdict": VERDICTS[verdict(difference(results.summary, name, main))] if name != BASELINE else "",

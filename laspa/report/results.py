@@ -9,7 +9,7 @@ import pandas as pd
 
 from laspa.errors import LaspaError
 from laspa.files import read_json
-from laspa.report.summary import BASELINE, LASPA, Summary, read_seeds, summarise
+from laspa.report.summary import BASELINE, Summary, headliners, read_seeds, summarise
 from laspa.tables import read_manifest
 
 
@@ -33,10 +33,11 @@ class Results:
     features: dict[str, str]
 
     def systems(self) -> list[str]:
-        """Names of the systems: the baseline first, laspa last, the others between by name."""
-        names = [name for name in sorted(self.summary["systems"]) if name not in (BASELINE, LASPA)]
-        ends = [[name] if name in self.summary["systems"] else [] for name in (BASELINE, LASPA)]
-        return ends[0] + names + ends[1]
+        """Names of the systems: the baseline first, LASPA and LASPA+ last, the others between by name."""
+        ends = headliners(self.summary)
+        names = [name for name in sorted(self.summary["systems"]) if name not in ends]
+        first = [name for name in ends if name == BASELINE]
+        return first + names + [name for name in ends if name != BASELINE]
 
 
 def read_results(data: Path, reports: Path, params: dict[str, str], features: dict[str, str]) -> Results:

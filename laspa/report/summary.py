@@ -10,7 +10,7 @@ from laspa.errors import LaspaError
 from laspa.files import read_json
 
 CONDITIONS = ("cross_same", "same_same", "cross_cross", "same_cross", "all")
-BASELINE, LASPA = "baseline", "laspa"
+BASELINE, LASPA, PLUS = "baseline", "laspa", "laspa_plus"
 CONFIDENCE = 0.95
 LEFT_OUT = ("seed", "system", "history")  # what belongs to one seed alone
 
@@ -56,6 +56,11 @@ def interval(values: list[float]) -> dict[str, Any]:
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / math.sqrt(count)
     return {"mean": mean, "low": mean - half, "high": mean + half, "values": values}
+
+
+def headliners(summary: Summary) -> list[str]:
+    """Those of baseline, LASPA and LASPA+ that were run: what the result is about."""
+    return [name for name in (BASELINE, LASPA, PLUS) if name in summary["systems"]]
 
 
 def rate(summary: Summary, system: str, condition: str, metric: str = "eer") -> dict[str, Any] | None:

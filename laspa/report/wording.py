@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from laspa.report.summary import BASELINE, LASPA, Summary, difference, rate, verdict
+from laspa.report.summary import BASELINE, Summary, difference, headliners, rate, verdict
 
 LABELS = {
     "baseline": "Baseline",
     "laspa": "LASPA",
+    "laspa_plus": "LASPA+",
     "grl": "GRL",
     "grl_mapc": "GRL + MAPC",
     "concat": "Concat fusion",
@@ -61,8 +62,13 @@ def relative_text(summary: Summary, system: str, condition: str) -> str:
     return f"{'+' if change > 0 else '−' if change < 0 else '±'}{abs(change):.0f} %"
 
 
-def findings(summary: Summary, system: str = LASPA) -> list[str]:
-    """A sentence a condition: is the system below the baseline, above it, or is nothing shown?"""
+def findings(summary: Summary) -> list[str]:
+    """Sentences on LASPA and LASPA+ against the baseline, one a condition."""
+    return [text for name in headliners(summary) if name != BASELINE for text in _findings(summary, name)]
+
+
+def _findings(summary: Summary, system: str) -> list[str]:
+    """Is the system below the baseline, above it, or is nothing shown?"""
     name = LABELS.get(system, system)
     sentences = []
     for condition in ("cross_same", "same_same", "cross_cross", "same_cross"):

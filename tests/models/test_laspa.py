@@ -14,6 +14,7 @@ SMALL = {
     "model.decoder_dim": 8,
     "prefix_len": 3,
     "num_heads": 2,
+    "model.centring": "none",
 }
 
 

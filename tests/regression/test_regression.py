@@ -68,7 +68,10 @@ def sabotage(name: str, tiny_run: Path, folder: Path) -> Path:
     if name == "labels":
         shuffle_labels(project / "data" / "manifest.parquet")
     else:
-        set_params(project, {f"loss_weights.{name}": 0.0})
+        # Without its classifier there is no language posterior to centre by.
+        set_params(
+            project, {f"loss_weights.{name}": 0.0} | ({"model.centring": "none"} if name == "nll" else {})
+        )
     run(project, "python", "-m", "pipelines.train")
     run(project, "python", "-m", "pipelines.evaluate")
     return project

@@ -13,7 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 
 SEEN, UNSEEN = ["de", "en", "es", "fr", "hi", "it", "pl", "ta"], ["fi", "te"]
-SYSTEMS = ["baseline", "concat", "grl", "grl_mapc", "laspa", "no_mapc", "no_mse", "no_nll", "no_prefix"]
+SYSTEMS = [
+    "baseline",
+    "concat",
+    "grl",
+    "grl_mapc",
+    "laspa",
+    "laspa_plus",
+    "no_mapc",
+    "no_mse",
+    "no_nll",
+    "no_prefix",
+]
 CONDITIONS = {
     "all": 0.12,
     "cross_cross": 0.11,
