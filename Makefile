@@ -1,6 +1,6 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression expectations ui lint lock setup
+.PHONY: help repro test regression expectations results ui lint lock setup
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -25,6 +25,9 @@ regression: $(INSTALLED) ## Run a tiny profile of the pipeline and compare its m
 
 expectations: $(INSTALLED) ## Take what the tiny profile measures now as what is expected of it
 	@python -m tests.regression.compare --update
+
+results: $(INSTALLED) ## Run the comparison on the full budget, after `make repro`, and write docs/results.md
+	@python -m pipelines.study
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
 	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"

@@ -83,11 +83,11 @@ def _measure(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """The rates of every condition in every part of the list, and why conditions are left out of it all."""
     score, target = scored["score"].to_numpy(), scored["target"].to_numpy(dtype=bool)
-    same = scored["same_language"].to_numpy(dtype=bool)
+    masks = condition_masks(scored)
     wanted: dict[tuple[str, str], np.ndarray] = {}
     omitted: dict[str, str] = {}
     for condition, (target_same, nontarget_same) in CONDITIONS.items():
-        mask = np.where(target, _relation(same, target_same), _relation(same, nontarget_same))
+        mask = masks[condition]
         wanted |= {(part, condition): mask & inside for part, inside in parts.items()}
         if not (mask & target).any() or not (mask & ~target).any():
             kind = "target" if not (mask & target).any() else "non-target"
@@ -109,6 +109,15 @@ def _measure(
             "targets": int((mask & target).sum()),
         }
     return found, omitted
+
+
+def condition_masks(trials: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Which trials belong to each condition, by columns target and same_language: (trials,) boolean each."""
+    target, same = (trials[column].to_numpy(dtype=bool) for column in ("target", "same_language"))
+    return {
+        name: np.where(target, _relation(same, target_same), _relation(same, nontarget_same))
+        for name, (target_same, nontarget_same) in CONDITIONS.items()
+    }
 
 
 def _relation(same: np.ndarray, wanted: bool | None) -> np.ndarray:

@@ -167,6 +167,14 @@ class Ablate(Section):
     systems: dict[str, dict[str, Any]]
 
 
+class Study(Section):
+    """The comparison on the full budget, run on demand (`make results`)."""
+
+    seeds: Annotated[list[Seed], Field(min_length=2)]
+    systems: dict[str, dict[str, Any]]
+    ceiling: dict[str, Any]
+
+
 class System(Section):
     """What makes a system: architecture and loss, the part of params.yaml that a saved model carries."""
 
@@ -209,10 +217,11 @@ class Params(System):
     train: Train
     evaluate: Evaluate
     ablate: Ablate
+    study: Study
 
 
 def load_params(path: Path | str) -> Params:
-    """Read and check params.yaml, the systems of `ablate` included.
+    """Read and check params.yaml, the systems of `ablate` and `study` included.
 
     Raises:
         LaspaError: a file that cannot be read, or a key that is unknown, missing or out of
@@ -221,8 +230,10 @@ def load_params(path: Path | str) -> Params:
     """
     raw = _read_yaml(path)
     params = _validate(raw, str(path))
-    for name, changes in params.ablate.systems.items():
-        with_overrides(params, changes, f"{path}: ablate.systems.{name}")
+    for section, systems in (("ablate", params.ablate.systems), ("study", params.study.systems)):
+        for name, changes in systems.items():
+            with_overrides(params, changes, f"{path}: {section}.systems.{name}")
+    with_overrides(params, params.study.ceiling, f"{path}: study.ceiling")
     return params
 
 

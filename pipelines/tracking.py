@@ -114,7 +114,7 @@ def tracking_uri() -> str:
 
 
 def flat_params(params: Params) -> dict[str, str]:
-    """Params under dotted names: `prefix_len`, `loss_weights.nll`; the ablation's own are no single run's."""
+    """Params under dotted names: `prefix_len`, `loss_weights.nll`; what describes many runs is left out."""
     flat: dict[str, str] = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -124,7 +124,7 @@ def flat_params(params: Params) -> dict[str, str]:
         else:
             flat[prefix] = without_credentials(value if isinstance(value, str) else json.dumps(value))
 
-    walk("", params.model_dump(exclude={"ablate"}))
+    walk("", params.model_dump(exclude={"ablate", "study"}))
     return flat
 
 

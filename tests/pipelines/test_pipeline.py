@@ -58,7 +58,7 @@ def test_the_first_run_leaves_what_it_promises(project: Path) -> None:
     for condition in metrics["conditions"].values():
         assert 0 <= condition["eer_low"] <= condition["eer"] <= condition["eer_high"] <= 1
         assert 0 < condition["targets"] < condition["trials"]
-    assert set(summary["systems"]) == {"baseline", "laspa"}
+    assert set(summary["systems"]) == {"baseline", "laspa", "laspa_plus"}
     page = (project / "reports" / "index.html").read_text(encoding="utf-8")
     assert "</html>" in page
     assert str(project) not in page

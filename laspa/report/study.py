@@ -1,0 +1,124 @@
+"""docs/results.md: the systems on the full budget, with intervals over speakers and over seeds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from laspa.bootstrap import percentile_interval, resampled_eers
+from laspa.evaluation import condition_masks
+from laspa.files import read_json
+from laspa.report.summary import BASELINE, interval
+from laspa.report.wording import interval_text, percent, points_text
+from laspa.tables import trial_list_info
+
+RESAMPLES = 500  # of the speakers, the same for all systems
+CEILING = "ceiling"
+CONDITIONS = ("cross_same", "same_same", "all")
+UNSEEN = "unseen_cross_same"
+DESCRIPTIONS = {
+    "baseline": "the speaker encoder with AAM-softmax alone",
+    "grl": "a language adversary behind a gradient reversal",
+    "grl_mapc": "the adversary, a language encoder and MAPC",
+    "laspa": "as published",
+    "laspa_centred": "`laspa`, the language's mean taken away from what is scored",
+    "laspa_warped": "`laspa`, the mel axis warped and bent in training",
+    "laspa_plus": "both: the default",
+    "plus_no_mapc_no_mse": "`laspa_plus` without MAPC and without reconstruction",
+    "ceiling": "the baseline, trained on a corpus whose speakers all speak two languages",
+}
+
+
+@dataclass
+class Measured:
+    """One system: its results by seed, and its test scores, (trials, seeds)."""
+
+    results: list[dict[str, Any]]
+    scores: np.ndarray
+
+    @classmethod
+    def read(cls, folder: Path) -> "Measured":
+        """What `pipelines.seeds` wrote."""
+        scores = pd.read_parquet(folder / "scores.parquet")
+        return cls([read_json(folder / f"{name}.json") for name in scores], scores.to_numpy(dtype=float))
+
+
+def study_summary(
+    measured: dict[str, Measured], trials: pd.DataFrame, manifest: pd.DataFrame, seed: int
+) -> dict[str, Any]:
+    """All numbers of the page.
+
+    Returns:
+        `systems.NAME`: `eer.CONDITION` and `language_probe`, mean and t-interval over seeds, and
+        against the baseline `difference.CONDITION`, mean over seeds and interval over paired
+        resamples of the speakers, `relative`, and `of_gap`, the share of the way to the ceiling.
+    """
+    systems: dict[str, dict[str, Any]] = {}
+    drawn = {name: _resampled(system, trials, manifest, seed) for name, system in measured.items()}
+    for name, system in measured.items():
+        rates = {
+            **{condition: ("conditions", condition, "eer") for condition in CONDITIONS},
+            UNSEEN: ("unseen", "cross_same", "eer"),
+        }
+        eers = {key: _over_seeds(system, *path) for key, path in rates.items()}
+        systems[name] = {"eer": eers, "language_probe": _over_seeds(system, "language_probe_accuracy")}
+    base = systems[BASELINE]["eer"]
+    gap = systems[CEILING]["eer"]["cross_same"]["mean"] - base["cross_same"]["mean"]
+    for name in systems.keys() - {BASELINE}:
+        differences = {}
+        for key, found in systems[name]["eer"].items():
+            low, high = percentile_interval(drawn[name][key] - drawn[BASELINE][key])
+            differences[key] = {"mean": found["mean"] - base[key]["mean"], "low": low, "high": high}
+        gain = differences["cross_same"]["mean"]
+        systems[name]["difference"] = differences
+        systems[name] |= {"relative": gain / base["cross_same"]["mean"], "of_gap": gain / gap}
+    return {
+        "systems": systems,
+        "seeds": len(measured[BASELINE].results),
+        "epochs": measured[BASELINE].results[0]["epochs"],
+        "chance": _over_seeds(measured[BASELINE], "language_probe_chance"),
+        "resamples": RESAMPLES,
+        "trial_list": trial_list_info("test", trials, manifest),
+    }
+
+
+def results_page(summary: dict[str, Any]) -> str:
+    """The numbers as Markdown."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("laspa.report"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        autoescape=False,  # Markdown
+    )
+    environment.filters |= {"eer": interval_text, "points": points_text, "percent": percent}
+    return environment.get_template("results.md").render(**summary, descriptions=DESCRIPTIONS, base=BASELINE)
+
+
+def _over_seeds(system: Measured, *path: str) -> dict[str, Any]:
+    """Mean and t-interval over seeds of what stands at `path` in each result."""
+    values = []
+    for result in system.results:
+        value: Any = result
+        for key in path:
+            value = value[key]
+        values.append(float(value))
+    return interval(values)
+
+
+def _resampled(
+    system: Measured, trials: pd.DataFrame, manifest: pd.DataFrame, seed: int
+) -> dict[str, np.ndarray]:
+    """EERs of each resample of the speakers, averaged over seeds: (resamples,) a condition."""
+    number = pd.Series(manifest["speaker"].factorize()[0], index=manifest["utterance_id"])
+    enroll, test = (number.loc[trials[side]].to_numpy() for side in ("enroll", "test"))
+    masks = condition_masks(trials)
+    subsets = {name: masks[name] for name in CONDITIONS}
+    subsets[UNSEEN] = masks["cross_same"] & trials["unseen_language"].to_numpy(dtype=bool)
+    target = trials["target"].to_numpy(dtype=bool)
+    by_seed = [
+        resampled_eers(scores, target, enroll, test, subsets, RESAMPLES, seed) for scores in system.scores.T
+    ]
+    return {name: np.mean([one[name] for one in by_seed], axis=0) for name in subsets}

@@ -1,0 +1,87 @@
+"""`make results`: the comparison on the full budget, and docs/results.md, which is written from it.
+
+Run after `dvc repro`, whose tables it reads. A study that was killed goes on from its finished seeds;
+one whose params or data have changed starts anew.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from laspa.errors import LaspaError
+from laspa.files import atomic_path, read_json, sha256_file, write_json, write_text
+from laspa.params import Params, load_params, with_overrides
+from laspa.report.study import CEILING, Measured, results_page, study_summary
+from laspa.tables import read_manifest, read_trials
+from pipelines import stage
+from pipelines.seeds import measure_seeds
+
+DATA, RESULTS = Path("data"), Path("data/.partial/results")
+CEILING_DATA = Path("data/.partial/ceiling")
+CORPUS_STAGES = ("download", "manifest", "trials", "features")
+PAGE, SUMMARY = Path("docs/results.md"), Path("reports/study.json")
+
+
+def main() -> None:
+    params = load_params(stage.PARAMS_FILE)
+    if params.corpus != "synthetic":
+        raise LaspaError(
+            f"params.yaml: corpus is {params.corpus}; the study's ceiling needs the synthetic one"
+        )
+    systems = {
+        name: {seed: with_overrides(params, changes | {"seed": seed}) for seed in params.study.seeds}
+        for name, changes in params.study.systems.items()
+    }
+    baseline, more = params.study.systems["baseline"], params.study.ceiling
+    ceiling = {seed: with_overrides(params, baseline | more | {"seed": seed}) for seed in params.study.seeds}
+    for name, runs in systems.items():
+        _measure_once(name, runs, DATA)
+    _prepare_corpus(ceiling[params.study.seeds[0]])
+    _measure_once(CEILING, ceiling, CEILING_DATA / "data")
+    measured = {name: Measured.read(RESULTS / name) for name in (*systems, CEILING)}
+    trials, manifest = read_trials(DATA / "trials/test.parquet"), read_manifest(DATA / "manifest.parquet")
+    summary = study_summary(measured, trials, manifest, params.evaluate.seed)
+    write_json(SUMMARY, summary)
+    write_text(PAGE, results_page(summary))
+    print(PAGE.read_text(encoding="utf-8"))
+
+
+def _measure_once(name: str, runs: dict[int, Params], data: Path) -> None:
+    """Measure a system unless that was done with the same params and data."""
+    inputs = [sha256_file(data / part) for part in ("manifest.parquet", "trials/test.parquet")]
+    what = json.dumps(
+        [inputs, {seed: run.model_dump(exclude={"ablate", "study"}) for seed, run in runs.items()}]
+    )
+    digest = {"digest": hashlib.sha256(what.encode()).hexdigest()}
+    done = RESULTS / name / "inputs.json"
+    if done.exists() and read_json(done) == digest:
+        return
+    measure_seeds(name, "study", runs, data, RESULTS)
+    write_json(done, digest)
+
+
+def _prepare_corpus(params: Params) -> None:
+    """Run the corpus's stages in a folder of their own; each goes on where it was."""
+    CEILING_DATA.mkdir(parents=True, exist_ok=True)
+    wanted = json.dumps(params.model_dump(), indent=1)  # JSON is YAML
+    file = CEILING_DATA / stage.PARAMS_FILE
+    if not file.exists() or file.read_text() != wanted:
+        with atomic_path(file) as temporary:
+            temporary.write_text(wanted)
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    for name in CORPUS_STAGES:
+        done, state = CEILING_DATA / f".{name}", sha256_file(file)
+        if done.exists() and done.read_text() == state:
+            continue
+        command = [sys.executable, "-m", f"pipelines.{name}"]
+        ended = subprocess.run(command, cwd=CEILING_DATA, env=environment, check=False)
+        if ended.returncode:
+            raise LaspaError(f"study: the ceiling's stage {name} failed; its message stands above")
+        write_text(done, state)
+
+
+if __name__ == "__main__":
+    stage.run(main)

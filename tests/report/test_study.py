@@ -1,0 +1,109 @@
+"""The study's numbers: differences against the baseline, the way to the ceiling, and the page."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from laspa.metrics import eer
+from laspa.report.study import Measured, results_page, study_summary
+
+LANGUAGES = ("de", "en")
+
+
+@pytest.fixture(scope="module")
+def manifest() -> pd.DataFrame:
+    rows = [
+        (f"{speaker}/{language}/{take}", f"s{speaker}", language)
+        for speaker in range(12)
+        for language in LANGUAGES
+        for take in range(2)
+    ]
+    return pd.DataFrame(rows, columns=["utterance_id", "speaker", "language"])
+
+
+@pytest.fixture(scope="module")
+def trials(manifest: pd.DataFrame) -> pd.DataFrame:
+    first, second = np.triu_indices(len(manifest), 1)
+    one, other = manifest.iloc[first].reset_index(drop=True), manifest.iloc[second].reset_index(drop=True)
+    return pd.DataFrame(
+        {
+            "enroll": one["utterance_id"],
+            "test": other["utterance_id"],
+            "target": one["speaker"] == other["speaker"],
+            "same_language": one["language"] == other["language"],
+            "unseen_language": (one["language"] == "en") | (other["language"] == "en"),
+        }
+    )
+
+
+def measured(trials: pd.DataFrame, language_effect: float, seeds: int = 3) -> Measured:
+    """Scores that rise by 2 for a target and by `language_effect` within a language."""
+    results, columns = [], []
+    target, same = (trials[name].to_numpy() for name in ("target", "same_language"))
+    cross_same = np.where(target, ~same, same)
+    unseen = trials["unseen_language"].to_numpy()
+    for seed in range(seeds):
+        noise = np.random.default_rng(seed).normal(size=len(trials))
+        score = noise + 2 * target + language_effect * same
+
+        def rate(mask: np.ndarray, score: np.ndarray = score) -> dict[str, float]:
+            return {"eer": eer(score[mask & target], score[mask & ~target])}
+
+        results.append(
+            {
+                "seed": seed,
+                "epochs": 4,
+                "conditions": {
+                    "cross_same": rate(cross_same),
+                    "same_same": rate(same),
+                    "all": rate(np.ones_like(same)),
+                },
+                "unseen": {"cross_same": rate(cross_same & unseen)},
+                "language_probe_accuracy": 0.5 + 0.1 * seed,
+                "language_probe_chance": 0.5,
+            }
+        )
+        columns.append(score)
+    return Measured(results, np.stack(columns, axis=1))
+
+
+@pytest.fixture(scope="module")
+def summary(trials: pd.DataFrame, manifest: pd.DataFrame) -> dict:
+    systems = {
+        "baseline": measured(trials, 2.0),
+        "same": measured(trials, 2.0),
+        "laspa": measured(trials, 1.0),
+        "ceiling": measured(trials, 0.0),
+    }
+    return study_summary(systems, trials, manifest, seed=0)
+
+
+def test_a_system_is_no_different_from_itself(summary):
+    for found in summary["systems"]["same"]["difference"].values():
+        assert found == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert summary["systems"]["same"]["of_gap"] == 0
+
+
+def test_less_language_in_the_scores_is_a_gain_across_languages_alone(summary):
+    found = summary["systems"]["laspa"]["difference"]
+    assert found["cross_same"]["low"] < found["cross_same"]["mean"] < found["cross_same"]["high"] < 0
+    assert found["unseen_cross_same"]["high"] < 0
+    # Within a language every score moves alike.
+    assert found["same_same"] == pytest.approx({"mean": 0.0, "low": 0.0, "high": 0.0}, abs=1e-9)
+    assert 0 < summary["systems"]["laspa"]["of_gap"] < 1
+    assert summary["systems"]["ceiling"]["of_gap"] == 1
+
+
+def test_means_and_intervals_are_those_over_seeds(summary):
+    # 0.5, 0.6, 0.7: t(0.975, 2) · 0.1 / √3 = 4.3027 · 0.057735 = 0.24842.
+    probe = summary["systems"]["baseline"]["language_probe"]
+    assert probe["mean"] == pytest.approx(0.6)
+    assert probe["low"] == pytest.approx(0.6 - 0.24842, abs=1e-4)
+
+
+def test_the_page_has_a_row_for_each_system_in_both_tables(summary):
+    lines = results_page(summary).splitlines()
+    assert lines[0] == "# Results"
+    assert sum(line.startswith("| `baseline` |") for line in lines) == 2  # what it is, and its EER
+    assert sum(line.startswith("| `laspa` |") for line in lines) == 3
+    assert "chance is 50.0 %" in " ".join(lines)
