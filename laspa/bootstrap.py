@@ -5,7 +5,7 @@ a cell, sorted by score once; a resample then costs one running sum over all tri
 each condition is found in the sums of its cells by bisection.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -82,10 +82,7 @@ def resampled_eers(
     Returns:
         (resamples,) for each subset; NaN where it has no target or no non-target.
     """
-    pairs, numbers = pd.factorize(np.concatenate([enroll, test]), sort=True)
-    one, other = pairs.reshape(2, -1)
-    always_once = len(numbers)  # takes the second speaker's place in target trials
-    other = np.where(target, always_once, other)
+    one, other, speakers = _speakers(target, enroll, test)
     by_score = np.argsort(scores)
     new_level = np.diff(scores[by_score], prepend=np.nan) != 0
     level, levels = np.cumsum(new_level) - 1, int(new_level.sum())
@@ -97,19 +94,77 @@ def resampled_eers(
     cells = _Cells(level, np.append(starts, len(scores)))
     members = {name: _members(order[starts], target, mask) for name, mask in subsets.items()}
 
-    generator = np.random.default_rng(seed)
+    draws = _draws(speakers, resamples, seed)
     rows = max(1, min(resamples, BLOCK // len(scores)))
     sums = np.zeros((rows, len(scores) + 1), dtype=np.int64)
     eers = {name: np.empty(resamples) for name in subsets}
     for start in range(0, resamples, rows):
         drawn = sums[: resamples - start]
-        for row in drawn:
-            speakers = generator.integers(len(numbers), size=len(numbers))
-            count = np.append(np.bincount(speakers, minlength=len(numbers)), 1)
+        for row, count in zip(drawn, draws, strict=False):
             np.cumsum(count[one] * count[other], out=row[1:])
         for name, (targets, nontargets) in members.items():
             eers[name][start : start + rows] = cells.eers(drawn, targets, nontargets, levels)
     return eers
+
+
+def min_dcf_intervals(
+    scores: np.ndarray,
+    target: np.ndarray,
+    enroll: np.ndarray,
+    test: np.ndarray,
+    subsets: Mapping[Name, np.ndarray],
+    priors: Sequence[float],
+    resamples: int,
+    seed: int,
+) -> dict[Name, list[tuple[float, float]]]:
+    """95 % percentile intervals of minDCF, one a prior; arguments and draws: `resampled_eers`.
+
+    Resamples in which a subset has no target or no non-target are left out.
+    """
+    one, other, speakers = _speakers(target, enroll, test)
+    by_score = np.argsort(scores)
+    curves = {name: _curve(scores, target, by_score[mask[by_score]]) for name, mask in subsets.items()}
+    costs = {name: np.full((resamples, len(priors)), np.nan) for name in subsets}
+    for number, count in enumerate(_draws(speakers, resamples, seed)):
+        weight = count[one] * count[other]
+        for name, (targets, nontargets, missed) in curves.items():
+            below = np.cumsum(np.append(0, weight[targets]))
+            rejected = np.cumsum(weight[nontargets])
+            if below[-1] and rejected[-1]:
+                miss, alarm = below[missed] / below[-1], 1 - rejected / rejected[-1]
+                for place, prior in enumerate(priors):
+                    cost = (prior * miss + (1 - prior) * alarm).min() / min(prior, 1 - prior)
+                    costs[name][number, place] = min(cost, 1.0)  # of the better constant decision
+    return {
+        name: [percentile_interval(column[~np.isnan(column)]) for column in drawn.T]
+        for name, drawn in costs.items()
+    }
+
+
+def _curve(
+    scores: np.ndarray, target: np.ndarray, ascending: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of targets and non-targets by score, and how many targets each non-target's score rejects."""
+    targets, nontargets = ascending[target[ascending]], ascending[~target[ascending]]
+    return targets, nontargets, np.searchsorted(scores[targets], scores[nontargets], side="right")
+
+
+def _speakers(target: np.ndarray, enroll: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Both speakers of each trial, numbered without gaps, and how many speakers there are.
+
+    In target trials the number after the last stands for the second: it always counts once.
+    """
+    pairs, numbers = pd.factorize(np.concatenate([enroll, test]), sort=True)
+    one, other = pairs.reshape(2, -1)
+    return one, np.where(target, len(numbers), other), len(numbers)
+
+
+def _draws(speakers: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each speaker is drawn, and 1 in the last place (see `_speakers`), for each resample."""
+    generator = np.random.default_rng(seed)
+    for _ in range(resamples):
+        drawn = generator.integers(speakers, size=speakers)
+        yield np.append(np.bincount(drawn, minlength=speakers), 1)
 
 
 def _cells(target: np.ndarray, subsets: Mapping[Name, np.ndarray]) -> np.ndarray:

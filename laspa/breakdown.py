@@ -1,6 +1,6 @@
 """A trial list by its parts (condition, language pair, gender, seen languages), each measured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from laspa.bootstrap import eer_intervals, min_dcf_intervals
 from laspa.calibration import Calibration
 from laspa.detection import act_dcf, cllr, eer_convex_hull, frr_at_far, min_cllr
 from laspa.errors import LaspaError
@@ -147,26 +148,63 @@ def _conditions(trials: TrialList, about: About) -> Iterator[tuple[str, np.ndarr
             yield f"{target_name}_{nontarget_name}", wanted
 
 
+def measure_parts(
+    trials: TrialList,
+    scores: np.ndarray,
+    about: About,
+    kinds: Sequence[str],
+    calibration: Calibration | None,
+    resamples: int,
+    seed: int,
+) -> dict[str, dict[str, dict[str, Any] | None]]:
+    """All rates of the whole list (`all`) and of its parts, by grouping; None for a part of one class.
+
+    Args:
+        kinds: of GROUPINGS.
+        resamples: of the speakers for the intervals; 0 for none, as where speakers are not known.
+    """
+    target, numbers = _labelled(trials), speaker_numbers(trials, about)
+    measured: dict[str, dict[str, dict[str, Any] | None]] = {}
+    for kind in ("all", *kinds):
+        whole = {"all": np.ones(len(trials), dtype=bool)}
+        parts = whole if kind == "all" else dict(groups(kind, trials, about))
+        both = {name: part for name, part in parts.items() if len(np.unique(target[part])) > 1}
+        intervals: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in both}
+        if numbers is not None and resamples:
+            eers = eer_intervals(scores, target, *numbers, both, resamples, seed)
+            costs = min_dcf_intervals(scores, target, *numbers, both, list(PRIORS.values()), resamples, seed)
+            for name in both:
+                found = zip((f"min_dcf_{prior}" for prior in PRIORS), costs[name], strict=True)
+                intervals[name] = {"eer": eers[name], **dict(found)}
+        measured[kind] = dict.fromkeys(parts)
+        for name, part in both.items():
+            measured[kind][name] = measure(scores[part], target[part], intervals[name], calibration)
+    return measured
+
+
+def speaker_numbers(trials: TrialList, about: About) -> tuple[np.ndarray, np.ndarray] | None:
+    """Numbers of the speakers on either side of each trial; None where nobody says who speaks."""
+    if about.speaker is None:
+        return None
+    number = np.unique(about.speaker.astype(str), return_inverse=True)[1]
+    return number[trials.enroll], number[trials.test]
+
+
 def measure(
     scores: np.ndarray,
     target: np.ndarray,
-    interval: tuple[float, float] | None = None,
+    intervals: Mapping[str, tuple[float, float]],
     calibration: Calibration | None = None,
-) -> dict[str, Any] | None:
-    """All rates of one set of trials, as fractions; None where a class is empty.
+) -> dict[str, Any]:
+    """All rates of one set of trials of both classes, as fractions.
 
     Args:
         scores: (trials,); target: (trials,) boolean.
-        interval: of the EER, where it is known (`bootstrap.eer_intervals`).
+        intervals: of some of the rates, by name.
         calibration: what makes scores likelihood ratios; without it they have no actDCF and Cllr.
     """
-    if target.all() or not target.any():
-        return None
     classes = np.sort(scores[target]), np.sort(scores[~target])  # once for all that follows
-    found: dict[str, Any] = {"trials": len(scores), "targets": int(target.sum()), "eer": eer(*classes)}
-    if interval is not None:
-        found["eer_low"], found["eer_high"] = interval
-    found["eer_convex_hull"] = eer_convex_hull(*classes)
+    found: dict[str, Any] = {"eer": eer(*classes), "eer_convex_hull": eer_convex_hull(*classes)}
     found |= {f"min_dcf_{name}": min_dcf(*classes, prior) for name, prior in PRIORS.items()}
     found["min_cllr"] = min_cllr(*classes)
     found |= {f"frr_at_far_{name}": frr_at_far(*classes, far) for name, far in FALSE_ALARMS.items()}
@@ -174,4 +212,6 @@ def measure(
         ratios = calibration(classes[0]), calibration(classes[1])
         found |= {f"act_dcf_{name}": act_dcf(*ratios, prior) for name, prior in PRIORS.items()}
         found["cllr"] = cllr(*ratios)
-    return found
+    for name, (low, high) in intervals.items():
+        found |= {f"{name}_low": low, f"{name}_high": high}
+    return {"trials": len(scores), "targets": int(target.sum())} | found

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laspa.bootstrap import eer_intervals
-from laspa.breakdown import About, about_names, groups, measure
+from laspa.breakdown import about_names, measure_parts, speaker_numbers
 from laspa.calibration import Calibration, fit_calibration
 from laspa.comparison import compare_eers
 from laspa.errors import LaspaError
@@ -49,18 +48,10 @@ def metrics(options: argparse.Namespace) -> None:
     if options.calibrate:
         calibration = _calibration(options)
     about = about_names(trials, options.manifest, options.languages, options.speaker_separator)
-    parts = {"all": np.ones(len(trials), dtype=bool)}
-    for kind in dict.fromkeys(options.by):
-        parts |= dict(groups(kind, trials, about))
-    numbers = _speaker_numbers(trials, about)
-    intervals: dict[str, tuple[float, float]] = {}
-    if numbers is not None and options.bootstrap:
-        whole = {name: part for name, part in parts.items() if len(np.unique(trials.target[part])) > 1}
-        intervals = eer_intervals(scores, trials.target, *numbers, whole, options.bootstrap, options.seed)
-    rows = {
-        name: measure(scores[part], trials.target[part], intervals.get(name), calibration)
-        for name, part in parts.items()
-    }
+    kinds = list(dict.fromkeys(options.by))
+    found = measure_parts(trials, scores, about, kinds, calibration, options.bootstrap, options.seed)
+    rows = {name: row for parts in found.values() for name, row in parts.items()}
+    numbers = speaker_numbers(trials, about)
     info = _list_info(trials, numbers)
     if options.json:
         measured = {name: row for name, row in rows.items() if row}
@@ -88,7 +79,7 @@ def compare(options: argparse.Namespace) -> None:
     again, second = read_scores(options.second, options.keep_duplicates)
     second = scores_of(trials, again, second)
     about = about_names(trials, options.manifest, None, options.speaker_separator)
-    numbers = _speaker_numbers(trials, about)
+    numbers = speaker_numbers(trials, about)
     if numbers is None or not options.bootstrap:
         why = "--bootstrap 0" if numbers is not None else f"names without {options.speaker_separator!r}"
         raise LaspaError(
@@ -178,13 +169,6 @@ def _calibration(options: argparse.Namespace) -> Calibration:
             "on dev utterances, never on those it is measured on"
         )
     return fit_calibration(scores[dev.target], scores[~dev.target])
-
-
-def _speaker_numbers(trials: TrialList, about: About) -> tuple[np.ndarray, np.ndarray] | None:
-    if about.speaker is None:
-        return None
-    number = np.unique(about.speaker.astype(str), return_inverse=True)[1]
-    return number[trials.enroll], number[trials.test]
 
 
 def _list_info(trials: TrialList, numbers: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Any]:

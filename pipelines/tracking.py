@@ -38,6 +38,18 @@ WHOLE_TEST_METRICS = (
     "mse",
     "added_parameters_percent",
 )
+PROBES = ("language_linear", "language_mlp", "speaker")
+DETAILED_METRICS = (
+    *(f"min_dcf_{prior}_{end}" for prior in ("01", "05") for end in ("low", "high")),
+    "eer_convex_hull",
+    "act_dcf_01",
+    "act_dcf_05",
+    "cllr",
+    "min_cllr",
+    "frr_at_far_1",
+    "frr_at_far_01",
+)
+NORMALISED_METRICS = ("eer", "eer_low", "eer_high", "min_dcf_01", "min_dcf_05")
 PARAMS_PER_CALL = 100  # MLflow's limit
 CLOCK_TOLERANCE_SECONDS = 2.0  # a process's start is reckoned from the boot time, which clocks correct
 LOCAL_PATIENCE_SECONDS, SERVER_PATIENCE_SECONDS = (
@@ -144,6 +156,25 @@ def evaluation_metrics(metrics: dict[str, Any]) -> dict[str, float | None]:
     for prefix, part in (("", "conditions"), ("seen/", "seen"), ("unseen/", "unseen")):
         for condition, rates in (metrics.get(part) or {}).items():
             flat |= {f"{prefix}{name}/{condition}": rates.get(name) for name in CONDITION_METRICS}
+    return flat
+
+
+def inspection_metrics(
+    probe: dict[str, Any], detail: dict[str, Any], gradients: dict[str, Any], **_: Any
+) -> dict[str, float | None]:
+    """What the stage evaluate writes beside its metrics: `probe/speaker/language_mlp`, `cllr/all`, …"""
+    flat: dict[str, float | None] = {}
+    for kind, found in probe.items():
+        flat |= {f"probe/{kind}/{name}": found[name]["accuracy"] for name in PROBES}
+        flat |= {f"variance/{kind}/{name}": share for name, share in found["variance"].items()}
+    for part, terms in gradients.items():
+        flat |= {f"gradient/{part}/{term}": norm for term, norm in terms.items()}
+    for prefix, scores, names in (
+        ("", "cosine", DETAILED_METRICS),
+        ("as_norm/", "as_norm", NORMALISED_METRICS),
+    ):
+        for part, rates in (detail[scores]["all"] | detail[scores]["condition"]).items():
+            flat |= {f"{prefix}{name}/{part}": rates.get(name) for name in names if rates}
     return flat
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from laspa import bootstrap
-from laspa.bootstrap import eer_interval, resampled_eers
+from laspa.bootstrap import eer_interval, min_dcf_intervals, resampled_eers
 from laspa.errors import LaspaError
-from laspa.metrics import eer
+from laspa.metrics import eer, min_dcf
 
 
 def simulated(generator, speakers: int):
@@ -105,6 +105,30 @@ def naive_subset_eers(data, inside, resamples: int, seed: int) -> list[float]:
         full = classes[True] and classes[False]
         eers.append(eer(np.array(classes[True]), np.array(classes[False])) if full else np.nan)
     return eers
+
+
+@pytest.mark.parametrize("decimals", [0, 6])
+def test_costs_are_those_of_trials_written_down_as_often_as_drawn(decimals):
+    score, target, enroll, test = simulated(np.random.default_rng(12), 5)
+    score = score.round(decimals)
+    subsets = {
+        "all": np.ones(len(score), dtype=bool),
+        "half": np.random.default_rng(13).random(len(score)) < 0.5,
+    }
+    found = min_dcf_intervals(score, target, enroll, test, subsets, (0.05, 0.5), resamples=15, seed=3)
+    names = np.unique(np.append(enroll, test))
+    for name, inside in subsets.items():
+        generator = np.random.default_rng(3)
+        costs = []
+        for _ in range(15):
+            drawn = list(names[generator.integers(len(names), size=len(names))])
+            times = np.array([drawn.count(speaker) for speaker in names])
+            times = times[enroll] * np.where(target, 1, times[test]) * inside
+            classes = [np.repeat(score[kind], times[kind]) for kind in (target, ~target)]
+            if all(map(len, classes)):
+                costs.append([min_dcf(*classes, prior) for prior in (0.05, 0.5)])
+        expected = [np.quantile(column, [0.025, 0.975]) for column in np.array(costs).T]
+        np.testing.assert_allclose(found[name], expected)
 
 
 @pytest.mark.parametrize("decimals", [0, 6])

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from laspa.breakdown import about_names, groups, measure
+from laspa.bootstrap import eer_interval
+from laspa.breakdown import About, about_names, groups, measure, measure_parts, speaker_numbers
 from laspa.calibration import Calibration
 from laspa.errors import LaspaError
 from laspa.lists import read_list
@@ -97,13 +98,29 @@ def test_what_is_not_known_is_said(tmp_path, trials, manifest):
 
 def test_measurements_are_worked_by_hand():
     scores, target = np.array([3.0, 1.0, 2.0, 0.0]), np.array([True, True, False, False])
-    found = measure(scores, target)
+    found = measure(scores, target, {})
     expected = {"trials": 4, "targets": 2, "eer": 0.5, "eer_convex_hull": 0.25, "min_cllr": 0.5}
     expected |= {"min_dcf_01": 0.5, "min_dcf_05": 0.5, "frr_at_far_1": 0.5, "frr_at_far_01": 0.5}
     assert found == pytest.approx(expected)
     # Ratios of 0 everywhere: always reject at these priors, one bit a trial.
-    empty = measure(scores, target, calibration=Calibration(0.0, 0.0))
+    empty = measure(scores, target, {}, Calibration(0.0, 0.0))
     assert (empty["act_dcf_01"], empty["act_dcf_05"], empty["cllr"]) == pytest.approx((1, 1, 1))
-    found = measure(scores, target, (0.25, 0.75))
+    found = measure(scores, target, {"eer": (0.25, 0.75)})
     assert (found["eer_low"], found["eer_high"]) == (0.25, 0.75)
-    assert measure(scores[:2], target[:2]) is None
+
+
+def test_all_parts_are_measured_at_once(trials, manifest):
+    about = about_names(trials, manifest, None, "/")
+    scores = np.linspace(1, 0, len(trials))
+    found = measure_parts(trials, scores, about, ["gender", "seen"], None, 100, seed=1)
+    assert list(found) == ["all", "gender", "seen"]
+    everything = found["all"]["all"]
+    assert everything["trials"] == len(trials)
+    low, high = eer_interval(scores, trials.target, *speaker_numbers(trials, about), 100, 1)
+    assert (everything["eer_low"], everything["eer_high"]) == (low, high)
+    assert everything["min_dcf_05_low"] <= everything["min_dcf_05"] <= everything["min_dcf_05_high"]
+    one_class = [name for name, part in groups("gender", trials, about) if len(set(trials.target[part])) < 2]
+    assert one_class
+    assert [name for name, row in found["gender"].items() if row is None] == one_class
+    nobody = measure_parts(trials, scores, About(), [], None, 100, seed=1)
+    assert "eer_low" not in nobody["all"]["all"]

@@ -190,8 +190,9 @@ def embedding_scatter(points: EmbeddingMap, by: str, unseen: set[str]) -> Figure
     axis.set_yticks([])
     axis.spines[["left", "bottom"]].set_visible(False)
     if by == "language":
+        columns = 4 if unseen & set(names) else 5  # their labels are longer
         axis.legend(
-            loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(5, len(names)), handletextpad=0.1
+            loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(columns, len(names)), handletextpad=0.1
         )
     return figure
 
@@ -253,6 +254,34 @@ def attention(history: list[dict[str, Any]]) -> Figure:
     axis.set_ylabel("attention on the prefix (%)")
     axis.legend(loc="best")
     _epoch_axis(axis, history)
+    return figure
+
+
+@styled
+def attention_profile(profile: dict[str, Any]) -> Figure:
+    """Where each head of each prefix-tuner looks: on its prefix tokens, and along the utterance."""
+    heads = len(next(iter(profile.values()))["prefix"])
+    figure, axes = _figure(WIDE, 0.7 + len(profile) * (0.55 + 0.28 * heads), len(profile), 1)
+    for axis, (side, found) in zip(axes, profile.items(), strict=True):
+        weights = np.hstack([found["prefix"], found["content"]])
+        tokens = len(found["prefix"][0])
+        highest = max(float(weights.max()), 1e-9)
+        for (head, place), weight in np.ndenumerate(weights):
+            corner = (place - 0.48 + (place >= tokens), head - 0.46)
+            cell = Rectangle(corner, 0.96, 0.92, facecolor=ORANGE, alpha=0.04 + 0.96 * weight / highest)
+            axis.add_patch(cell)
+        axis.set_title(f"{side} tuner; darkest {100 * highest:.1f} % of the attention")
+        axis.set_xlim(-0.5, weights.shape[1] + 0.5)
+        axis.set_ylim(heads - 0.5, -0.5)
+        axis.set_yticks(range(heads), [f"head {head + 1}" for head in range(heads)])
+        ends = [tokens + 1, tokens + len(found["content"][0])]
+        prefix = [(tokens - 1) / 2] if tokens else []
+        axis.set_xticks(
+            [*prefix, *ends], [*["prefix tokens"][: len(prefix)], "start", "end of the utterance"]
+        )
+        axis.tick_params(length=0)
+        axis.grid(visible=False)
+        axis.spines[["left", "bottom"]].set_visible(False)
     return figure
 
 

@@ -166,6 +166,21 @@ def _training(results: Results) -> Iterator[Shown]:
             f"Share of the attention's weight on the learned prefix in the last epoch: {told}.",
             figures.attention(history),
         )
+    if results.attention:
+        told = "; ".join(
+            f"the {side} tuner's heads give it {', '.join(percent(sum(head)) for head in found['prefix'])} %"
+            f" (evenly spread it would be {percent(found['uniform_prefix'])} %)"
+            for side, found in results.attention.items()
+        )
+        yield Shown(
+            "attention-profile",
+            "training",
+            "Where the heads look, after training",
+            "Mean over test utterances, each in twenty parts from start to end.",
+            f"Share of the attention on the prefix: {told}.",
+            figures.attention_profile(results.attention),
+            wide=True,
+        )
 
 
 def _reconstructions(results: Results) -> Iterator[Shown]:

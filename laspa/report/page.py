@@ -29,6 +29,49 @@ CONDITION_MEANINGS = {
     "same_cross": "same speaker within a language, others across",
     "all": "all of them together",
 }
+RATE_COLUMNS = {  # of a part of the trial list, in detail.json
+    "eer": "EER",
+    "min_dcf_01": "minDCF<br>(0.01)",
+    "min_dcf_05": "minDCF<br>(0.05)",
+    "act_dcf_05": "actDCF<br>(0.05)",
+    "cllr": "Cllr",
+    "min_cllr": "minCllr",
+    "frr_at_far_1": "FRR at<br>FAR 1 %",
+    "frr_at_far_01": "FRR at<br>FAR 0.1 %",
+}
+PART_NAMES = {
+    "seen": "languages of training",
+    "unseen": "a language never heard",
+    "f-f": "women",
+    "m-m": "men",
+    "f-m": "a woman and a man",
+}
+SHARES = {"eer", "frr_at_far_1", "frr_at_far_01"}  # shown in per cent
+PROBE_LABELS = {
+    "language_linear": "Language, by a linear probe",
+    "language_mlp": "Language, by a small MLP",
+    "speaker": "Same speaker or not, by linear discriminants",
+}
+VARIANCE_LABELS = {
+    "language": "Variance that goes with the language",
+    "language_within_speaker": "… within each speaker",
+    "speaker": "Variance that goes with the speaker",
+}
+PART_LABELS = {
+    "speaker_encoder": "Speaker encoder",
+    "language_encoder": "Language encoder",
+    "speaker_tuner": "Speaker’s prefix-tuner",
+    "language_tuner": "Language’s prefix-tuner",
+    "decoder": "Decoder",
+}
+TERM_LABELS = {
+    "aam": "AAM",
+    "nll": "NLL",
+    "mapc": "MAPC",
+    "mse": "MSE",
+    "mse_by_attention": "MSE by<br>attention",
+    "grl": "GRL",
+}
 VERDICTS = {"lower": "lower", "higher": "higher: worse", "unclear": "not shown", "unknown": ""}
 
 
@@ -58,6 +101,12 @@ def render(results: Results, shown: list[Shown]) -> str:
         findings=findings(results.summary),
         systems=[_system_row(results, name) for name in results.systems()],
         trained=results.summary["trained"],
+        rates=_rates(results),
+        rate_columns=[Markup(label) for label in RATE_COLUMNS.values()],
+        not_calibrated=results.detail["not_calibrated"],
+        cohort=results.detail["cohort"],
+        probes=_probes(results),
+        gradients=_gradients(results),
         omitted=_omitted(results),
         budget=_budget(results),
         card=data_card(results.manifest),
@@ -136,6 +185,64 @@ def _system_row(results: Results, name: str) -> dict[str, Any]:
         "mapc": f"{system['mapc']['mean']:.3f}" if system.get("mapc") else "–",
         "added": f"{added['mean']:.2f}" if added else "–",
     }
+
+
+def _rates(results: Results) -> list[dict[str, Any]]:
+    """A row a part of the trial list: every rate of the trained model, and its EER under AS-norm."""
+    cosine, as_norm = results.detail["cosine"], results.detail["as_norm"]
+    rows = []
+    for kind in ("condition", "all", "seen", "gender"):
+        for name, rates in cosine.get(kind, {}).items():
+            if rates is None:
+                continue
+            other = as_norm.get(kind, {}).get(name)
+            cells = [_rate_text(column, rates) for column in RATE_COLUMNS]
+            label = PART_NAMES.get(name) or CONDITION_LABELS.get(name, name)
+            rows.append({"label": label, "cells": [*cells, percent(other["eer"]) if other else "–"]})
+    return rows
+
+
+def _rate_text(name: str, rates: dict[str, Any]) -> str:
+    if name not in rates:
+        return "–"
+    low, high = rates.get(f"{name}_low"), rates.get(f"{name}_high")
+    if name in SHARES:
+        return interval_text({"mean": rates[name], "low": low, "high": high})
+    interval = "" if low is None else f" ({low:.2f}–{high:.2f})"
+    return f"{rates[name]:.3f}{interval}"
+
+
+def _probes(results: Results) -> dict[str, Any]:
+    """What can be read from each kind of embedding: a row a probe, accuracy and chance in per cent."""
+    kinds = [kind for kind in ("speaker", "language") if kind in results.probe]
+    rows = []
+    for name, label in PROBE_LABELS.items():
+        found = [results.probe[kind][name] for kind in kinds]
+        chance = next((one["chance"] for one in found if one["chance"] is not None), None)
+        cells = [_percent_or_dash(one["accuracy"]) for one in found]
+        rows.append({"label": label, "cells": [*cells, _percent_or_dash(chance)]})
+    for name, label in VARIANCE_LABELS.items():
+        cells = [_percent_or_dash(results.probe[kind]["variance"][name]) for kind in kinds]
+        rows.append({"label": label, "cells": [*cells, "0"]})
+    return {"kinds": kinds, "rows": rows}
+
+
+def _gradients(results: Results) -> dict[str, Any]:
+    """Norm of each weighted term's gradient in each part of the trained model."""
+    terms = [name for name in TERM_LABELS if any(name in norms for norms in results.gradients.values())]
+    rows = [
+        {
+            "label": label,
+            "cells": [f"{norms[term]:.2g}" if term in norms else "–" for term in terms],
+        }
+        for part, label in PART_LABELS.items()
+        if (norms := results.gradients.get(part))
+    ]
+    return {"terms": [Markup(TERM_LABELS[term]) for term in terms], "rows": rows}
+
+
+def _percent_or_dash(share: float | None) -> str:
+    return "–" if share is None else percent(share)
 
 
 def _budget(results: Results) -> dict[str, str]:

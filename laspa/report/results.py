@@ -19,6 +19,7 @@ class Results:
 
     summary: reports/summary.json; train: reports/train.json.
     scores, embeddings: of the trained model on the test trials; manifest: every utterance.
+    detail, probe, attention, gradients: what docs/evaluation.md says of them.
     reconstructions: `{"utterance_id", "original", "reconstructed"}`, mels as (frames, mels); may be empty.
     params: dotted names and values, as text; features: settings and digest of the mels.
     """
@@ -27,6 +28,10 @@ class Results:
     train: dict[str, Any]
     scores: pd.DataFrame
     embeddings: pd.DataFrame
+    detail: dict[str, Any]
+    probe: dict[str, Any]
+    attention: dict[str, Any]
+    gradients: dict[str, Any]
     manifest: pd.DataFrame
     reconstructions: list[dict[str, Any]]
     params: dict[str, str]
@@ -54,6 +59,10 @@ def read_results(data: Path, reports: Path, params: dict[str, str], features: di
             evaluation / "scores.parquet", ["enroll", "test", "target", "same_language", "score"]
         ),
         embeddings=_read_table(evaluation / "embeddings.parquet", ["utterance_id", "vector"]),
+        detail=read_json(evaluation / "detail.json"),
+        probe=read_json(evaluation / "probe.json"),
+        attention=read_json(evaluation / "attention.json"),
+        gradients=read_json(evaluation / "gradients.json"),
         manifest=read_manifest(data / "manifest.parquet"),
         reconstructions=_read_reconstructions(evaluation / "reconstruction.parquet"),
         params=params,

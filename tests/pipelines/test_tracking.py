@@ -277,6 +277,28 @@ def test_names_of_metrics() -> None:
     }
 
 
+def test_inspections_have_names_of_their_own() -> None:
+    known, unknown = {"accuracy": 0.4, "chance": 0.1}, {"accuracy": None, "chance": None}
+    probes = {"language_linear": known, "language_mlp": known, "speaker": unknown}
+    found = tracking.inspection_metrics(
+        probe={"speaker": {**probes, "variance": {"language": 0.1}}},
+        detail={
+            "cosine": {"all": {"all": {"cllr": 0.6, "eer": 0.2}}, "condition": {"cross_same": None}},
+            "as_norm": {"all": {"all": {"eer": 0.19, "cllr": None}}, "condition": {}},
+        },
+        gradients={"language_encoder": {"mse": 0.5}},
+        attention={},
+    )
+    assert {name: value for name, value in found.items() if value is not None} == {
+        "probe/speaker/language_linear": 0.4,
+        "probe/speaker/language_mlp": 0.4,
+        "variance/speaker/language": 0.1,
+        "gradient/language_encoder/mse": 0.5,
+        "cllr/all": 0.6,
+        "as_norm/eer/all": 0.19,
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "clean"),
     [

@@ -72,6 +72,8 @@ def _write_results(
         conditions = {name: value for name, value in conditions.items() if name not in omitted}
     if language_encoder:
         _write_reconstructions(root / "data/evaluation/reconstruction.parquet", random, test)
+    for name, found in _inspections(conditions, language_encoder).items():
+        _write_json(root / f"data/evaluation/{name}.json", found)
     metrics = _metrics(random, conditions, len(scores), 0.7, language_encoder) | {"omitted": omitted}
     _write_json(root / "reports/metrics.json", metrics)
     _write_json(root / "reports/train.json", _training(epochs, language_encoder))
@@ -92,6 +94,52 @@ def _write_results(
 def _write_json(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value))
+
+
+def _inspections(conditions: dict[str, float], language_encoder: bool) -> dict[str, Any]:
+    """probe.json, detail.json, attention.json and gradients.json."""
+    read = {name: {"accuracy": 0.4, "chance": 0.125} for name in ("language_linear", "language_mlp")}
+    read["speaker"] = (
+        {"accuracy": None, "chance": None} if "cross_same" not in conditions else read["language_mlp"]
+    )
+    probe = read | {"variance": {"language": 0.3, "language_within_speaker": None, "speaker": 0.5}}
+
+    def rates(names: dict[str, float]) -> dict[str, Any]:
+        return {
+            name: {
+                "trials": 100,
+                "targets": 20,
+                "eer": value,
+                "eer_low": 0.9 * value,
+                "eer_high": 1.1 * value,
+                **dict.fromkeys(("min_dcf_01", "min_dcf_05", "act_dcf_05", "cllr", "min_cllr"), 4 * value),
+                **dict.fromkeys(("frr_at_far_1", "frr_at_far_01"), 3 * value),
+            }
+            for name, value in names.items()
+        }
+
+    parts = {name: value for name, value in conditions.items() if name != "all"}
+    whole = {"all": conditions["all"]}
+    cosine = {"all": rates(whole), "condition": rates(parts), "seen": rates({"seen": 0.1, "unseen": 0.2})}
+    cosine["gender"] = rates({"f-f": 0.1}) | {"m-m": None}
+    tuner = {"prefix": [[0.02] * 8, [0.01] * 8], "content": [[0.042] * 20, [0.046] * 20]}
+    norms = {"aam": 1.5, "mapc": 0.2, "mse": 0.3, "mse_by_attention": 0.01}
+    return {
+        "probe": {"speaker": probe, **({"language": probe} if language_encoder else {})},
+        "detail": {
+            "calibration": {"slope": 9.0, "offset": -4.0},
+            "not_calibrated": None,
+            "cosine": cosine,
+            "cohort": {"utterances": 600, "speakers": 60, "nearest": 60},
+            "as_norm": {"all": rates(whole), "condition": rates(parts)},
+        },
+        "attention": {side: tuner | {"uniform_prefix": 0.1} for side in ("language", "speaker")}
+        if language_encoder
+        else {},
+        "gradients": {"speaker_encoder": norms, "decoder": {"mse": 0.3}}
+        if language_encoder
+        else {"speaker_encoder": {"aam": 1.5}},
+    }
 
 
 def _manifest(random: np.random.Generator, speakers: int, languages: int, utterances: int) -> pd.DataFrame:

@@ -36,6 +36,7 @@ ALL_FIGURES = {
     "losses",
     "dev",
     "attention",
+    "attention-profile",
     "reconstruction",
 }
 CHROMIUM = next(
