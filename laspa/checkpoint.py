@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from laspa.models.laspa import Laspa
 from laspa.params import System
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+HEADS = ("speaker_head.", "language_head.", "adversary.", "centring.")  # what depends on the training labels
 
 
 def save_model(folder: Path, model: Laspa, num_mels: int, speakers: list[str], languages: list[str]) -> None:
@@ -33,7 +35,7 @@ def load_model(folder: Path) -> tuple[Laspa, dict[str, Any]]:
         LaspaError: a missing or damaged file, or weights that are not of the config's architecture.
     """
     config = read_json(folder / CONFIG_FILE)
-    system = System.model_validate(config["system"])
+    system = _system(config, folder / CONFIG_FILE)
     model = Laspa(system, config["num_mels"], len(config["speakers"]), len(config["languages"]))
     tensors, _ = read_tensors(folder / WEIGHTS_FILE)
     try:
@@ -41,6 +43,50 @@ def load_model(folder: Path) -> tuple[Laspa, dict[str, Any]]:
     except RuntimeError as error:
         raise LaspaError(f"{folder / WEIGHTS_FILE}: not weights of {folder / CONFIG_FILE}: {error}") from None
     return model, config
+
+
+def load_body(folder: Path, model: Laspa) -> None:
+    """Take a saved model's weights over into `model`, all but its heads: for other speakers and languages.
+
+    Raises:
+        LaspaError: a missing or damaged file, or another architecture; the message names what differs.
+    """
+    theirs = _system(read_json(folder / CONFIG_FILE), folder / CONFIG_FILE)
+    tensors, _ = read_tensors(folder / WEIGHTS_FILE)
+    ours = model.state_dict()
+    body = {name: value for name, value in tensors.items() if not name.startswith(HEADS)}
+    wanted = {name for name in ours if not name.startswith(HEADS)}
+    if body.keys() != wanted or any(body[name].shape != ours[name].shape for name in wanted):
+        here, there = _flat(model.system.system()), _flat(theirs)
+        differ = [
+            f"{name} is {there[name]} there and {here[name]} here"
+            for name in here
+            if here[name] != there[name]
+        ]
+        raise LaspaError(
+            f"params.yaml: train.weights_from is {folder}, a model of another architecture: "
+            f"{'; '.join(differ) or 'its mels have another number of bands'}"
+        )
+    model.load_state_dict(ours | body)
+
+
+def _system(config: dict[str, Any], path: Path) -> System:
+    try:
+        return System.model_validate(config["system"])
+    except ValidationError as error:
+        keys = ", ".join(".".join(str(part) for part in item["loc"]) for item in error.errors())
+        raise LaspaError(
+            f"{path}: saved by another version, which differs in {keys}; train it again"
+        ) from None
+
+
+def _flat(system: System) -> dict[str, Any]:
+    nested = system.model_dump()
+    return {
+        f"{section}.{name}" if isinstance(values, dict) else section: value
+        for section, values in nested.items()
+        for name, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
 
 
 def save_state(

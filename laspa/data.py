@@ -1,7 +1,11 @@
 """Training data in memory: the train split's mels, its classes, and batches of random crops."""
 
+import math
+import queue
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -55,9 +59,11 @@ class Batch:
     language: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on `device`."""
-        moved = (tensor.to(device, non_blocking=True) for tensor in (self.mel, self.speaker, self.language))
-        return Batch(*moved)
+        """The same batch on `device`; to a GPU from pinned memory, so that nothing waits for the copy."""
+        tensors = self.mel, self.speaker, self.language
+        if device.type == "cuda":
+            return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
+        return Batch(*(tensor.to(device) for tensor in tensors))
 
 
 def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
@@ -84,22 +90,54 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
     )
 
 
+def draw(
+    data: TrainingSet, batch_size: int, generator: np.random.Generator, by: str = "utterance", each: int = 1
+) -> np.ndarray:
+    """The utterances of an epoch's batches.
+
+    Args:
+        by: `utterance` for every utterance once in random order, the rest dropped; `language` for as
+            many of each language in a batch; `speaker` for `each` of every speaker drawn. In the last
+            two all languages or speakers have their turn before one comes again, as have the utterances
+            of each; those of who has few come several times an epoch.
+
+    Returns:
+        (batches, batch_size) indices of utterances.
+    """
+    count = batches_per_epoch(data, batch_size)
+    if by == "utterance":
+        return generator.permutation(len(data))[: count * batch_size].reshape(count, batch_size)
+    label, each = (data.language, 1) if by == "language" else (data.speaker, each)
+    members = [_endless(np.flatnonzero(label == name), generator) for name in np.unique(label)]
+    turns = _endless(np.arange(len(members)), generator)
+    wanted = math.ceil(batch_size / each)
+    rows = [
+        [next(members[group]) for group in islice(turns, wanted) for _ in range(each)][:batch_size]
+        for _ in range(count)
+    ]
+    return np.array(rows)
+
+
+def _endless(values: np.ndarray, generator: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield from generator.permutation(values)
+
+
 def batches(
     data: TrainingSet,
-    batch_size: int,
+    drawn: np.ndarray,
     crop_frames: int,
     generator: np.random.Generator,
     warp: float = 0.0,
     bend: float = 0.0,
 ) -> Iterator[Batch]:
-    """One epoch: every utterance once in random order, a random crop of each, the rest dropped.
+    """A random crop of each of the utterances `drawn`, (batches, batch_size).
 
     An utterance shorter than a crop is repeated to its length. Each crop's mel axis is moved as
     `moved_axis` says.
     """
-    order = generator.permutation(len(data))
-    for start in range(0, len(order) - batch_size + 1, batch_size):
-        rows = order[start : start + batch_size]
+    batch_size = drawn.shape[1]
+    for rows in drawn:
         lengths = data.offsets[rows + 1] - data.offsets[rows]
         first = (generator.random(batch_size) * np.maximum(lengths - crop_frames + 1, 1)).astype(np.int64)
         positions = (first[:, None] + np.arange(crop_frames)) % lengths[:, None] + data.offsets[rows][:, None]
@@ -111,6 +149,43 @@ def batches(
             torch.from_numpy(data.speaker[rows]),
             torch.from_numpy(data.language[rows]),
         )
+
+
+def prefetched(items: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
+    """The same batches, made by a thread that is up to `depth` of them ahead.
+
+    An error of the thread is raised where its batch would have come.
+    """
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def fill() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def moved_axis(
@@ -149,7 +224,7 @@ def read_at(mel: Tensor, position: Tensor) -> Tensor:
 
 
 def batches_per_epoch(data: TrainingSet, batch_size: int) -> int:
-    """Number of batches that `batches` yields.
+    """Number of batches in an epoch.
 
     Raises:
         LaspaError: a batch larger than the data.

@@ -2,21 +2,24 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from laspa.checkpoint import WEIGHTS_FILE
 from laspa.data import TrainingSet, training_set
 from laspa.embedding import embed_speakers
 from laspa.features import FeatureStore
 from laspa.files import sha256_file
 from laspa.metrics import eer
 from laspa.models.laspa import Laspa
-from laspa.params import Params
+from laspa.params import Params, with_overrides
 from laspa.scoring import cosine_scores
 from laspa.split import Split, load_split, torch_device
 from laspa.tables import read_manifest
@@ -48,19 +51,35 @@ def load_training_data(data: Path) -> TrainingData:
 def state_digest(params: Params, data: TrainingData) -> str:
     """Names a training run by all that determines it, so that only the same run is gone on with."""
     what = params.model_dump(include={*type(params.system()).model_fields, "seed", "train"})
+    if params.train.weights_from:
+        what["weights"] = sha256_file(Path(params.train.weights_from) / WEIGHTS_FILE)
     return hashlib.sha256((json.dumps(what, sort_keys=True) + data.digest).encode()).hexdigest()[:16]
 
 
 def train_system(
     params: Params, data: TrainingData, states: Path, on_epoch: Callable[[Record], None] = lambda record: None
 ) -> Trained:
-    """Train what `params` describe; an interrupted run goes on from its state in the folder `states`."""
+    """Train what `params` describe; an interrupted run goes on from its state in the folder `states`.
+
+    In a corpus of one language the terms that need two are left out, and said to be.
+    """
+    if len(data.train.languages) < 2:
+        params = _without_language(params, data.train.languages[0])
     device = torch_device(params.train.device)
     state_file = states / f"{state_digest(params, data)}.safetensors"
     trained = train(
         params, data.train, device, lambda model: dev_eers(model, data.dev, device), on_epoch, state_file
     )
     return trained
+
+
+def _without_language(params: Params, language: str) -> Params:
+    off = {name for name in ("nll", "mapc", "grl") if getattr(params.loss_weights, name)}
+    if off:
+        text = f"warning: all training speech is in {language}; {', '.join(sorted(off))} and centring are off"
+        print(text, file=sys.stderr, flush=True)
+    changes: dict[str, Any] = {f"loss_weights.{name}": 0.0 for name in off}
+    return with_overrides(params, changes | {"model.centring": "none"})
 
 
 def dev_eers(model: Laspa, dev: Split, device: torch.device) -> dict[str, float]:

@@ -17,11 +17,13 @@ class AAMSoftmax(nn.Module):
     the angle between embedding and class centre (ArcFace, Deng et al., 2019). Easy margin is
     off: past θ = π − m, where cos(θ + m) would rise again, the target falls linearly as
     cos θ − m·sin m. Angles are computed in float32 whatever the surrounding precision.
+    With `sub_centres` a class has several centres and θ is the angle to the nearest (Deng et al., 2020).
     """
 
-    def __init__(self, embedding_dim: int, num_classes: int) -> None:
+    def __init__(self, embedding_dim: int, num_classes: int, sub_centres: int = 1) -> None:
         super().__init__()
-        self.centres = nn.Parameter(torch.empty(num_classes, embedding_dim))
+        self.sub_centres = sub_centres
+        self.centres = nn.Parameter(torch.empty(num_classes * sub_centres, embedding_dim))
         nn.init.xavier_normal_(self.centres)
 
     def forward(
@@ -37,6 +39,8 @@ class AAMSoftmax(nn.Module):
         """
         with torch.autocast(embedding.device.type, enabled=False):
             cosine = F.linear(F.normalize(embedding.float()), F.normalize(self.centres.float()))
+            if self.sub_centres > 1:
+                cosine = cosine.unflatten(1, (-1, self.sub_centres)).amax(dim=2)
             target = cosine.gather(1, label[:, None])
             sine = (1 - target.square()).clamp(min=EPSILON).sqrt()
             shifted = target * math.cos(margin) - sine * math.sin(margin)

@@ -129,8 +129,18 @@ class Model(Section):
     heads: Literal["encoder", "fused"]
     decoder_dim: Annotated[int, Field(ge=8)]
     content_dim: Annotated[int, Field(ge=0)]
+    sub_centres: Annotated[int, Field(ge=1, le=16)]
     mapc: Literal["batch", "utterance"]
     centring: Literal["none", "language"]
+
+
+class FineTune(Section):
+    """A second phase from the best weights of the first, with a larger margin and longer crops."""
+
+    epochs: Annotated[int, Field(ge=0)]
+    aam_margin: Annotated[float, Field(ge=0, le=1.5)]
+    crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
+    learning_rate: Positive
 
 
 class Train(Section):
@@ -140,15 +150,36 @@ class Train(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
+    batch_by: Literal["utterance", "language", "speaker"]
+    per_speaker: Count
+    accumulate: Count
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
+    optimizer: Literal["adamw", "sgd"]
     learning_rate: Positive
+    schedule: Literal["cosine", "exponential"]
+    final_rate: Share
     weight_decay: Annotated[float, Field(ge=0)]
     warmup_share: Share
     margin_warmup_share: Share
     clip_norm: Positive
+    dev_every: Count
+    patience: Annotated[int, Field(ge=0)]
+    precision: Literal["float32", "bfloat16", "float16"]
+    compile: bool
+    deterministic: bool
+    weights_from: str
+    fine_tune: FineTune
     compete: Literal["all", "language"]
     warp: Annotated[float, Field(ge=0, le=0.5)]
     bend: Annotated[float, Field(ge=0, le=0.2)]
+
+    @model_validator(mode="after")
+    def _schedule_has_an_end(self) -> "Train":
+        if self.schedule == "exponential" and not self.final_rate:
+            raise ValueError(
+                "final_rate is 0 but an exponential schedule never gets there; set it above 0, such as 0.01"
+            )
+        return self
 
 
 class Evaluate(Section):

@@ -1,19 +1,20 @@
 """Training: one function that reads from top to bottom, for every system of the comparison."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from laspa.checkpoint import load_state, save_state
-from laspa.data import TrainingSet, batches, batches_per_epoch
+from laspa.checkpoint import load_body, load_state, save_state
+from laspa.data import TrainingSet, batches, draw, prefetched
 from laspa.errors import LaspaError
-from laspa.models.laspa import Laspa
+from laspa.models.laspa import Laspa, Output
 from laspa.params import Params
 from laspa.progress import progress
 
@@ -29,6 +30,33 @@ class Trained:
     model: Laspa
     history: list[Record]
     best_epoch: int
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Epochs with the same settings: training proper, then large-margin fine-tuning where asked for."""
+
+    name: Literal["train", "fine_tune"]
+    epochs: int
+    learning_rate: float
+    margin: float
+    crop_seconds: float
+    warmup_share: float
+    margin_warmup_share: float
+
+
+@dataclass
+class _Loop:
+    """What a step needs beside its batch."""
+
+    params: Params
+    data: TrainingSet
+    device: torch.device
+    model: Laspa
+    forward: Callable[[Tensor], Output]
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    heard_in: Tensor | None
 
 
 def train(
@@ -51,77 +79,178 @@ def train(
         state_file: where the training state is kept between epochs.
 
     Raises:
-        LaspaError: a loss term that is not finite; the message names term, epoch and step.
+        LaspaError: a loss term that is not finite; the message names term, epoch and step. A model to
+            start from that does not fit.
     """
-    options = params.train
-    torch.manual_seed(params.seed)
-    torch.set_num_threads(options.threads)
-    model = Laspa(params, data.num_mels, len(data.speakers), len(data.languages)).to(device)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
-    )
-    steps_per_epoch = batches_per_epoch(data, options.batch_size)
-    total_steps = options.epochs * steps_per_epoch
-    crop_frames = max(1, round(options.crop_seconds * data.frames_per_second))
-
-    heard_in = data.heard_in().to(device)
-
+    loop = _prepare(params, data, device)
+    model, plan = loop.model, phases(params)
     history: list[Record] = []
     best = {name: value.clone() for name, value in model.state_dict().items()}
     if state_file.exists():
-        best, meta = load_state(state_file, model, optimizer)
+        best, meta = load_state(state_file, model, loop.optimizer)
+        loop.scaler.load_state_dict(meta["scaler"])
         history = meta["history"]
         for record in history:
             on_epoch(record)
 
-    for epoch in range(len(history) + 1, options.epochs + 1):
-        model.train()
-        generator = np.random.default_rng([params.seed, epoch])
-        epoch_batches = batches(data, options.batch_size, crop_frames, generator, options.warp, options.bend)
-        seen: list[Tensor] = []
-        label = f"epoch {epoch}/{options.epochs}"
-        for step, batch in enumerate(progress(epoch_batches, steps_per_epoch, label, unit="batch"), start=1):
-            done = (epoch - 1) * steps_per_epoch + step
-            rate = options.learning_rate * learning_rate_factor(done / total_steps, options.warmup_share)
-            margin = params.aam_margin * min(1.0, done / total_steps / max(options.margin_warmup_share, 1e-9))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            batch = batch.to(device)
-            output = model(batch.mel)
-            competitors = heard_in[batch.language] if options.compete == "language" else None
-            terms = model.loss_terms(output, batch.mel, batch.speaker, batch.language, margin, competitors)
-            loss = sum(getattr(params.loss_weights, name) * value for name, value in terms.items())
-            optimizer.zero_grad()
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
-            optimizer.step()
-            watched = {"loss": loss, **terms, "grad_norm": norm} | model.prefix_mass(output)
-            if model.centring is not None:
-                model.centring.follow(output.speaker, batch.language)
-            seen.append(torch.stack([value.detach() for value in watched.values()]))
-            if step % CHECK_EVERY == 0 or step == steps_per_epoch:
-                _stop_if_not_finite(list(watched), seen, epoch)
-        means = dict(zip(watched, torch.stack(seen).mean(dim=0).tolist(), strict=True))
-        history.append(_record(epoch, means, margin, rate, dev_eer(model)))
-        if best_record(history) is history[-1]:
-            best = {name: value.clone() for name, value in model.state_dict().items()}
-        save_state(state_file, model, best, optimizer, {"history": history})
-        on_epoch(history[-1])
+    for phase in plan:
+        done = [record for record in history if record["phase"] == phase.name]
+        if phase.name == "fine_tune" and not done:
+            model.load_state_dict(best)
+        while len(done) < phase.epochs and not stalled(done, params.train.patience):
+            record = _epoch(loop, phase, len(done) + 1, len(history) + 1)
+            last = len(done) + 1 == phase.epochs
+            measured = last or (len(done) + 1) % params.train.dev_every == 0
+            history.append(record | {"dev": dev_eer(model) if measured else {}})
+            done.append(history[-1])
+            if measured and best_record(history) is history[-1]:
+                best = {name: value.clone() for name, value in model.state_dict().items()}
+            meta = {"history": history, "scaler": loop.scaler.state_dict()}
+            save_state(state_file, model, best, loop.optimizer, meta)
+            on_epoch(history[-1])
 
     model.load_state_dict(best)
     return Trained(model, history, best_record(history)["epoch"])
 
 
-def learning_rate_factor(progress_share: float, warmup_share: float) -> float:
-    """Linear warm-up, then half a cosine down to zero: the share of the peak rate at a share of all steps."""
+def phases(params: Params) -> list[Phase]:
+    """The phases of a run, in order."""
+    options, fine = params.train, params.train.fine_tune
+    shares = options.warmup_share, options.margin_warmup_share
+    first = Phase(
+        "train", options.epochs, options.learning_rate, params.aam_margin, options.crop_seconds, *shares
+    )
+    second = Phase("fine_tune", fine.epochs, fine.learning_rate, fine.aam_margin, fine.crop_seconds, 0.0, 0.0)
+    return [first, second] if fine.epochs else [first]
+
+
+def _prepare(params: Params, data: TrainingSet, device: torch.device) -> _Loop:
+    options = params.train
+    torch.manual_seed(params.seed)
+    torch.set_num_threads(options.threads)
+    if options.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as cuBLAS asks for it
+        torch.use_deterministic_algorithms(True)
+    if options.precision == "float16" and device.type != "cuda":
+        raise LaspaError(
+            "params.yaml: train.precision is float16, which needs a GPU; choose bfloat16 or float32"
+        )
+    model = Laspa(params, data.num_mels, len(data.speakers), len(data.languages)).to(device)
+    if options.weights_from:
+        load_body(Path(options.weights_from), model)
+    rate, decay = options.learning_rate, options.weight_decay
+    optimizer: torch.optim.Optimizer
+    if options.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
+    else:
+        optimizer = torch.optim.SGD(
+            model.parameters(), lr=rate, weight_decay=decay, momentum=0.9, nesterov=True, fused=True
+        )
+    return _Loop(
+        params,
+        data,
+        device,
+        model,
+        torch.compile(model) if options.compile else model,
+        optimizer,
+        torch.amp.GradScaler(device.type, enabled=options.precision == "float16"),
+        data.heard_in().to(device) if options.compete == "language" else None,
+    )
+
+
+def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int) -> Record:
+    """Train one epoch, the `number`th of its phase; everything of its record but the dev EERs."""
+    params, options, data, model = loop.params, loop.params.train, loop.data, loop.model
+    generator = np.random.default_rng([params.seed, epoch])
+    drawn = draw(data, options.batch_size, generator, options.batch_by, options.per_speaker)
+    crop_frames = max(1, round(phase.crop_seconds * data.frames_per_second))
+    epoch_batches = batches(data, drawn, crop_frames, generator, options.warp, options.bend)
+    if loop.device.type == "cuda":
+        epoch_batches = prefetched(epoch_batches)
+    steps = len(drawn)
+    precision = getattr(torch, options.precision)
+    seen: list[Tensor] = []
+    gradients: dict[str, Tensor] = {}
+    norm = torch.zeros((), device=loop.device)
+    label = f"{'epoch' if phase.name == 'train' else 'fine-tuning epoch'} {number}/{phase.epochs}"
+    model.train()
+    loop.optimizer.zero_grad()
+    for step, batch in enumerate(progress(epoch_batches, steps, label, unit="batch"), start=1):
+        share = ((number - 1) * steps + step) / (phase.epochs * steps)
+        factor = learning_rate_factor(share, phase.warmup_share, options.schedule, options.final_rate)
+        margin = phase.margin * min(1.0, share / max(phase.margin_warmup_share, 1e-9))
+        for group in loop.optimizer.param_groups:
+            group["lr"] = phase.learning_rate * factor
+        batch = batch.to(loop.device)
+        with torch.autocast(loop.device.type, precision, enabled=precision != torch.float32):
+            output = loop.forward(batch.mel)
+            competitors = None if loop.heard_in is None else loop.heard_in[batch.language]
+            terms = model.loss_terms(output, batch.mel, batch.speaker, batch.language, margin, competitors)
+        weighted = {name: getattr(params.loss_weights, name) * value for name, value in terms.items()}
+        loss = sum(weighted.values(), torch.zeros((), device=loop.device))
+        if step == steps and not options.compile:  # what is compiled cannot be gone through twice
+            gradients = _gradient_norms(weighted, model)
+        loop.scaler.scale(loss / options.accumulate).backward()
+        if step % options.accumulate == 0 or step == steps:
+            loop.scaler.unscale_(loop.optimizer)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
+            loop.scaler.step(loop.optimizer)
+            loop.scaler.update()
+            loop.optimizer.zero_grad()
+        watched = {"loss": loss, **terms, "grad_norm": norm} | model.prefix_mass(output)
+        if model.centring is not None:
+            model.centring.follow(output.speaker, batch.language)
+        seen.append(torch.stack([value.detach() for value in watched.values()]))
+        if step % CHECK_EVERY == 0 or step == steps:
+            _stop_if_not_finite(list(watched), seen, epoch)
+    means = dict(zip(watched, torch.stack(seen).mean(dim=0).tolist(), strict=True))
+    return {
+        "epoch": epoch,
+        "phase": phase.name,
+        **{name: means.get(name) for name in ("loss", "aam", "nll", "mapc", "mse", "grl", "grad_norm")},
+        "weighted": {name: getattr(params.loss_weights, name) * means[name] for name in terms},
+        "gradient": {name: float(value) for name, value in gradients.items()},
+        "margin": margin,
+        "learning_rate": phase.learning_rate * factor,
+        "attention": {name: means[name] for name in ("speaker", "language") if name in means},
+    }
+
+
+def _gradient_norms(weighted: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Norm of each weighted term's gradient over all parameters, as it is before clipping."""
+    parameters = list(model.parameters())
+    norms = {}
+    for name, value in weighted.items():
+        found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+        norms[name] = torch.stack([one.float().norm() for one in found if one is not None]).norm()
+    return norms
+
+
+def stalled(done: list[Record], patience: int) -> bool:
+    """Whether the last `patience` looks at dev have all been no better than one before; never if 0."""
+    looks = [record for record in done if record["dev"]]
+    return bool(patience) and len(looks) > patience and best_record(looks) in looks[:-patience]
+
+
+def learning_rate_factor(
+    progress_share: float, warmup_share: float, schedule: str = "cosine", final: float = 0.0
+) -> float:
+    """Linear warm-up, then half a cosine, or an exponential, down to `final`: the share of the peak rate at a
+    share of all steps."""
     if progress_share < warmup_share:
         return progress_share / warmup_share
-    return 0.5 * (1 + math.cos(math.pi * (progress_share - warmup_share) / max(1 - warmup_share, 1e-9)))
+    share = (progress_share - warmup_share) / max(1 - warmup_share, 1e-9)
+    if schedule == "exponential":
+        return float(final**share)
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def best_record(history: list[Record]) -> Record:
-    """The epoch with the lowest first EER on dev; the earliest of equals."""
-    return min(history, key=lambda record: next(iter(record["dev"].values())))
+    """The epoch with the lowest first EER on dev, of those measured there; the earliest of equals."""
+    return min(
+        (record for record in history if record["dev"]),
+        key=lambda record: next(iter(record["dev"].values())),
+    )
 
 
 def _stop_if_not_finite(names: list[str], seen: list[Tensor], epoch: int) -> None:
@@ -133,16 +262,3 @@ def _stop_if_not_finite(names: list[str], seen: list[Tensor], epoch: int) -> Non
         f"training: {names[column]} is {seen[step][column].item()} in epoch {epoch}, step {step + 1}; "
         "the state of the epoch before is kept. Lower train.learning_rate, aam_scale or the term's weight"
     )
-
-
-def _record(epoch: int, means: dict[str, float], margin: float, rate: float, dev: dict[str, float]) -> Record:
-    terms = {name: means.get(name) for name in ("loss", "aam", "nll", "mapc", "mse", "grl", "grad_norm")}
-    attention = {name: means[name] for name in ("speaker", "language") if name in means}
-    return {
-        "epoch": epoch,
-        **terms,
-        "margin": margin,
-        "learning_rate": rate,
-        "attention": attention,
-        "dev": dev,
-    }

@@ -32,6 +32,8 @@ def seed_runs(params: Params, system: str) -> dict[int, Params]:
     budget = {
         "train.epochs": params.ablate.epochs,
         "train.crop_seconds": params.ablate.crop_seconds,
+        "train.fine_tune.epochs": 0,
+        "train.dev_every": params.ablate.epochs,
         "train.threads": 1,
         "evaluate.bootstrap": RESAMPLES,
     }

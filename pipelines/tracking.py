@@ -144,6 +144,8 @@ def epoch_metrics(record: dict[str, Any]) -> dict[str, Any]:
     """One entry of the training history as the arguments of `Run.log_metrics`."""
     metrics = {f"loss/{term}": record.get(term) for term in LOSS_TERMS}
     metrics["loss/total"] = record.get("loss")
+    metrics |= {f"weighted/{term}": value for term, value in record["weighted"].items()}
+    metrics |= {f"gradient/{term}": norm for term, norm in record["gradient"].items()}
     metrics |= {name: record.get(name) for name in ("margin", "learning_rate", "grad_norm")}
     metrics |= {f"attention/{side}": share for side, share in (record.get("attention") or {}).items()}
     metrics |= {f"dev/{name}": value for name, value in (record.get("dev") or {}).items()}

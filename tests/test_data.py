@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from laspa.data import TrainingSet, batches, batches_per_epoch, moved_axis, read_at
+from laspa.data import TrainingSet, batches, batches_per_epoch, draw, moved_axis, prefetched, read_at
 from laspa.errors import LaspaError
 
 
@@ -16,9 +16,14 @@ def counting_set(lengths: list[int]) -> TrainingSet:
     return TrainingSet(np.stack([frames, frames], axis=1), offsets, classes, classes % 2, [], [], 100.0)
 
 
+def epoch(data: TrainingSet, batch_size: int, crop_frames: int, seed: int):
+    generator = np.random.default_rng(seed)
+    return batches(data, draw(data, batch_size, generator), crop_frames, generator)
+
+
 def test_crops_are_consecutive_frames_of_the_labelled_utterance():
     data = counting_set([10, 20, 30, 7])
-    batch = next(batches(data, 4, 8, np.random.default_rng(0)))
+    batch = next(epoch(data, 4, 8, seed=0))
     assert sorted(batch.speaker.tolist()) == [0, 1, 2, 3]
     for mel, speaker, language in zip(batch.mel.numpy(), batch.speaker, batch.language, strict=True):
         within = mel[:, 0] - 100 * int(speaker)
@@ -31,22 +36,64 @@ def test_crops_are_consecutive_frames_of_the_labelled_utterance():
 
 
 def test_an_utterance_shorter_than_a_crop_is_repeated():
-    batch = next(batches(counting_set([3, 3]), 2, 7, np.random.default_rng(0)))
+    batch = next(epoch(counting_set([3, 3]), 2, 7, seed=0))
     row = batch.mel[batch.speaker.tolist().index(0), :, 0].tolist()
     assert row == [0, 1, 2, 0, 1, 2, 0]
 
 
 def test_an_epoch_visits_every_utterance_at_most_once_and_drops_the_rest():
     data = counting_set([9] * 11)
-    seen = [s for batch in batches(data, 4, 5, np.random.default_rng(0)) for s in batch.speaker.tolist()]
+    seen = [s for batch in epoch(data, 4, 5, seed=0) for s in batch.speaker.tolist()]
     assert len(seen) == len(set(seen)) == 8 == 4 * batches_per_epoch(data, 4)
 
 
 def test_the_generators_seed_decides_the_epoch():
     data = counting_set([30] * 8)
-    first, again, other = (next(batches(data, 8, 10, np.random.default_rng(seed))).mel for seed in (1, 1, 2))
+    first, again, other = (next(epoch(data, 8, 10, seed)).mel for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def labelled(speaker: list[int], language: list[int]) -> TrainingSet:
+    offsets = np.arange(len(speaker) + 1)
+    return TrainingSet(
+        np.zeros((len(speaker), 1)), offsets, np.array(speaker), np.array(language), [], [], 100.0
+    )
+
+
+def test_batches_by_language_hold_as_many_of_each_however_rare():
+    data = labelled(list(range(12)), [0] * 9 + [1] * 3)
+    drawn = draw(data, 4, np.random.default_rng(0), by="language")
+    assert drawn.shape == (3, 4)
+    assert (np.sort(data.language[drawn], axis=1) == [0, 0, 1, 1]).all()
+    common, rare = drawn[data.language[drawn] == 0], drawn[data.language[drawn] == 1]
+    assert len(set(common.tolist())) == len(common) == 6  # no utterance twice before all had their turn
+    assert sorted(rare.tolist()) == [9, 9, 10, 10, 11, 11]
+
+
+def test_batches_by_speaker_hold_several_utterances_of_each_drawn():
+    data = labelled([0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 3], [0] * 12)
+    drawn = draw(data, 4, np.random.default_rng(0), by="speaker", each=2)
+    speakers = data.speaker[drawn]
+    assert (speakers[:, 0::2] == speakers[:, 1::2]).all()
+    assert (drawn[:, 0::2] != drawn[:, 1::2]).all()
+    assert sorted(speakers[:2, ::2].ravel().tolist()) == [0, 1, 2, 3]  # all before one comes again
+
+
+def test_prefetching_changes_nothing_and_hands_errors_on():
+    data = counting_set([30] * 8)
+    ahead = prefetched(epoch(data, 2, 10, seed=3))
+    for got, expected in zip(ahead, epoch(data, 2, 10, seed=3), strict=True):
+        assert torch.equal(got.mel, expected.mel)
+
+    def broken():
+        yield next(epoch(data, 2, 10, seed=3))
+        raise LaspaError("no more")
+
+    ahead = prefetched(broken())
+    next(ahead)
+    with pytest.raises(LaspaError, match="no more"):
+        next(ahead)
 
 
 def test_a_batch_larger_than_the_data_is_an_error():

@@ -44,7 +44,7 @@ class Laspa(nn.Module):
         dim = model.embedding_dim
         self.system = system
         self.speaker_encoder = ENCODERS[model.speaker_encoder](num_mels, dim)
-        self.speaker_head = AAMSoftmax(dim, num_speakers)
+        self.speaker_head = AAMSoftmax(dim, num_speakers, model.sub_centres)
         self.adversary = nn.Linear(dim, num_languages) if weights.grl else None
         self.language_encoder: Any = None
         self.centring = LanguageCentring(num_languages, dim) if model.centring == "language" else None

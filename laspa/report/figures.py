@@ -33,6 +33,13 @@ LOSS_NAMES = {
     "grl": "reversed gradient (GRL)",
     "grad_norm": "gradient norm",
 }
+TERM_LINES: dict[str, tuple[str, Any]] = {
+    "aam": (ORANGE, "-"),
+    "nll": (PURPLE, (0, (5, 2))),
+    "mapc": (GREEN, (0, (2, 1.5))),
+    "mse": (GREY, "-"),
+    "grl": (PURPLE, (0, (1, 1))),
+}
 DEV_LINES = {
     "eer_cross_same": ("cross / same", ORANGE, "o"),
     "eer_same_same": ("same / same", BLUE, "s"),
@@ -206,9 +213,16 @@ def losses(history: list[dict[str, Any]]) -> Figure:
     figure, axes = _figure(WIDE, 0.3 + 1.5 * rows, rows, columns)
     for axis, name in zip(axes, shown, strict=False):
         epochs, values = _series(history, lambda record, name=name: record.get(name))
-        axis.plot(epochs, values, color=BLUE, marker="o", markersize=3)
+        axis.plot(epochs, values, color=BLUE, marker="o", markersize=3, label="all")
         axis.set_title(LOSS_NAMES[name])
         axis.margins(y=0.15)
+        if name == "grad_norm":
+            for term, (colour, line) in TERM_LINES.items():
+                epochs, values = _series(history, lambda record, term=term: record["gradient"].get(term))
+                if epochs:
+                    axis.plot(epochs, values, color=colour, linestyle=line, label=term.upper())
+            axis.set_yscale("log")
+            axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         _epoch_axis(axis, history)
     for axis in axes[len(shown) :]:
         axis.set_visible(False)

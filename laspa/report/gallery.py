@@ -136,15 +136,17 @@ def _training(results: Results) -> Iterator[Shown]:
         "losses",
         "training",
         "Loss terms by epoch",
-        "Each as it is, before its weight; terms of weight 0 are left out.",
+        "Each as it is, before its weight; terms of weight 0 are left out. Gradient norm: that of the "
+        "weighted sum, beside those of its terms in the epoch's last step.",
         f"Over {len(history)} epochs: {told}.",
         figures.losses(history),
         wide=True,
     )
+    looks = [record["dev"] for record in history if record["dev"]]
     dev = ", ".join(
-        f"{label} from {percent(first['dev'][name])} to {percent(last['dev'][name])} %"
+        f"{label} from {percent(looks[0][name])} to {percent(looks[-1][name])} %"
         for name, (label, _, _) in figures.DEV_LINES.items()
-        if name in (first.get("dev") or {}) and name in (last.get("dev") or {})
+        if looks and name in looks[0]
     )
     if dev:
         yield Shown(

@@ -255,13 +255,22 @@ def test_names_of_metrics() -> None:
         "loss": 2.0,
         "aam": 1.5,
         "grl": None,
+        "weighted": {"aam": 3.0},
+        "gradient": {"aam": 0.7},
         "attention": {"speaker": 0.2},
         "dev": {"eer_all": 0.1},
     }
     named = tracking.epoch_metrics(record)
     assert named["step"] == 3
     present = {name: value for name, value in named["metrics"].items() if value is not None}
-    assert present == {"loss/total": 2.0, "loss/aam": 1.5, "attention/speaker": 0.2, "dev/eer_all": 0.1}
+    assert present == {
+        "loss/total": 2.0,
+        "loss/aam": 1.5,
+        "weighted/aam": 3.0,
+        "gradient/aam": 0.7,
+        "attention/speaker": 0.2,
+        "dev/eer_all": 0.1,
+    }
     result = {
         "conditions": {"cross_same": {"eer": 0.2, "min_dcf_01": 0.9, "trials": 100}},
         "unseen": {"all": {"eer": 0.3}},

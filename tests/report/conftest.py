@@ -269,6 +269,8 @@ def _training(epochs: int, language_encoder: bool) -> dict[str, Any]:
                 "mse": 0.4 + 0.5 * decay if language_encoder else None,
                 "grl": None,
                 "grad_norm": 2 + decay,
+                "gradient": {"aam": 1.8 + decay, "mse": 0.3} if language_encoder else {"aam": 2 + decay},
+                "weighted": {"aam": 1 + 8 * decay},
                 "margin": 0.2,
                 "learning_rate": 0.003,
                 "attention": {"speaker": 0.3 + 0.1 * decay, "language": 0.25} if language_encoder else {},
