@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_score(commands)
     _add_trials(commands)
+    _add_tune(commands)
     return parser
 
 
@@ -162,3 +163,17 @@ def _resamples(text: str) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def _add_tune(commands: "Commands[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "tune",
+        help="take over the best params of a sweep",
+        description="What the stage tune found: print it, or write it into params.yaml.",
+    )
+    command.add_argument(
+        "action", choices=["show", "apply"], help="print the dvc exp run, or write into params.yaml"
+    )
+    command.add_argument("--best", metavar="YAML", default="reports/tune/best.yaml")
+    command.add_argument("--params", metavar="YAML", default="params.yaml")
+    command.set_defaults(run="laspa.commands:tune")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from laspa.errors import LaspaError
 
@@ -198,6 +198,39 @@ class Ablate(Section):
     systems: dict[str, dict[str, Any]]
 
 
+class Range(Section):
+    """What a sweep draws a number from: between whole numbers where both ends are, else any."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "Range":
+        if self.low >= self.high:
+            raise ValueError(f"low is {self.low} but must lie below high, {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low} but must be above 0 for a logarithmic range")
+        return self
+
+
+class Tune(Section):
+    """The search for hyperparameters, run on demand (stage tune)."""
+
+    search: Literal["random", "grid"]
+    trials: Count
+    epochs: Count
+    grace_epochs: Count
+    concurrent: Count
+    cpus: Positive
+    gpus: Annotated[float, Field(ge=0)]
+    hours: Positive
+    seed: Seed
+    confirm_seeds: list[Seed]
+    storage: Annotated[str, Field(min_length=1)]
+    space: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)] | Range], Field(min_length=1)]
+
+
 class Study(Section):
     """The comparison on the full budget, run on demand (`make results`)."""
 
@@ -248,6 +281,7 @@ class Params(System):
     train: Train
     evaluate: Evaluate
     ablate: Ablate
+    tune: Tune
     study: Study
 
 
@@ -286,6 +320,42 @@ def with_overrides(params: Params, changes: dict[str, Any], source: str = "overr
             raise LaspaError(_unknown_key(source, (*parents, key)))
         section[key] = value
     return _validate(raw, source)
+
+
+def value_of(params: Params, name: str) -> Any:
+    """The value under a dotted name."""
+    value: Any = params
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def check_value(name: str, value: Any, source: str) -> None:
+    """Check one value by itself, whatever the others are.
+
+    Args:
+        name: dotted; source: what the message begins with.
+
+    Raises:
+        LaspaError: an unknown name, or a value of a wrong kind or out of range.
+    """
+    *parents, key = name.split(".")
+    section: Any = Params
+    for depth, parent in enumerate(parents):
+        fields = getattr(section, "model_fields", {})
+        if parent not in fields:
+            raise LaspaError(_unknown_key(source, tuple(parents[: depth + 1])))
+        section = fields[parent].annotation
+    field = getattr(section, "model_fields", {}).get(key)
+    if field is None:
+        raise LaspaError(_unknown_key(source, (*parents, key)))
+    checked = TypeAdapter(Annotated[field.annotation, *field.metadata], config=ConfigDict(strict=True))
+    try:
+        checked.validate_python(value)
+    except ValidationError as error:
+        item = error.errors()[0]
+        allowed = _range((*parents, key)) or item["msg"].removeprefix("Input should be ")
+        raise LaspaError(f"{source} has {value!r} but {name} should be {allowed}") from None
 
 
 def _read_yaml(path: Path | str) -> Any:

@@ -53,7 +53,7 @@ def _measure_once(name: str, runs: dict[int, Params], data: Path) -> None:
     """Measure a system unless that was done with the same params and data."""
     inputs = [sha256_file(data / part) for part in ("manifest.parquet", "trials/test.parquet")]
     what = json.dumps(
-        [inputs, {seed: run.model_dump(exclude={"ablate", "study"}) for seed, run in runs.items()}]
+        [inputs, {seed: run.model_dump(exclude={"ablate", "study", "tune"}) for seed, run in runs.items()}]
     )
     digest = {"digest": hashlib.sha256(what.encode()).hexdigest()}
     done = RESULTS / name / "inputs.json"

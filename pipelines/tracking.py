@@ -82,6 +82,24 @@ def run(
 
 
 @contextmanager
+def continued_run(
+    name: str, kind: str, params: Params, tags: dict[str, str], parent_run_id: str | None = None
+) -> Iterator[Run]:
+    """The newest run with these tags, reopened, or a new one: for work that goes on after it was killed."""
+    all_tags = {"laspa.kind": kind, **_origin_tags(params), **tags}
+    if parent_run_id is not None:
+        all_tags["mlflow.parentRunId"] = parent_run_id
+
+    def start() -> Started:
+        client, experiment = open_store()
+        found = _reopened(client, experiment, tags)
+        return client, found or _new_run(client, experiment, name, params, all_tags)
+
+    with _following(start) as opened:
+        yield opened
+
+
+@contextmanager
 def run_of_model(sha256: str, params: Params, name: str = "evaluation") -> Iterator[Run]:
     """The newest run that made the model with this digest, reopened; a new run where there is none.
 
@@ -90,16 +108,11 @@ def run_of_model(sha256: str, params: Params, name: str = "evaluation") -> Itera
 
     def start() -> Started:
         client, experiment = open_store()
-        wanted = f"tags.`{MODEL_TAG}` = '{sha256}'"
-        runs = client.search_runs(
-            [experiment], wanted, order_by=["attributes.start_time DESC"], max_results=1
-        )
-        if not runs:
+        found = _reopened(client, experiment, {MODEL_TAG: sha256})
+        if found is None:
             tags = {"laspa.kind": "evaluate", MODEL_TAG: sha256, **_origin_tags(params)}
-            return client, _new_run(client, experiment, name, params, tags)
-        client.set_tag(runs[0].info.run_id, PROCESS_TAG, _this_process())
-        client.update_run(runs[0].info.run_id, status="RUNNING")
-        return client, runs[0]
+            found = _new_run(client, experiment, name, params, tags)
+        return client, found
 
     with _following(start) as opened:
         yield opened
@@ -136,7 +149,7 @@ def flat_params(params: Params) -> dict[str, str]:
         else:
             flat[prefix] = without_credentials(value if isinstance(value, str) else json.dumps(value))
 
-    walk("", params.model_dump(exclude={"ablate", "study"}))
+    walk("", params.model_dump(exclude={"ablate", "study", "tune"}))
     return flat
 
 
@@ -194,6 +207,17 @@ def _following(start: Callable[[], Started]) -> Iterator[Run]:
         raise
     finally:
         opened.close(status)
+
+
+def _reopened(client: "MlflowClient", experiment: str, tags: dict[str, str]) -> "MlflowRun | None":
+    """The newest run with these tags, running again; None where there is none."""
+    wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+    runs = client.search_runs([experiment], wanted, order_by=["attributes.start_time DESC"], max_results=1)
+    if not runs:
+        return None
+    client.set_tag(runs[0].info.run_id, PROCESS_TAG, _this_process())
+    client.update_run(runs[0].info.run_id, status="RUNNING")
+    return runs[0]
 
 
 def _new_run(
