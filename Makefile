@@ -31,7 +31,7 @@ results: $(INSTALLED) ## Run the comparison on the full budget, after `make repr
 	@python -m pipelines.study
 
 tune: $(INSTALLED) ## Search for hyperparameters on Ray, after `make repro`; what is searched: params.yaml, tune
-	@dvc repro --quiet --force --single-item tune
+	@python -m pipelines.tune
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
 	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"

@@ -169,7 +169,7 @@ def _add_tune(commands: "Commands[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "tune",
         help="take over the best params of a sweep",
-        description="What the stage tune found: print it, or write it into params.yaml.",
+        description="What make tune found: print it, or write it into params.yaml.",
     )
     command.add_argument(
         "action", choices=["show", "apply"], help="print the dvc exp run, or write into params.yaml"

@@ -215,7 +215,7 @@ class Range(Section):
 
 
 class Tune(Section):
-    """The search for hyperparameters, run on demand (stage tune)."""
+    """The search for hyperparameters, run on demand (`make tune`)."""
 
     search: Literal["random", "grid"]
     trials: Count

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, read_json, sha256_file, write_json, write_text
@@ -21,6 +22,7 @@ from pipelines.seeds import measure_seeds
 
 DATA, RESULTS = Path("data"), Path("data/.partial/results")
 CEILING_DATA = Path("data/.partial/ceiling")
+DEV_LOOKS = 4  # of a run, for its best epoch
 CORPUS_STAGES = ("download", "manifest", "trials", "features")
 PAGE, SUMMARY = Path("docs/results.md"), Path("reports/study.json")
 
@@ -31,12 +33,15 @@ def main() -> None:
         raise LaspaError(
             f"params.yaml: corpus is {params.corpus}; the study's ceiling needs the synthetic one"
         )
-    systems = {
-        name: {seed: with_overrides(params, changes | {"seed": seed}) for seed in params.study.seeds}
-        for name, changes in params.study.systems.items()
-    }
-    baseline, more = params.study.systems["baseline"], params.study.ceiling
-    ceiling = {seed: with_overrides(params, baseline | more | {"seed": seed}) for seed in params.study.seeds}
+    budget = {"train.dev_every": max(1, params.train.epochs // DEV_LOOKS)}
+
+    def by_seed(changes: dict[str, Any]) -> dict[int, Params]:
+        return {
+            seed: with_overrides(params, changes | budget | {"seed": seed}) for seed in params.study.seeds
+        }
+
+    systems = {name: by_seed(changes) for name, changes in params.study.systems.items()}
+    ceiling = by_seed(params.study.systems["baseline"] | params.study.ceiling)
     for name, runs in systems.items():
         _measure_once(name, runs, DATA)
     _prepare_corpus(ceiling[params.study.seeds[0]])

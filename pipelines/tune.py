@@ -1,85 +1,32 @@
-"""Stage tune: a search over the space of params.yaml on Ray, and its best params against the old ones."""
+"""`make tune`: a search over the space of params.yaml on Ray, and its best params against the old ones."""
 
 import hashlib
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Callback
-
-from laspa.errors import LaspaError
 from laspa.experiment import TrainingData, load_training_data
 from laspa.files import atomic_path, write_json, write_text
 from laspa.params import Params, load_params, with_overrides
 from laspa.report.summary import interval
 from laspa.report.svg import file_svg
-from laspa.tuning.outcome import FAILED, FINISHED, best_of, command_line, importances, table_of, write_best
+from laspa.tuning.outcome import (
+    FAILED,
+    FINISHED,
+    METRIC,
+    best_of,
+    command_line,
+    importances,
+    table_of,
+    write_best,
+)
 from laspa.tuning.plots import importance_bars, parallel_coordinates, summary_of
 from laspa.tuning.space import Changes, draw_trials
-from laspa.tuning.sweep import METRIC, ray_session, run_sweep
 from pipelines import stage, tracking
-from pipelines.delivery import Run
+from pipelines.sweep import ray_session, run_sweep
+from pipelines.trial_runs import TrialRuns
 
 RESULTS = Path("reports/tune")
-
-
-class MlflowRuns(Callback):
-    """A tracked run for each trial, nested under the sweep's.
-
-    All of them are written by this one process, so that no trial waits for another's lock. A copy
-    that Ray restores with an interrupted sweep opens the runs of before again, by their tags.
-    """
-
-    def __init__(self, params: Params, trials: list[Changes], name: str, parent: str | None) -> None:
-        self.params, self.trials, self.name, self.parent = params, trials, name, parent
-        self._open: dict[str, tuple[ExitStack, Run]] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": {}}
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Open the trial's run."""
-        self._run(trial)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """Log an epoch."""
-        if "record" in result:
-            self._run(trial).log_metrics(**tracking.epoch_metrics(result["record"]))
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Close the run; a trial that was stopped early has finished too, and says that it was pruned."""
-        reached = trial.last_result.get("epoch", 0)
-        self._run(trial).set_tag("laspa.pruned", str(reached < self.params.train.epochs).lower())
-        self._close(trial, None)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Close the run as failed."""
-        self._close(trial, LaspaError(f"trial {trial.config['trial']} failed"))
-
-    def _run(self, trial: Any) -> Run:
-        if trial.trial_id not in self._open:
-            number = trial.config["trial"]
-            changed = with_overrides(self.params, self.trials[number])
-            tags = {"laspa.sweep": self.name, "laspa.trial": str(number)}
-            opened = ExitStack()
-            run = opened.enter_context(
-                tracking.continued_run(f"trial {number}", "tune", changed, tags, self.parent)
-            )
-            self._open[trial.trial_id] = opened, run
-        return self._open[trial.trial_id][1]
-
-    def _close(self, trial: Any, error: Exception | None) -> None:
-        opened, _ = self._open.pop(trial.trial_id)
-        if error is None:
-            opened.close()
-            return
-        try:
-            opened.__exit__(type(error), error, None)
-        except LaspaError:
-            return
 
 
 def main() -> None:
@@ -113,7 +60,7 @@ def _run(params: Params, data: TrainingData, trials: list[Changes], kind: str, e
     what = json.dumps([params.model_dump(exclude={"ablate", "study"}), trials, data.digest], default=str)
     name = f"{kind}-{hashlib.sha256(what.encode()).hexdigest()[:12]}"
     with tracking.continued_run(kind, "tune", params, {"laspa.sweep": name, "laspa.trial": "all"}) as run:
-        grid = run_sweep(params, data, trials, name, [MlflowRuns(params, trials, name, run.run_id)], early)
+        grid = run_sweep(params, data, trials, name, [TrialRuns(params, trials, name, run.run_id)], early)
         done = [result.metrics[METRIC] for result in grid if result.metrics and METRIC in result.metrics]
         run.log_metrics({"best_dev_eer": min(done, default=None), "trials": len(trials)})
     return grid

@@ -8,7 +8,7 @@ import pytest
 # a training step then takes ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-LONGEST_FIRST = ("test_pipeline", "test_real_speech", "test_house")
+LONGEST_FIRST = ("test_pipeline", "test_real_speech", "test_sweep", "test_house")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,1 +1,1 @@
-"""Search for hyperparameters: what to try, trying it on Ray, and what came out."""
+"""Search for hyperparameters: what to try, and what came out. Ray itself: pipelines/sweep.py."""

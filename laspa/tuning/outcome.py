@@ -1,7 +1,8 @@
 """What a sweep found: the table of its trials, the best params, and which of them matter."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,23 +15,23 @@ from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.params import check_value, load_params, value_of, with_overrides
 from laspa.tuning.space import Changes
-from laspa.tuning.sweep import METRIC
 
-if TYPE_CHECKING:
-    from ray.tune import ResultGrid
-
+METRIC = "eer"  # of dev: the first of the conditions that the corpus has
 FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"
 FEWEST_FOR_IMPORTANCE = 8
 TREES, REPEATS = 200, 20
 
 
-def table_of(grid: "ResultGrid", trials: list[Changes], epochs: int) -> pd.DataFrame:
+def table_of(results: Iterable[Any], trials: list[Changes], epochs: int) -> pd.DataFrame:
     """One row a trial: number, status, epochs, lowest dev EER, EER after the first epoch, seconds, values.
 
     Failed trials that reached no epoch have no EER.
+
+    Args:
+        results: as Ray Tune's ResultGrid has them: `config`, `error` and `metrics_dataframe` of each.
     """
     rows = []
-    for result in grid:
+    for result in results:
         history = result.metrics_dataframe
         reached = 0 if history is None or history.empty else int(history["epoch"].max())
         number = int((result.config or {})["trial"])

@@ -8,16 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
 from laspa.errors import LaspaError
-from laspa.features import Row, write_shard
-from laspa.framing import mel_settings
 from laspa.params import load_params, with_overrides
-from laspa.tuning.sweep import ray_session
+from pipelines.sweep import ray_session
+from tests.made_up import write_tables
 from tests.regression.tiny import set_params
 
 ROOT = Path(__file__).parents[2]
@@ -47,35 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     set_params(folder, TINY)
-    generator = np.random.default_rng(0)
-    voice = generator.normal(size=(6, 20))
-    ids = [
-        (speaker, language, take) for speaker in range(6) for language in ("de", "en") for take in range(6)
-    ]
-    names = [f"{speaker}/{language}/{take}" for speaker, language, take in ids]
-    rows = [
-        Row(name, (voice[speaker] + generator.normal(size=(60, 20))).astype(np.float16))
-        for name, (speaker, _, _) in zip(names, ids, strict=True)
-    ]
-    settings = mel_settings(load_params(folder / "params.yaml").features)
-    write_shard(folder / "data/features/part-00000.parquet", iter(rows), settings)
-    manifest = pd.DataFrame(
-        {
-            "utterance_id": names,
-            "speaker": [f"s{speaker}" for speaker, _, _ in ids],
-            "language": [language for _, language, _ in ids],
-            "split": ["dev" if speaker >= 4 else "train" for speaker, _, _ in ids],
-        }
-    )
-    manifest.to_parquet(folder / "data/manifest.parquet")
-    dev = manifest[manifest["split"] == "dev"].reset_index(drop=True)
-    one, other = (dev.iloc[side].reset_index(drop=True) for side in np.triu_indices(len(dev), 1))
-    trials = pd.DataFrame({"enroll": one["utterance_id"], "test": other["utterance_id"]})
-    trials["target"] = one["speaker"] == other["speaker"]
-    trials["same_language"] = one["language"] == other["language"]
-    trials = trials.assign(same_gender=True, unseen_language=False)
-    (folder / "data/trials").mkdir()
-    trials.to_parquet(folder / "data/trials/dev.parquet")
+    write_tables(folder, languages=("de", "en"))
     return folder
 
 

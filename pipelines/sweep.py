@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from laspa.errors import LaspaError
 from laspa.experiment import TrainingData, train_system
 from laspa.params import Params, with_overrides
 from laspa.training import Record
+from laspa.tuning.outcome import METRIC
 from laspa.tuning.space import Changes
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from ray.tune import Callback, ResultGrid
 
-METRIC = "eer"
 REDUCTION = 3  # of the trials, a third goes on at each rung (ASHA, Li et al., 2020)
 RETRIES = 1  # of a trial that died, from its last epoch
 ANSWER_SECONDS = 5.0
@@ -82,9 +83,10 @@ def run_sweep(
         name: of the folder under `tune.storage`.
         early_stopping: stop the worse trials early (ASHA); else all have their full budget.
     """
-    from ray import tune
+    from ray import cloudpickle, tune
     from ray.tune.schedulers import ASHAScheduler
 
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers have laspa, not the pipeline
     options = params.tune
     storage = options.storage if "://" in options.storage else str(Path(options.storage).resolve())
     trainable = tune.with_resources(
