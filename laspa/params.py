@@ -349,7 +349,8 @@ def check_value(name: str, value: Any, source: str) -> None:
     field = getattr(section, "model_fields", {}).get(key)
     if field is None:
         raise LaspaError(_unknown_key(source, (*parents, key)))
-    checked = TypeAdapter(Annotated[field.annotation, *field.metadata], config=ConfigDict(strict=True))
+    annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    checked = TypeAdapter(annotation, config=ConfigDict(strict=True))
     try:
         checked.validate_python(value)
     except ValidationError as error:
