@@ -295,10 +295,12 @@ def load_params(path: Path | str) -> Params:
     """
     raw = _read_yaml(path)
     params = _validate(raw, str(path))
-    for section, systems in (("ablate", params.ablate.systems), ("study", params.study.systems)):
-        for name, changes in systems.items():
-            with_overrides(params, changes, f"{path}: {section}.systems.{name}")
-    with_overrides(params, params.study.ceiling, f"{path}: study.ceiling")
+    for name, changes in params.ablate.systems.items():
+        with_overrides(params, changes, f"{path}: ablate.systems.{name}")
+    # What a study changes may be at odds with an experiment's params, until it is run.
+    for name, changes in (params.study.systems | {"ceiling": params.study.ceiling}).items():
+        for key, value in changes.items():
+            check_value(key, value, f"{path}: study.{name}")
     return params
 
 

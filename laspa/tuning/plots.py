@@ -74,7 +74,9 @@ def _places(column: pd.Series, ends: list[object] | None) -> np.ndarray:
     if ends is None or (len(ends) == 2 and all(isinstance(end, float) for end in ends)):
         values = column.to_numpy(dtype=float)
         low, high = (
-            (values.min(), np.quantile(values, SHOWN_WORST) * 1.1) if ends is None else map(float, ends)
+            (values.min(), np.quantile(values, SHOWN_WORST) * 1.1)
+            if ends is None
+            else np.asarray(ends, dtype=float)
         )
         if low > 0 and high / low >= 10:
             values, low, high = np.log(values), np.log(low), np.log(high)

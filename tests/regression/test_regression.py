@@ -20,7 +20,7 @@ CAUGHT_BY = {
     "labels": "eer_all",
     "aam": "eer_all",
     "nll": "language_accuracy",
-    "mapc": "mapc",
+    "mapc": "train_mapc",
     "mse": "mse",
 }
 
