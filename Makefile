@@ -1,6 +1,6 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression expectations results tune ui lint lock setup
+.PHONY: help repro test regression expectations results ui lint lock setup
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -29,9 +29,6 @@ expectations: $(INSTALLED) ## Take what the tiny profile measures now as what is
 
 results: $(INSTALLED) ## Run the comparison on the full budget, after `make repro`, and write docs/results.md
 	@python -m pipelines.study
-
-tune: $(INSTALLED) ## Search for hyperparameters on Ray, after `make repro`; what is searched: params.yaml, tune
-	@python -m pipelines.tune
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
 	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"

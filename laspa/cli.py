@@ -122,6 +122,23 @@ def _add_trials(commands: "Commands[argparse.ArgumentParser]") -> None:
     command.set_defaults(run="laspa.commands:trials")
 
 
+def _add_tune(commands: "Commands[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "tune",
+        help="use what a sweep found",
+        description="The best params of the last sweep, which `dvc --cd studies/tune repro` runs.",
+    )
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    for name, what in (
+        ("apply", "write them into params.yaml, keeping its comments"),
+        ("show", "print the dvc exp run command that tries them"),
+    ):
+        action = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        action.add_argument("--best", default="reports/tune/best.yaml", metavar="YAML", help="of the sweep")
+        action.add_argument("--params", default="params.yaml", metavar="YAML", help="the project's params")
+        action.set_defaults(run=f"laspa.tuning.commands:{name}")
+
+
 def _add_format_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--format", help="of the list: voxceleb, kaldi, cnceleb or unlabelled; else told")
     command.add_argument(
@@ -163,17 +180,3 @@ def _resamples(text: str) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-def _add_tune(commands: "Commands[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "tune",
-        help="take over the best params of a sweep",
-        description="What make tune found: print it, or write it into params.yaml.",
-    )
-    command.add_argument(
-        "action", choices=["show", "apply"], help="print the dvc exp run, or write into params.yaml"
-    )
-    command.add_argument("--best", metavar="YAML", default="reports/tune/best.yaml")
-    command.add_argument("--params", metavar="YAML", default="params.yaml")
-    command.set_defaults(run="laspa.commands:tune")

@@ -137,21 +137,6 @@ def trials(options: argparse.Namespace) -> None:
     print(f"{options.output}: {len(table)} trials, {int(table['target'].sum())} of them targets")
 
 
-def tune(options: argparse.Namespace) -> None:
-    """`laspa tune`: the best params of a sweep, printed or taken over."""
-    from laspa.tuning.outcome import apply_best, command_line, read_best
-
-    best = read_best(Path(options.best))
-    if options.action == "show":
-        print(command_line(best))
-        return
-    changed = apply_best(Path(options.params), best)
-    for name, (old, new) in changed.items():
-        print(f"{name}: {old} → {new}")
-    if not changed:
-        print(f"{options.params} has these values already")
-
-
 def _scored(path: str, list_path: str | None, options: argparse.Namespace) -> tuple[TrialList, np.ndarray]:
     """Labelled trials and their scores, from a score file and, where given, a list."""
     scored, scores = read_scores(path, options.keep_duplicates)

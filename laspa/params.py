@@ -1,13 +1,13 @@
 """params.yaml as typed models: one a section, each key with its range, errors that help."""
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from laspa.errors import LaspaError
+from laspa.explanation import explain, range_in_words, unknown_key
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
@@ -27,6 +27,10 @@ Encoder = Literal[
     "campplus",
 ]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class CombinationError(LaspaError):
+    """Values of which each is allowed, but not together."""
 
 
 class Section(BaseModel):
@@ -198,37 +202,35 @@ class Ablate(Section):
     systems: dict[str, dict[str, Any]]
 
 
-class Range(Section):
-    """What a sweep draws a number from: between whole numbers where both ends are, else any."""
-
-    low: int | float
-    high: int | float
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> "Range":
-        if self.low >= self.high:
-            raise ValueError(f"low is {self.low} but must lie below high, {self.high}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low is {self.low} but must be above 0 for a logarithmic range")
-        return self
-
-
 class Tune(Section):
-    """The search for hyperparameters, run on demand (`make tune`)."""
+    """The search for hyperparameters, run on demand; laspa/tuning/space.py checks the space."""
 
-    search: Literal["random", "grid"]
+    space: dict[str, dict[str, Any]]
+    sampler: Literal["random", "grid"]
+    seed: Seed
     trials: Count
     epochs: Count
+    scheduler: Literal["asha", "none"]
     grace_epochs: Count
+    keep_one_in: Annotated[int, Field(ge=2)]
+    retries: Annotated[int, Field(ge=0)]
     concurrent: Count
-    cpus: Positive
+    cpus: Annotated[float, Field(gt=0)]
     gpus: Annotated[float, Field(ge=0)]
-    hours: Positive
-    seed: Seed
-    confirm_seeds: list[Seed]
+    max_hours: Positive
     storage: Annotated[str, Field(min_length=1)]
-    space: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)] | Range], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _grace_is_within_the_budget(self) -> "Tune":
+        if self.grace_epochs > self.epochs:
+            raise ValueError(
+                f"grace_epochs is {self.grace_epochs} but should be at most epochs, {self.epochs}"
+            )
+        if self.gpus > 1 and self.gpus % 1:
+            raise ValueError(
+                f"gpus is {self.gpus} but should be a share of one GPU or a whole number of them"
+            )
+        return self
 
 
 class Study(Section):
@@ -316,20 +318,12 @@ def with_overrides(params: Params, changes: dict[str, Any], source: str = "overr
         *parents, key = dotted.split(".")
         for depth, parent in enumerate(parents):
             if not isinstance(section.get(parent), dict):
-                raise LaspaError(_unknown_key(source, tuple(parents[: depth + 1])))
+                raise LaspaError(unknown_key(source, tuple(parents[: depth + 1]), Params))
             section = section[parent]
         if key not in section:
-            raise LaspaError(_unknown_key(source, (*parents, key)))
+            raise LaspaError(unknown_key(source, (*parents, key), Params))
         section[key] = value
     return _validate(raw, source)
-
-
-def value_of(params: Params, name: str) -> Any:
-    """The value under a dotted name."""
-    value: Any = params
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def check_value(name: str, value: Any, source: str) -> None:
@@ -346,18 +340,18 @@ def check_value(name: str, value: Any, source: str) -> None:
     for depth, parent in enumerate(parents):
         fields = getattr(section, "model_fields", {})
         if parent not in fields:
-            raise LaspaError(_unknown_key(source, tuple(parents[: depth + 1])))
+            raise LaspaError(unknown_key(source, tuple(parents[: depth + 1]), Params))
         section = fields[parent].annotation
     field = getattr(section, "model_fields", {}).get(key)
     if field is None:
-        raise LaspaError(_unknown_key(source, (*parents, key)))
+        raise LaspaError(unknown_key(source, (*parents, key), Params))
     annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
     checked = TypeAdapter(annotation, config=ConfigDict(strict=True))
     try:
         checked.validate_python(value)
     except ValidationError as error:
         item = error.errors()[0]
-        allowed = _range((*parents, key)) or item["msg"].removeprefix("Input should be ")
+        allowed = range_in_words((*parents, key), Params) or item["msg"].removeprefix("Input should be ")
         raise LaspaError(f"{source} has {value!r} but {name} should be {allowed}") from None
 
 
@@ -377,61 +371,6 @@ def _validate(raw: Any, source: str) -> Params:
     try:
         return Params.model_validate(raw if raw is not None else {})
     except ValidationError as error:
-        raise LaspaError("\n".join(_explain(source, item) for item in error.errors())) from None
-
-
-def _explain(source: str, item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    kind = item["type"]
-    if kind == "extra_forbidden":
-        return _unknown_key(source, item["loc"])
-    if kind == "missing":
-        return f"{source}: {key} is missing; params.yaml of the repository shows it with its default"
-    if kind == "value_error":
-        reason = item["msg"].removeprefix("Value error, ")
-        return f"{source}: {key + ': ' if key else ''}{reason}"
-    if not key:
-        return f"{source}: should hold keys and values, but is {item['input']!r}"
-    reason = item["msg"].removeprefix("Input should be ")
-    allowed = _range(item["loc"])
-    if kind in ("model_type", "dict_type"):
-        reason = "a section of keys and values"
-    elif kind == "too_short":
-        reason = f"a list of at least {item['ctx']['min_length']}"
-    elif allowed and kind.startswith(("greater_than", "less_than")):
-        reason = allowed
-    elif allowed:
-        reason = f"{reason}, {allowed}"
-    return f"{source}: {key} is {item['input']!r} but should be {reason}"
-
-
-def _range(location: tuple[str | int, ...]) -> str:
-    """The range of a number's key in words; empty for what has none."""
-    annotation: Any = Params
-    limits: list[Any] = []
-    for part in location:
-        if isinstance(part, int):  # an item of a list: list[Annotated[number, Field(...)]]
-            annotation, *fields = get_args(get_args(annotation)[0]) or [get_args(annotation)[0]]
-            limits = [limit for field in fields for limit in field.metadata]
-        elif part in getattr(annotation, "model_fields", {}):
-            field = annotation.model_fields[part]
-            annotation, limits = field.annotation, field.metadata
-        else:
-            return ""
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    bound = {name: getattr(limit, name) for name in words for limit in limits if hasattr(limit, name)}
-    if "ge" in bound and "le" in bound:
-        return f"from {bound['ge']} to {bound['le']}"
-    return " and ".join(f"{words[name]} {value}" for name, value in bound.items())
-
-
-def _unknown_key(source: str, location: tuple[str | int, ...]) -> str:
-    section: Any = Params
-    for part in location[:-1]:
-        section = section.model_fields[str(part)].annotation
-    known = list(section.model_fields) if hasattr(section, "model_fields") else []
-    key = ".".join(str(part) for part in location)
-    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
-    prefix = ".".join(str(part) for part in location[:-1])
-    hint = f"; the nearest known key is {prefix + '.' if prefix else ''}{near[0]}" if near else ""
-    return f"{source}: unknown key {key}{hint}"
+        together = all(item["type"] == "value_error" for item in error.errors())
+        kind = CombinationError if together else LaspaError
+        raise kind("\n".join(explain(source, item, Params) for item in error.errors())) from None

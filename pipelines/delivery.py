@@ -30,13 +30,14 @@ Started: TypeAlias = "tuple[MlflowClient, MlflowRun]"
 class Run:
     """A run of MLflow. Every method returns at once or after one try; nothing raises for the store's sake."""
 
-    def __init__(self, uri: str, start: Callable[[], Started], patience: float) -> None:
+    def __init__(self, uri: str, start: Callable[[], Started], patience: float, watch: bool = True) -> None:
         """Begin.
 
         Args:
             uri: the store.
             start: opens the store and makes or reopens the run; tried again until it succeeds.
             patience: seconds that `close` waits for a store that is away.
+            watch: log this machine's load.
         """
         self.run_id: str | None = None
         self._uri, self._start, self._patience = uri, start, patience
@@ -49,7 +50,8 @@ class Run:
         self._deliver()
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch_system, name="system metrics", daemon=True)
-        self._watcher.start()
+        if watch:
+            self._watcher.start()
 
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Log numbers under this moment's time; those that are None are left out."""
@@ -60,6 +62,15 @@ class Run:
             Metric(name, float(value), now, step or 0) for name, value in metrics.items() if value is not None
         ]
         self._send(lambda client, run_id: client.log_batch(run_id, metrics=values))
+
+    def steps(self, name: str) -> set[int]:
+        """The steps at which the store has the metric `name`; none while it is away."""
+        if self._client is None or self.run_id is None:
+            return set()
+        try:
+            return {int(metric.step) for metric in self._client.get_metric_history(self.run_id, name)}
+        except Exception:  # whatever the store's driver raises
+            return set()
 
     def set_tag(self, name: str, value: str) -> None:
         """Set a tag, without what a URI may carry of credentials."""
@@ -87,7 +98,8 @@ class Run:
     def close(self, status: str) -> None:
         """End the run; wait a while for a store that is away, then give up what it did not take."""
         self._stop.set()
-        self._watcher.join()
+        if self._watcher.is_alive():
+            self._watcher.join()
         self._send(lambda client, run_id: client.set_terminated(run_id, status))
         deadline = time.monotonic() + self._patience
         while self._pending and time.monotonic() < deadline:

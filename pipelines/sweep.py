@@ -1,184 +1,256 @@
-"""Trials on Ray Tune: on this machine, or on the cluster that RAY_ADDRESS names."""
+"""The trials of a sweep under Ray Tune, on this machine or on the cluster that RAY_ADDRESS names."""
 
 import logging
 import os
+import re
 import shutil
 import socket
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from types import SimpleNamespace
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
 
 from laspa.errors import LaspaError
-from laspa.experiment import TrainingData, train_system
-from laspa.params import Params, with_overrides
-from laspa.training import Record
-from laspa.tuning.outcome import METRIC
-from laspa.tuning.space import Changes
+from laspa.experiment import TrainingData
+from laspa.params import Params, Tune
+from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Journal, Trial, dev_eer
+from laspa.tuning.space import trial_params
+from laspa.tuning.storage import Storage
+from pipelines.board import Board
+from pipelines.trial import train_trial
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ray.tune import Callback, ResultGrid
-
-REDUCTION = 3  # of the trials, a third goes on at each rung (ASHA, Li et al., 2020)
-RETRIES = 1  # of a trial that died, from its last epoch
-ANSWER_SECONDS = 5.0
-GCS_PORT = 6379
+# Of the driver: no reports to Ray's makers, no tables and log files of what the journal has, Ctrl-C as usual.
+DRIVER_VARIABLES = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+# Of workers: seconds that a trial which is stopped has to leave its process to the next one.
+WORKER_VARIABLES = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
+ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection
+SECONDS_PER_HOUR = 3600
+PERCENT = 100
 
 
 @contextmanager
-def ray_session(params: Params) -> "Iterator[None]":
-    """Ray, started here or joined at RAY_ADDRESS, with what a trial asks for.
+def ray_started(options: Tune) -> Iterator[None]:
+    """Ray on this machine alone, or the cluster of RAY_ADDRESS.
 
     Raises:
-        LaspaError: nobody answers at RAY_ADDRESS; no node has the CPUs or GPUs of a trial.
+        LaspaError: an address that nobody answers, or no node with the CPUs or GPUs that a trial asks for.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    address = os.environ.get("RAY_ADDRESS", "")
-    if address and address not in ("auto", "local"):
-        _answers(address)
-    joined = ray.is_initialized()
-    if not joined:
+    address = os.environ.get("RAY_ADDRESS", "local")
+    for name, value in (DRIVER_VARIABLES | WORKER_VARIABLES).items():
+        os.environ.setdefault(name, value)  # workers on this machine inherit them
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what becomes of a trial is said below
+    if address == "local":
         try:
-            ray.init(
-                address or "local",
-                include_dashboard=None if address else False,
-                logging_level=logging.WARNING,
-                log_to_driver=False,
-            )
-        except ConnectionError as error:
-            raise LaspaError(f"RAY_ADDRESS is {address!r} but there is no Ray: {error}") from None
+            ray.init(address=address, include_dashboard=False, **quiet)
+        except Exception as error:  # Ray raises no narrower one when its processes do not start in time
+            raise LaspaError(
+                f"Ray did not start on this machine ({_one_line(error)}); start again"
+            ) from error
+    else:
+        _check_address(address)
+        root = Path(__file__).parents[1]
+        code = [str(root / "laspa"), str(root / "pipelines")]
+        environment = {"env_vars": WORKER_VARIABLES, "py_modules": code}
+        try:
+            ray.init(address=address, runtime_env=environment, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise _nobody(address, error) from None
     try:
-        _enough(params, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        _check_resources(options)
         yield
     finally:
-        if not joined:
-            ray.shutdown()
+        ray.shutdown()
 
 
-def run_sweep(
+def run_trials(
     params: Params,
+    trials: list[Trial],
     data: TrainingData,
-    trials: Sequence[Changes],
-    name: str,
-    callbacks: "list[Callback]",
-    early_stopping: bool = True,
-) -> "ResultGrid":
-    """Train every trial, each reporting its dev EERs by epoch; only train and dev splits are read.
-
-    A sweep of the same name that was interrupted goes on: trials that ended are kept, those that ran
-    go on from their last epoch. A trial that dies is started again from there once, then counts as
-    failed, and the others go on.
+    storage: Storage,
+    journal: Journal,
+    board: Board,
+    scratch: Path,
+) -> None:
+    """Run the trials that have not ended, and write what becomes of each to the journal and the board.
 
     Args:
-        trials: the changes to params of each.
-        name: of the folder under `tune.storage`.
-        early_stopping: stop the worse trials early (ASHA); else all have their full budget.
+        trials: of the whole sweep; their state is changed in place.
+        scratch: a folder for what Ray keeps of its own.
     """
-    from ray import cloudpickle, tune
-    from ray.tune.schedulers import ASHAScheduler
-
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers have laspa, not the pipeline
     options = params.tune
-    storage = options.storage if "://" in options.storage else str(Path(options.storage).resolve())
+    for trial in trials:
+        if trial.history:
+            board.show(trial)
+    waiting = [trial for trial in trials if not trial.ended]
+    if not waiting:
+        return
+    shutil.rmtree(scratch, ignore_errors=True)
+    configs = [
+        {"key": trial.key, "params": trial_params(params, trial.values).model_dump()} for trial in waiting
+    ]
     trainable = tune.with_resources(
-        tune.with_parameters(run_trial, data=data, params=params, trials=list(trials)),
+        tune.with_parameters(train_trial, data=data, storage=storage),
         {"cpu": options.cpus, "gpu": options.gpus},
     )
-    epochs = params.train.epochs
+    tuner = tune.Tuner(
+        trainable,
+        param_space={"trial": tune.grid_search(configs)},
+        tune_config=tune.TuneConfig(
+            scheduler=_scheduler(options, trials),
+            max_concurrent_trials=options.concurrent,
+            reuse_actors=True,
+            time_budget_s=options.max_hours * SECONDS_PER_HOUR,
+            trial_dirname_creator=lambda trial: trial.config["trial"]["key"],
+        ),
+        run_config=tune.RunConfig(
+            name=scratch.name,
+            storage_path=str(scratch.parent.resolve()),
+            failure_config=tune.FailureConfig(max_failures=options.retries),
+            callbacks=[_Recorder(trials, options.epochs, journal, board)],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    for trial in waiting:
+        if not trial.ended:
+            trial.status = STOPPED
+            journal.save(trial)
+            if trial.history:
+                board.show(trial)
+
+
+class _Recorder(tune.Callback):
+    """What Ray says of the trials, written to the journal and the board."""
+
+    def __init__(self, trials: list[Trial], epochs: int, journal: Journal, board: Board) -> None:
+        self._trials = {trial.key: trial for trial in trials}
+        self._epochs, self._journal, self._board = epochs, journal, board
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray keeps a copy of its settings, but a sweep goes on from the journal."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        ours = self._of(trial)
+        ours.status = RUNNING
+        self._write(ours)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        ours = self._of(trial)
+        if "error" in result:
+            ours.error = result["error"]
+        elif ours.add(result["record"]):
+            self._write(ours)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        ours = self._of(trial)
+        whole = len(ours.history) >= self._epochs
+        ours.status = FAILED if ours.error else FINISHED if whole else PRUNED
+        self._end(ours)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        ours = self._of(trial)
+        ours.retries += 1
+        self._write(ours)
+        _say(f"trial {ours.number}: its process ended early; started again from its last whole epoch")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        ours = self._of(trial)
+        ours.status, ours.error = FAILED, _why(trial)
+        self._end(ours)
+
+    def _of(self, trial: Any) -> Trial:
+        return self._trials[trial.config["trial"]["key"]]
+
+    def _write(self, trial: Trial) -> None:
+        self._journal.save(trial)
+        self._board.show(trial)
+
+    def _end(self, trial: Trial) -> None:
+        self._write(trial)
+        ended = sum(other.ended for other in self._trials.values())
+        rate = "" if trial.best is None else f", {PERCENT * trial.best:.2f} % EER on dev"
+        what = f"{trial.status} after {len(trial.history)} epochs{rate}"
+        _say(f"trial {trial.number}: {what}{'; ' + trial.error if trial.error else ''}")
+        _say(f"{ended} of {len(self._trials)} trials ended")
+
+
+def _scheduler(options: Tune, trials: list[Trial]) -> ASHAScheduler | None:
+    """Asynchronous successive halving (Li et al. 2020) that knows what ended before this start."""
+    if options.scheduler == "none":
+        return None
     scheduler = ASHAScheduler(
         time_attr="epoch",
-        max_t=epochs,
-        grace_period=min(options.grace_epochs, epochs),
-        reduction_factor=REDUCTION,
-    )
-    config = tune.TuneConfig(
-        metric=METRIC,
+        metric="eer",
         mode="min",
-        scheduler=scheduler if early_stopping else None,
-        max_concurrent_trials=options.concurrent,
-        time_budget_s=options.hours * 3600,
-        reuse_actors=False,
+        max_t=options.epochs,
+        grace_period=options.grace_epochs,
+        reduction_factor=options.keep_one_in,
     )
-    folder = f"{storage}/{name}"
-    if tune.Tuner.can_restore(folder):
-        tuner = tune.Tuner.restore(
-            folder,
-            trainable,
-            resume_errored=False,
-            param_space={"trial": tune.grid_search(list(range(len(trials))))},
-        )
-    else:
-        tuner = tune.Tuner(
-            trainable,
-            param_space={"trial": tune.grid_search(list(range(len(trials))))},
-            tune_config=config,
-            run_config=tune.RunConfig(
-                name=name,
-                storage_path=storage,
-                callbacks=callbacks,
-                failure_config=tune.FailureConfig(max_failures=RETRIES),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-                verbose=0,
-            ),
-        )
-    return tuner.fit()
+    for trial in trials:
+        if trial.ended:
+            known = SimpleNamespace(trial_id=trial.key)
+            scheduler.on_trial_add(None, known)
+            for record in trial.history:
+                scheduler.on_trial_result(None, known, {"epoch": record["epoch"], "eer": dev_eer(record)})
+    return scheduler
 
 
-def run_trial(config: dict[str, Any], data: TrainingData, params: Params, trials: list[Changes]) -> None:
-    """One trial: report the dev EERs and the state of every epoch."""
-    from ray import tune
-
-    run = with_overrides(params, trials[config["trial"]] | {"train.threads": max(1, int(params.tune.cpus))})
-    with tempfile.TemporaryDirectory(prefix="laspa-") as folder:
-        states, told = Path(folder) / "states", 0
-        checkpoint = tune.get_checkpoint()
-        if checkpoint is not None:
-            with checkpoint.as_directory() as saved:
-                shutil.copytree(saved, states)
-            told = int((states / "told").read_text())
-        states.mkdir(exist_ok=True)
-
-        def report(record: Record) -> None:
-            if record["epoch"] <= told or not record["dev"]:
-                return
-            (states / "told").write_text(str(record["epoch"]))
-            metrics = {METRIC: next(iter(record["dev"].values())), "epoch": record["epoch"]}
-            metrics |= {name: value for name, value in record["dev"].items() if name != METRIC}
-            tune.report(metrics | {"record": record}, checkpoint=tune.Checkpoint.from_directory(states))
-
-        train_system(run, data, states, report)
-
-
-def _answers(address: str) -> None:
-    """That something listens at the address, before Ray waits for it for minutes."""
-    parts = urlsplit(address if "://" in address else f"ray://{address}")
+def _check_address(address: str) -> None:
+    """Refuse a host and port that take no connection; Ray itself would try for minutes."""
+    found = re.fullmatch(r"(?:ray://)?(?P<host>[^:/]+):(?P<port>\d+)", address)
+    if not found:
+        return
     try:
-        host, port = parts.hostname or "", parts.port or GCS_PORT
-    except ValueError:
-        raise LaspaError(f"RAY_ADDRESS is {address!r}; expected host:port or ray://host:port") from None
-    try:
-        socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
-    except OSError as error:
-        raise LaspaError(
-            f"RAY_ADDRESS is {address!r} but nobody answers there ({error.strerror or error}); start "
-            "Ray there (ray start --head), or unset RAY_ADDRESS to use this machine"
-        ) from None
+        socket.create_connection((found["host"], int(found["port"])), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _nobody(address, error) from None
 
 
-def _enough(params: Params, nodes: list[dict[str, float]]) -> None:
-    for kind, name, asked in (("GPU", "gpus", params.tune.gpus), ("CPU", "cpus", params.tune.cpus)):
-        most = max((node.get(kind, 0) for node in nodes), default=0)
-        if asked > most:
+def _nobody(address: str, why: Exception) -> LaspaError:
+    return LaspaError(
+        f"RAY_ADDRESS is {address!r} but no Ray cluster answers there ({_one_line(why)}); start one "
+        "(ray start --head), correct it, or unset it to search on this machine"
+    )
+
+
+def _check_resources(options: Tune) -> None:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for field, resource, remedy in (
+        ("cpus", "CPU", "lower it"),
+        ("gpus", "GPU", "set it to 0 to search on CPUs, or start nodes that have one"),
+    ):
+        wanted, most = getattr(options, field), max(node.get(resource, 0) for node in nodes)
+        if wanted > most:
             raise LaspaError(
-                f"params.yaml: tune.{name} is {asked:g} a trial but no node of the Ray cluster has more than "
-                f"{most:g} {kind}; set it to at most that, or join a worker that has them"
+                f"params.yaml: tune.{field} is {wanted:g} but no node has more than "
+                f"{most:g} {resource}; {remedy}"
             )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _why(trial: Any) -> str:
+    """The last line of the error that Ray kept of a trial."""
+    lines = str(trial.get_error() or "").strip().splitlines()
+    return lines[-1].strip() if lines else "its process ended"
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

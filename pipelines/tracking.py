@@ -81,22 +81,30 @@ def run(
         yield opened
 
 
-@contextmanager
-def continued_run(
-    name: str, kind: str, params: Params, tags: dict[str, str], parent_run_id: str | None = None
-) -> Iterator[Run]:
-    """The newest run with these tags, reopened, or a new one: for work that goes on after it was killed."""
-    all_tags = {"laspa.kind": kind, **_origin_tags(params), **tags}
+def open_run(
+    name: str, kind: str, params: Params, identity: dict[str, str], parent_run_id: str | None, watch: bool
+) -> Run:
+    """The newest run with the tags `identity`, gone on with, or a new one; the caller closes it.
+
+    For what outlives its process: a sweep that is killed and started again goes on in the runs it had.
+
+    Args:
+        watch: log this machine's load.
+    """
+    tags = {"laspa.kind": kind, **_origin_tags(params), **identity}
     if parent_run_id is not None:
-        all_tags["mlflow.parentRunId"] = parent_run_id
+        tags["mlflow.parentRunId"] = parent_run_id
 
     def start() -> Started:
         client, experiment = open_store()
-        found = _reopened(client, experiment, tags)
-        return client, found or _new_run(client, experiment, name, params, all_tags)
+        _end_dead_runs(client, experiment)
+        wanted = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in identity.items())
+        return _reopened(client, experiment, wanted) or (
+            client,
+            _new_run(client, experiment, name, params, tags),
+        )
 
-    with _following(start) as opened:
-        yield opened
+    return _run(start, watch)
 
 
 @contextmanager
@@ -108,11 +116,11 @@ def run_of_model(sha256: str, params: Params, name: str = "evaluation") -> Itera
 
     def start() -> Started:
         client, experiment = open_store()
-        found = _reopened(client, experiment, {MODEL_TAG: sha256})
-        if found is None:
-            tags = {"laspa.kind": "evaluate", MODEL_TAG: sha256, **_origin_tags(params)}
-            found = _new_run(client, experiment, name, params, tags)
-        return client, found
+        found = _reopened(client, experiment, f"tags.`{MODEL_TAG}` = '{sha256}'")
+        if found:
+            return found
+        tags = {"laspa.kind": "evaluate", MODEL_TAG: sha256, **_origin_tags(params)}
+        return client, _new_run(client, experiment, name, params, tags)
 
     with _following(start) as opened:
         yield opened
@@ -196,8 +204,7 @@ def inspection_metrics(
 @contextmanager
 def _following(start: Callable[[], Started]) -> Iterator[Run]:
     """Open the run and close it with the status that the block's end gives it."""
-    uri = tracking_uri()
-    opened = Run(uri, start, SERVER_PATIENCE_SECONDS if uri.startswith("http") else LOCAL_PATIENCE_SECONDS)
+    opened = _run(start)
     status = "FAILED"
     try:
         yield opened
@@ -209,15 +216,20 @@ def _following(start: Callable[[], Started]) -> Iterator[Run]:
         opened.close(status)
 
 
-def _reopened(client: "MlflowClient", experiment: str, tags: dict[str, str]) -> "MlflowRun | None":
-    """The newest run with these tags, running again; None where there is none."""
-    wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+def _run(start: Callable[[], Started], watch: bool = True) -> Run:
+    uri = tracking_uri()
+    patience = SERVER_PATIENCE_SECONDS if uri.startswith("http") else LOCAL_PATIENCE_SECONDS
+    return Run(uri, start, patience, watch)
+
+
+def _reopened(client: "MlflowClient", experiment: str, wanted: str) -> "Started | None":
+    """The newest run that the filter finds, running again in this process."""
     runs = client.search_runs([experiment], wanted, order_by=["attributes.start_time DESC"], max_results=1)
     if not runs:
         return None
     client.set_tag(runs[0].info.run_id, PROCESS_TAG, _this_process())
     client.update_run(runs[0].info.run_id, status="RUNNING")
-    return runs[0]
+    return client, runs[0]
 
 
 def _new_run(

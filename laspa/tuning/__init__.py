@@ -1,1 +1,1 @@
-"""Search for hyperparameters: what to try, and what came out. Ray itself: pipelines/sweep.py."""
+"""The search for hyperparameters, without Ray: what is drawn, what is kept of a trial, what comes out."""

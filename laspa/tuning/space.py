@@ -1,99 +1,192 @@
-"""The trials of a sweep, drawn before any starts from the space in params.yaml."""
+"""The search space of params.yaml and the trials drawn from it, all of them before the first one starts."""
 
+import difflib
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from laspa.errors import LaspaError
-from laspa.params import Params, Range, check_value, value_of, with_overrides
+from laspa.params import CombinationError, Params, System, with_overrides
 
-DRAWS_A_TRIAL = 1000  # before a space whose combinations are all invalid is given up
+KINDS = ("choice", "uniform", "loguniform", "integer")
+SIGNIFICANT_DIGITS = 4  # of a drawn number: more say nothing, and params.yaml stays readable
+FRUITLESS_DRAWS = 1000  # in a row, after which the space is taken to hold no further valid trial
 
-Changes = dict[str, Any]
+Values = dict[str, Any]
 
 
-def draw_trials(params: Params, source: str = "params.yaml") -> list[Changes]:
-    """The changes to params that each trial makes, by dotted name; the first trial changes nothing.
+@dataclass(frozen=True)
+class Dimension:
+    """One param that varies: `choice` among values, or a range with both ends."""
 
-    A random search draws each param by itself, a grid takes every combination of the lists.
-    Combinations that params do not allow, such as heads that do not divide the dimension, are not
-    among them; neither is one twice.
+    name: str
+    kind: str
+    values: tuple[Any, ...]
+
+    def draw(self, generator: np.random.Generator) -> Any:
+        """A value, evenly on the dimension's own scale."""
+        if self.kind == "choice":
+            return self.values[generator.integers(len(self.values))]
+        low, high = self.values
+        if self.kind == "integer":
+            return int(generator.integers(low, high, endpoint=True))
+        if self.kind == "uniform":
+            value = generator.uniform(low, high)
+        else:
+            value = math.exp(generator.uniform(math.log(low), math.log(high)))
+        return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), float(low)), float(high))
+
+
+def search_space(params: Params, source: str = "params.yaml") -> list[Dimension]:
+    """The dimensions of `tune.space`.
 
     Raises:
-        LaspaError: an unknown name, a value out of range, a range where lists are needed, no valid
-            combination.
+        LaspaError: no dimension, an unknown name or one that training does not read, a kind that is
+            unknown or does not fit the param, a range whose ends are the wrong way round, or a value
+            that the param does not take; the message says what would be right.
     """
-    options = params.tune
-    for name, values in options.space.items():
-        ends = [values.low, values.high] if isinstance(values, Range) else values
-        for value in ends:
-            check_value(name, value, f"{source}: tune.space.{name}")
-    unchanged = {name: value_of(params, name) for name in options.space}
-    drawn = _grid(params, source) if options.search == "grid" else _random(params, source)
-    trials = [unchanged]
-    for changes in drawn:
-        if changes not in trials:
-            trials.append(changes)
-        if options.search == "random" and len(trials) == options.trials:
-            break
+    if not params.tune.space:
+        raise LaspaError(
+            f"{source}: tune.space is empty; name what to vary, such as aam_margin: {{uniform: [0.05, 0.4]}}"
+        )
+    known = _tunable(params)
+    return [_dimension(params, known, name, drawn, source) for name, drawn in params.tune.space.items()]
+
+
+def draw_trials(params: Params, source: str = "params.yaml") -> list[Values]:
+    """What each trial changes: combinations that are allowed, none twice, the same for the same seed.
+
+    A random sweep begins with the params as they stand, so that its best is compared with them; raising
+    `tune.trials` adds trials behind those drawn before.
+
+    Raises:
+        LaspaError: a space that is not right, holds no valid combination, or whose grid is larger
+            than `tune.trials`.
+    """
+    dimensions = search_space(params, source)
+    if params.tune.sampler == "grid":
+        return _grid(params, dimensions, source)
+    trials = [current_values(params, dimensions)]
+    trials += itertools.islice(_random(params, dimensions, trials[0]), params.tune.trials - 1)
+    if len(trials) == 1 < params.tune.trials:
+        raise LaspaError(f"{source}: tune.space holds no valid combination but the one that stands already")
     return trials
 
 
-def _grid(params: Params, source: str) -> list[Changes]:
-    space = params.tune.space
-    for name, values in space.items():
-        if isinstance(values, Range):
+def trial_params(params: Params, values: Values) -> Params:
+    """The params of one trial: `values` on the budget of the sweep."""
+    budget = {"train.epochs": params.tune.epochs, "train.dev_every": 1, "train.patience": 0}
+    budget |= {"train.fine_tune.epochs": 0}
+    return with_overrides(params, values | budget, "params.yaml: tune.space")
+
+
+def current_values(params: Params, dimensions: list[Dimension]) -> Values:
+    """What stands in `params` under the names that vary."""
+    known = _tunable(params)
+    return {dimension.name: known[dimension.name] for dimension in dimensions}
+
+
+def _tunable(params: Params) -> Values:
+    """Dotted names and values of what a training run reads, without its length."""
+    flat: Values = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                walk(f"{prefix}.{key}" if prefix else key, item)
+        else:
+            flat[prefix] = value
+
+    walk("", params.model_dump(include={*System.model_fields, "seed", "train"}))
+    del flat["train.epochs"]
+    return flat
+
+
+def _dimension(params: Params, known: Values, name: str, drawn: dict[str, Any], source: str) -> Dimension:
+    where = f"{source}: tune.space.{name}"
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise LaspaError(f"{where}: no param that training reads has this name; the nearest is {near}")
+    if len(drawn) != 1 or not set(drawn) <= set(KINDS):
+        raise LaspaError(f"{where} is {drawn!r} but should hold one of {', '.join(KINDS)}")
+    ((kind, values),) = drawn.items()
+    where = f"{where}.{kind}"
+    if not isinstance(values, list):
+        raise LaspaError(f"{where} is {values!r} but should be a list")
+    if kind == "choice":
+        if not values or len({repr(value) for value in values}) < len(values):
+            raise LaspaError(f"{where} is {values!r} but should list values, each once")
+    else:
+        _check_range(where, kind, values, known[name])
+    for value in values:
+        with suppress(CombinationError):
+            with_overrides(params, {name: value}, where)
+    return Dimension(name, kind, tuple(values))
+
+
+def _check_range(where: str, kind: str, values: list[Any], current: Any) -> None:
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(values) != 2 or len(numbers) != 2:
+        raise LaspaError(f"{where} is {values!r} but should be two numbers, the lowest and the highest")
+    low, high = values
+    if not low < high:
+        raise LaspaError(f"{where} is {values!r} but the first should be below the second")
+    whole = isinstance(current, int)
+    if isinstance(current, bool | str) or whole != (kind == "integer"):
+        right = (
+            "choice" if isinstance(current, bool | str) else "integer" if whole else "uniform or loguniform"
+        )
+        raise LaspaError(f"{where}: the param is {current!r}, which calls for {right}")
+    if kind == "integer" and not all(isinstance(value, int) for value in values):
+        raise LaspaError(f"{where} is {values!r} but should be two whole numbers")
+    if kind == "loguniform" and low <= 0:
+        raise LaspaError(f"{where} is {values!r} but should begin above 0; uniform may begin at 0")
+
+
+def _random(params: Params, dimensions: list[Dimension], first: Values) -> Iterator[Values]:
+    generator = np.random.default_rng(params.tune.seed)
+    seen = {repr(first)}
+    fruitless = 0
+    while fruitless < FRUITLESS_DRAWS:
+        values = {dimension.name: dimension.draw(generator) for dimension in dimensions}
+        if repr(values) in seen or not _is_allowed(params, values):
+            fruitless += 1
+            continue
+        fruitless = 0
+        seen.add(repr(values))
+        yield values
+
+
+def _grid(params: Params, dimensions: list[Dimension], source: str) -> list[Values]:
+    for dimension in dimensions:
+        if dimension.kind != "choice":
             raise LaspaError(
-                f"{source}: tune.space.{name} is a range but tune.search is grid; list the values to try"
+                f"{source}: tune.space.{dimension.name}.{dimension.kind}: a grid is of choices; list the "
+                "values, or set tune.sampler to random"
             )
-    lists = [list(values) for values in space.values() if not isinstance(values, Range)]
-    combined = (dict(zip(space, values, strict=True)) for values in itertools.product(*lists))
-    valid = [changes for changes in combined if _allowed(params, changes)]
-    if not valid:
-        raise _nothing_valid(params, dict(zip(space, (values[0] for values in lists), strict=True)), source)
-    return valid
-
-
-def _random(params: Params, source: str) -> list[Changes]:
-    options = params.tune
-    generator = np.random.default_rng(options.seed)
-    trials: list[Changes] = []
-    changes: Changes = {}
-    for _ in range(DRAWS_A_TRIAL * options.trials):
-        changes = {name: _draw(values, generator) for name, values in options.space.items()}
-        if changes not in trials and _allowed(params, changes):
-            trials.append(changes)
-        if len(trials) == options.trials:
-            break
+    names = [dimension.name for dimension in dimensions]
+    size = math.prod(len(dimension.values) for dimension in dimensions)
+    if size > params.tune.trials:
+        raise LaspaError(
+            f"{source}: tune.trials is {params.tune.trials} but the grid has {size} combinations; "
+            "raise it, shorten the lists, or set tune.sampler to random"
+        )
+    combinations = itertools.product(*(dimension.values for dimension in dimensions))
+    trials = [dict(zip(names, values, strict=True)) for values in combinations]
+    trials = [values for values in trials if _is_allowed(params, values)]
     if not trials:
-        raise _nothing_valid(params, changes, source)
+        raise LaspaError(f"{source}: none of the {size} combinations of tune.space is valid")
     return trials
 
 
-def _draw(values: list[Any] | Range, generator: np.random.Generator) -> Any:
-    if not isinstance(values, Range):
-        return values[int(generator.integers(len(values)))]
-    if isinstance(values.low, int) and isinstance(values.high, int):
-        return int(generator.integers(values.low, values.high + 1))
-    if values.log:
-        exponent = generator.uniform(math.log10(values.low), math.log10(values.high))
-        return float(f"{10**exponent:.3g}")  # digits that one can type
-    return float(f"{generator.uniform(values.low, values.high):.3g}")
-
-
-def _allowed(params: Params, changes: Changes) -> bool:
+def _is_allowed(params: Params, values: Values) -> bool:
     try:
-        with_overrides(params, changes)
-    except LaspaError:
+        trial_params(params, values)
+    except CombinationError:
         return False
     return True
-
-
-def _nothing_valid(params: Params, changes: Changes, source: str) -> LaspaError:
-    try:
-        with_overrides(params, changes, f"{source}: tune.space")
-    except LaspaError as error:
-        return LaspaError(f"{error}; no combination of tune.space is allowed")
-    raise AssertionError("called for a space without a valid combination")

@@ -1,108 +1,139 @@
-"""What a sweep found: best, importances, and the params file that takes it over."""
+"""The outcome of a sweep: its table, its best trial, what matters, and files that are the same each time."""
 
-import shutil
+import csv
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+import yaml
 
-from laspa.cli import main
 from laspa.errors import LaspaError
-from laspa.params import load_params
-from laspa.report.svg import file_svg
-from laspa.tuning.outcome import (
-    FAILED,
-    FINISHED,
-    PRUNED,
-    apply_best,
-    best_of,
-    command_line,
-    importances,
-    read_best,
-    write_best,
-)
-from laspa.tuning.plots import importance_bars, parallel_coordinates
+from laspa.params import Params, load_params, with_overrides
+from laspa.tuning.importance import CHANCE, importances, position
+from laspa.tuning.journal import FAILED, FINISHED, PRUNED, STOPPED, Trial
+from laspa.tuning.outcome import best_trial, write_outcome
+from laspa.tuning.space import Dimension, draw_trials, search_space
 
-ROOT = Path(__file__).parents[2]
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+
+
+def history(*rates: float) -> list[dict[str, Any]]:
+    return [
+        {"epoch": epoch, "dev": {"eer_cross_same": rate, "eer_all": 0.5}}
+        for epoch, rate in enumerate(rates, start=1)
+    ]
+
+
+def trials_of(params: Params, rate_of: Any) -> list[Trial]:
+    """A trial for each draw; every third is pruned after one epoch."""
+    found = []
+    for number, values in enumerate(draw_trials(params), start=1):
+        rate = rate_of(values)
+        rates = (rate,) if number % 3 == 0 else (rate, rate - 0.01)
+        status = PRUNED if number % 3 == 0 else FINISHED
+        found.append(Trial(number, f"key{number}", values, status, history(*rates)))
+    return found
 
 
 @pytest.fixture
-def table() -> pd.DataFrame:
-    """Twenty trials in which the margin decides, the prefix length does a little and the heads nothing."""
-    generator = np.random.default_rng(0)
-    margin, prefix, heads = generator.random(20), generator.integers(0, 3, 20), generator.integers(1, 3, 20)
-    eer = 0.1 + 0.2 * margin + 0.02 * prefix
-    status = [PRUNED, *[FINISHED] * 18, FAILED]
-    columns = {"trial": range(20), "status": status, "epochs": 4, "eer": eer, "first_eer": eer + 0.1}
-    table = pd.DataFrame(columns | {"aam_margin": margin, "prefix_len": prefix, "num_heads": heads})
-    table.loc[0, "eer"] = 0.01  # the lowest, but stopped early
-    table.loc[19, ["eer", "first_eer"]] = np.nan
-    return table
+def trials() -> list[Trial]:
+    """A sweep in which the margin alone matters; its best trial is number 5, 7 failed and 8 was stopped."""
+    noise = np.random.default_rng(3)
+    made = trials_of(PARAMS, lambda values: 0.1 + values["aam_margin"] + 0.001 * noise.random())
+    made[4].history = history(0.12, 0.03, 0.09)
+    made[6] = Trial(7, "key7", made[6].values, FAILED, history(), retries=2, error="its process died <b>")
+    made[7].status = STOPPED
+    return made
 
 
-def test_the_best_trial_is_one_that_finished(table):
-    number, changes = best_of(table, [{"prefix_len": place} for place in range(20)])
-    finished = table[table["status"] == FINISHED]
-    assert number == finished.loc[finished["eer"].idxmin(), "trial"] == changes["prefix_len"]
-    with pytest.raises(LaspaError, match="no trial finished"):
-        best_of(table[table["status"] != FINISHED], [{}] * 20)
+def test_the_folder_holds_table_best_params_plots_and_page(trials: list[Trial], tmp_path: Path) -> None:
+    best = write_outcome(tmp_path / "tune", PARAMS, trials)
+    assert best.number == 5
+    names = {"trials.csv", "trials.json", "best.yaml", "parallel.svg", "importance.svg", "index.html"}
+    assert {file.name for file in (tmp_path / "tune").iterdir()} == names
+    with open(tmp_path / "tune/trials.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(trials)
+    assert rows[4]["dev_eer"] == "0.03"
+    assert float(rows[4]["aam_margin"]) == trials[4].values["aam_margin"]
+    assert (rows[6]["status"], rows[6]["retries"], rows[6]["dev_eer"]) == ("failed", "2", "")
+    kept = json.loads((tmp_path / "tune/trials.json").read_text(encoding="utf-8"))
+    assert [epoch["eer_cross_same"] for epoch in kept[4]["dev"]] == [0.12, 0.03, 0.09]
+    text = (tmp_path / "tune/best.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text) == trials[4].values
+    assert text.startswith("# Trial 5 of 24: 3.00 % EER on dev.\n")
+    page = (tmp_path / "tune/index.html").read_text(encoding="utf-8")
+    assert page.count("<tr>") == len(trials) + 1
+    assert "its process died &lt;b&gt;" in page
+    assert "src=" not in page
 
 
-def test_importances_are_shares_in_their_order(table):
-    shares = importances(table, ["num_heads", "prefix_len", "aam_margin"])
-    assert list(shares) == ["aam_margin", "prefix_len", "num_heads"]
-    assert sum(shares.values()) == pytest.approx(1)
-    assert shares["aam_margin"] > 0.7
-    assert importances(table.head(5), ["num_heads"]) == {}
+def test_the_same_trials_give_the_same_bytes(trials: list[Trial], tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        write_outcome(tmp_path / name, PARAMS, trials)
+    for file in (tmp_path / "first").iterdir():
+        assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
 
 
-def test_figures_show_every_trial_that_has_an_error_rate(table):
-    space = {"prefix_len": [0, 1, 2], "num_heads": [1, 2], "aam_margin": [0.0, 1.0]}
-    figure = parallel_coordinates(table, space, best=3)
-    assert len(figure.axes[0].lines) == 19
-    text = file_svg(figure)
-    assert all(name in text for name in ("prefix_len", "aam_margin", "EER on dev (%)"))
-    assert "num_heads" in file_svg(importance_bars({"num_heads": 0.2, "aam_margin": 0.8}))
+def test_what_alone_matters_is_first_and_noise_is_low(trials: list[Trial]) -> None:
+    found = importances(search_space(PARAMS), trials, seed=1)
+    assert found is not None
+    assert (found.epoch, found.trials) == (1, 23)  # the failed one has no epoch, the pruned ones have one
+    assert next(iter(found.values)) == "aam_margin"
+    assert found.values["aam_margin"][0] > 5 * found.values[CHANCE][0]
 
 
-def test_best_params_go_into_the_file_whose_comments_stay(tmp_path, capsys):
-    params, best = tmp_path / "params.yaml", tmp_path / "best.yaml"
-    shutil.copy(ROOT / "params.yaml", params)
-    before = params.read_text().splitlines()
-    write_best(best, {"prefix_len": 16, "loss_weights.mapc": 0.75, "num_heads": 2})
-    assert read_best(best) == {"prefix_len": 16, "loss_weights.mapc": 0.75, "num_heads": 2}
-    assert main(["tune", "apply", "--best", str(best), "--params", str(params)]) == 0
-    assert capsys.readouterr().out == "prefix_len: 8 → 16\nloss_weights.mapc: 0.5 → 0.75\n"
-    found = load_params(params)
-    assert (found.prefix_len, found.loss_weights.mapc) == (16, 0.75)
-    comments = [line.partition("#")[2] for line in before]
-    assert [line.partition("#")[2] for line in params.read_text().splitlines()] == comments
-    assert main(["tune", "show", "--best", str(best)]) == 0
-    line = "dvc exp run -S prefix_len=16 -S loss_weights.mapc=0.75 -S num_heads=2"
-    assert capsys.readouterr().out.strip() == line == command_line(read_best(best))
+def test_few_trials_have_no_importance_but_an_outcome(trials: list[Trial], tmp_path: Path) -> None:
+    write_outcome(tmp_path / "tune", PARAMS, trials[:3])
+    assert not (tmp_path / "tune/importance.svg").exists()
+    assert "Importance needs 8 trials" in (tmp_path / "tune/index.html").read_text(encoding="utf-8")
+
+
+def test_the_best_is_of_the_whole_budget_and_the_earliest_of_equals() -> None:
+    trials = [
+        Trial(1, "a", {}, PRUNED, history(0.05)),
+        Trial(2, "b", {}, FINISHED, history(0.2, 0.1)),
+        Trial(3, "c", {}, FINISHED, history(0.1, 0.2)),
+    ]
+    assert best_trial(trials).number == 2
+
+
+def test_a_sweep_without_a_best_says_why() -> None:
+    failed = [Trial(number, "a", {}, FAILED, error="no memory") for number in (1, 2)]
+    with pytest.raises(LaspaError, match="all 2 trials failed; the first: no memory"):
+        best_trial(failed)
+    with pytest.raises(LaspaError, match=r"params.yaml: tune.max_hours ended before the first of 3 trials"):
+        best_trial([*failed, Trial(3, "b", {}, STOPPED, history(0.1))])
+
+
+def test_a_failed_sweep_leaves_the_last_outcome(trials: list[Trial], tmp_path: Path) -> None:
+    write_outcome(tmp_path / "tune", PARAMS, trials)
+    before = (tmp_path / "tune/trials.csv").read_bytes()
+    with pytest.raises(LaspaError):
+        write_outcome(tmp_path / "tune", PARAMS, [Trial(1, "a", trials[0].values, FAILED, error="no")])
+    assert (tmp_path / "tune/trials.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("kind", "values", "value", "expected"),
     [
-        (None, "best.yaml: no such file; run the sweep (make tune)"),
-        ("- 1", "best.yaml: should hold names of params and values, but is [1]"),
-        ("prefix_len: -1", "prefix_len should be from 0 to 512"),
-        ("num_heads: 3", "num_heads is 3 but must divide model.attention_dim, 4"),
+        ("uniform", (1.0, 3.0), 2.5, 0.75),
+        ("loguniform", (0.1, 10.0), 1.0, 0.5),
+        ("integer", (2, 6), 3, 0.25),
+        ("choice", (0, 4, 32), 4, 0.5),
+        ("choice", (32, 0, 4), 18, 0.75),
+        ("choice", ("prefix", "concat"), "concat", 1.0),
+        ("choice", ("prefix", "concat", "sum"), "other", 1.5),
     ],
 )
-def test_what_cannot_be_taken_over_leaves_the_file_alone(tmp_path, capsys, text, message):
-    params, best = tmp_path / "params.yaml", tmp_path / "best.yaml"
-    shutil.copy(ROOT / "params.yaml", params)
-    if text is not None:
-        best.write_text(text)
-    assert main(["tune", "apply", "--best", str(best), "--params", str(params)]) == 1
-    assert message in capsys.readouterr().err
-    assert params.read_bytes() == (ROOT / "params.yaml").read_bytes()
+def test_places_on_an_axis(kind: str, values: tuple[Any, ...], value: Any, expected: float) -> None:
+    assert position(Dimension("name", kind, values), value) == pytest.approx(expected)
 
 
-def test_a_value_of_a_wrong_kind_is_an_error(tmp_path):
-    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
-    with pytest.raises(LaspaError, match=r"has .x. but aam_margin should be from 0 to 1\.5"):
-        apply_best(tmp_path / "params.yaml", {"aam_margin": "x"})
+def test_a_sweep_over_words_and_one_value_of_eer_is_drawn(tmp_path: Path) -> None:
+    space = {"model.fusion": {"choice": ["prefix", "concat"]}, "train.warp": {"uniform": [0.0, 0.1]}}
+    params = with_overrides(PARAMS, {"tune": PARAMS.tune.model_dump() | {"space": space}})
+    write_outcome(tmp_path / "tune", params, trials_of(params, lambda values: 0.2))
+    assert "concat" in (tmp_path / "tune/parallel.svg").read_text(encoding="utf-8")

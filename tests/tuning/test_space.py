@@ -1,4 +1,4 @@
-"""What a sweep tries: names, ranges, combinations that cannot be, and clear errors before anything runs."""
+"""The search space: what is drawn from it, and what is refused before a trial starts."""
 
 from pathlib import Path
 from typing import Any
@@ -6,101 +6,125 @@ from typing import Any
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.params import Params, Range, load_params, with_overrides
-from laspa.tuning.space import draw_trials
+from laspa.params import Params, load_params, with_overrides
+from laspa.tuning.space import draw_trials, search_space, trial_params
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 
 
-def tuned(space: dict[str, Any], **options: Any) -> Params:
-    return with_overrides(
-        PARAMS, {"tune.space": space} | {f"tune.{key}": value for key, value in options.items()}
-    )
+def with_space(space: dict[str, Any], **tune: Any) -> Params:
+    settings = PARAMS.tune.model_dump() | {"space": space} | tune
+    return with_overrides(PARAMS, {"tune": settings})
 
 
-def test_the_first_trial_changes_nothing_and_the_seed_decides_the_others():
-    params = tuned({"prefix_len": [0, 4, 16], "aam_margin": {"low": 0.1, "high": 0.4}}, trials=6)
-    trials = draw_trials(params)
-    assert trials[0] == {"prefix_len": PARAMS.prefix_len, "aam_margin": PARAMS.aam_margin}
-    assert len(trials) == 6
-    assert draw_trials(params) == trials
-    assert draw_trials(with_overrides(params, {"tune.seed": 2})) != trials
-    assert all(0.1 <= changes["aam_margin"] <= 0.4 for changes in trials)
+def refusal(space: dict[str, Any], **tune: Any) -> str:
+    with pytest.raises(LaspaError) as error:
+        draw_trials(with_space(space, **tune))
+    return str(error.value)
 
 
-def test_heads_that_do_not_divide_the_dimension_are_never_drawn():
-    params = tuned({"num_heads": [1, 2, 3, 4], "model.attention_dim": [4, 6]}, trials=50)
-    trials = draw_trials(params)
-    assert all(changes["model.attention_dim"] % changes["num_heads"] == 0 for changes in trials)
-    # The six that are allowed, each once: 1, 2 and 4 divide 4, and 1, 2 and 3 divide 6.
-    assert len(trials) == 6
-    grid = draw_trials(with_overrides(params, {"tune.search": "grid"}))
-    assert sorted(map(str, grid)) == sorted(map(str, trials))
+def test_the_committed_space_has_the_five_names_that_the_paper_leaves_open() -> None:
+    names = {dimension.name for dimension in search_space(PARAMS)}
+    assert {"prefix_len", "num_heads", "aam_margin", "aam_scale"} < names
+    assert any(name.startswith("loss_weights.") for name in names)
+    assert len(draw_trials(PARAMS)) == PARAMS.tune.trials >= 24
 
 
-def test_a_logarithmic_range_has_as_many_below_as_above_its_middle():
-    params = tuned({"aam_scale": {"low": 1.0, "high": 100.0, "log": True}}, trials=200)
-    values = [changes["aam_scale"] for changes in draw_trials(params)[1:]]
-    below = sum(value < 10 for value in values) / len(values)
-    assert 0.4 < below < 0.6
+def test_a_random_sweep_begins_with_the_params_as_they_stand() -> None:
+    first = draw_trials(PARAMS)[0]
+    assert first["prefix_len"] == PARAMS.prefix_len
+    assert first["loss_weights.nll"] == PARAMS.loss_weights.nll
 
 
-def test_whole_ends_give_whole_numbers():
-    values = {
-        changes["prefix_len"]
-        for changes in draw_trials(tuned({"prefix_len": {"low": 1, "high": 3}}, trials=9))
+def test_the_same_seed_draws_the_same_and_more_trials_come_behind() -> None:
+    few, many = (draw_trials(with_overrides(PARAMS, {"tune.trials": count})) for count in (5, 9))
+    assert many[:5] == few
+    assert draw_trials(with_overrides(PARAMS, {"tune.seed": 2}))[1:] != draw_trials(PARAMS)[1:]
+
+
+def test_drawn_values_lie_within_their_ranges() -> None:
+    space = {
+        "aam_margin": {"uniform": [0.1001, 0.1002]},
+        "aam_scale": {"loguniform": [1, 100]},
+        "prefix_len": {"integer": [3, 5]},
     }
-    assert values == {1, 2, 3, PARAMS.prefix_len}
-    assert all(isinstance(value, int) for value in values)
+    trials = draw_trials(with_space(space, trials=200))[1:]
+    assert {trial["prefix_len"] for trial in trials} == {3, 4, 5}
+    assert all(0.1001 <= trial["aam_margin"] <= 0.1002 for trial in trials)
+    low = sum(trial["aam_scale"] < 10 for trial in trials)
+    assert 70 <= low <= 130  # half of each decade: 100 ± 4 standard deviations
+
+
+def test_heads_that_do_not_divide_the_dimension_are_never_drawn() -> None:
+    space = {"num_heads": {"choice": [1, 2, 3, 4, 5, 8]}, "model.attention_dim": {"choice": [4, 6]}}
+    trials = draw_trials(with_space(space, trials=50))
+    pairs = {(trial["num_heads"], trial["model.attention_dim"]) for trial in trials}
+    assert pairs == {(1, 4), (2, 4), (4, 4), (1, 6), (2, 6), (3, 6)}  # each once: there are no more
+
+
+def test_a_grid_is_every_valid_combination() -> None:
+    space = {"num_heads": {"choice": [1, 3, 4]}, "prefix_len": {"choice": [0, 8]}}
+    trials = draw_trials(with_space(space, sampler="grid"))
+    assert trials == [{"num_heads": heads, "prefix_len": length} for heads in (1, 4) for length in (0, 8)]
+
+
+def test_a_trial_has_the_budget_of_the_sweep() -> None:
+    changed = trial_params(PARAMS, {"loss_weights.nll": 0.7})
+    assert changed.train.epochs == PARAMS.tune.epochs
+    assert changed.loss_weights.nll == 0.7
 
 
 @pytest.mark.parametrize(
-    ("space", "options", "message"),
+    ("space", "expected"),
     [
-        (
-            {"prefx_len": [1]},
-            {},
-            "tune.space.prefx_len: unknown key prefx_len; the nearest known key is prefix_len",
-        ),
-        ({"loss_weights.nil": [1]}, {}, "the nearest known key is loss_weights.nll"),
-        (
-            {"aam_scale": [-5.0]},
-            {},
-            "tune.space.aam_scale has -5.0 but aam_scale should be above 0 and at most 1000",
-        ),
-        ({"prefix_len": ["8"]}, {}, "tune.space.prefix_len has '8' but prefix_len should be from 0 to 512"),
-        ({"train.optimizer": ["adam"]}, {}, "train.optimizer should be 'adamw' or 'sgd'"),
-        ({"aam_margin": {"low": 0.1, "high": 2.0}}, {}, "has 2.0 but aam_margin should be from 0 to 1.5"),
-        (
-            {"aam_margin": {"low": 0.1, "high": 0.3}},
-            {"search": "grid"},
-            "is a range but tune.search is grid; list",
-        ),
-        ({"num_heads": [3]}, {}, "num_heads is 3 but must divide model.attention_dim, 4; no combination"),
+        ({}, "params.yaml: tune.space is empty; name what to vary"),
+        ({"prefix_length": {"choice": [1]}}, "tune.space.prefix_length: no param that training reads has "
+         "this name; the nearest is prefix_len"),
+        ({"features.num_mels": {"choice": [40]}}, "features.num_mels: no param that training reads"),
+        ({"train.epochs": {"choice": [4]}}, "tune.space.train.epochs: no param that training reads"),
+        ({"aam_margin": {"uniform": [0.4, 0.1]}}, "uniform is [0.4, 0.1] but the first should be below"),
+        ({"aam_margin": {"uniform": [0.2, 0.2]}}, "uniform is [0.2, 0.2] but the first should be below"),
+        ({"aam_margin": {"uniform": [0.1]}}, "uniform is [0.1] but should be two numbers"),
+        ({"aam_margin": {"uniform": "0.1"}}, "uniform is '0.1' but should be a list"),
+        ({"aam_margin": {"uniform": [0.1, float("nan")]}}, "the first should be below"),
+        ({"aam_margin": {"uniform": [0.1, 9.0]}}, "aam_margin is 9.0 but should be from 0 to 1.5"),
+        ({"aam_margin": {"normal": [0, 1]}}, "but should hold one of choice, uniform, loguniform, integer"),
+        ({"aam_margin": {}}, "aam_margin is {} but should hold one of choice"),
+        ({"aam_margin": {"integer": [0, 1]}}, "the param is 0.3, which calls for uniform or loguniform"),
+        ({"prefix_len": {"uniform": [0, 8]}}, "the param is 8, which calls for integer"),
+        ({"prefix_len": {"integer": [0, 8.5]}}, "but should be two whole numbers"),
+        ({"model.fusion": {"uniform": [0, 1]}}, "the param is 'prefix', which calls for choice"),
+        ({"model.fusion": {"choice": ["prefix", "sum"]}}, "model.fusion is 'sum' but should be"),
+        ({"loss_weights.mse": {"loguniform": [0, 1]}}, "should begin above 0; uniform may begin at 0"),
+        ({"prefix_len": {"choice": []}}, "should list values, each once"),
+        ({"prefix_len": {"choice": [4, 4]}}, "should list values, each once"),
+        ({"num_heads": {"choice": [3, 5]}}, "holds no valid combination but the one that stands already"),
     ],
-)
-def test_a_wrong_space_is_said_before_any_trial(space, options, message):
-    with pytest.raises(LaspaError) as caught:
-        draw_trials(tuned(space, **options))
-    assert message in str(caught.value)
-    assert str(caught.value).startswith("params.yaml: tune.space")
+)  # fmt: skip
+def test_a_space_that_is_not_right_is_refused(space: dict[str, Any], expected: str) -> None:
+    message = refusal(space)
+    assert message.startswith("params.yaml: tune.space")
+    assert expected in message
+
+
+def test_a_grid_that_cannot_be_run_is_refused() -> None:
+    lists = {"prefix_len": {"choice": [0, 1, 2]}, "num_heads": {"choice": [1, 2]}}
+    assert "the grid has 6 combinations" in refusal(lists, sampler="grid", trials=5)
+    assert "a grid is of choices" in refusal({"aam_margin": {"uniform": [0.1, 0.2]}}, sampler="grid")
+    assert "none of the 1 combinations" in refusal({"num_heads": {"choice": [3]}}, sampler="grid")
 
 
 @pytest.mark.parametrize(
-    ("space", "message"),
+    ("changes", "expected"),
     [
-        ({}, "tune.space"),
-        ({"prefix_len": []}, "tune.space.prefix_len"),
-        ({"aam_margin": {"low": 0.3, "high": 0.1}}, "low is 0.3 but must lie below high, 0.1"),
-        ({"aam_margin": {"low": 0.0, "high": 0.1, "log": True}}, "low is 0.0 but must be above 0"),
+        ({"tune.grace_epochs": 7}, "tune: grace_epochs is 7 but should be at most epochs, 6"),
+        ({"tune.gpus": 1.5}, "tune: gpus is 1.5 but should be a share of one GPU or a whole number"),
+        ({"tune.sampler": "tpe"}, "tune.sampler is 'tpe' but should be 'random' or 'grid'"),
+        ({"tune.keep_one_in": 1}, "tune.keep_one_in is 1 but should be at least 2"),
+        ({"tune.trails": 1}, "unknown key tune.trails; the nearest known key is tune.trials"),
     ],
 )
-def test_a_space_that_holds_nothing_is_an_error(space, message):
-    with pytest.raises(LaspaError) as caught:
-        tuned(space)
-    assert message in str(caught.value)
-
-
-def test_a_range_is_read_from_the_params_file():
-    assert PARAMS.tune.space["aam_margin"] == Range(low=0.1, high=0.5)
-    assert len(draw_trials(PARAMS)) == PARAMS.tune.trials
+def test_a_setting_that_is_not_right_is_refused(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(LaspaError) as error:
+        with_overrides(PARAMS, changes, "params.yaml")
+    assert expected in str(error.value)

@@ -1,158 +1,144 @@
-"""A sweep on a real Ray: killed and gone on with, a trial that fails, what MLflow and reports/ have of it."""
+"""A real sweep under Ray: killed, gone on with, and with trials that die, diverge and cannot even begin."""
 
-import json
-import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import psutil
 import pytest
-from mlflow import MlflowClient
+import yaml
 
-from laspa.errors import LaspaError
-from laspa.params import load_params, with_overrides
-from pipelines.sweep import ray_session
-from tests.made_up import write_tables
+from laspa.files import read_json
+from pipelines.delivery import client_of
 from tests.regression.tiny import set_params
+from tests.tuning.tiny import make_tiny_sweep, start_tune
 
-ROOT = Path(__file__).parents[2]
-EPOCHS = 3
-TINY = {
-    "model.speaker_encoder": "tdnn_small",
-    "model.embedding_dim": 16,
-    "model.decoder_dim": 8,
-    "features.num_mels": 20,
-    "train.batch_size": 8,
-    "train.crop_seconds": 0.3,
-    "train.epochs": 2,
-    "train.device": "cpu",
-    "tune.search": "grid",
+EPOCHS = 30
+DIVERGES, NO_MEMORY_HOLDS = 10**30, 10**13
+TUNE = {
+    "tune.space": {
+        "train.learning_rate": {"choice": [0.006, DIVERGES]},
+        "model.embedding_dim": {"choice": [16, 24, NO_MEMORY_HOLDS]},
+    },
+    "tune.sampler": "grid",
+    "tune.trials": 6,
     "tune.epochs": EPOCHS,
-    "tune.grace_epochs": EPOCHS,
-    "tune.concurrent": 2,
-    "tune.confirm_seeds": [1],
-    # A learning rate at which nothing is finite: that trial fails, and alone.
-    "tune.space": {"train.learning_rate": [0.01, 0.02, 1e12]},
+    "tune.scheduler": "none",
+    "tune.retries": 1,
+    "tune.concurrent": 1,
 }
+PATIENCE_SECONDS = 600  # on a busy machine
+
+
+class Sweep:
+    """A sweep's folder, what its trials were when its driver was killed, and what it said in the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.before: dict[int, dict[str, Any]] = {}
+        self.killed = 0
+        self.output = ""
+
+    def trials(self) -> dict[int, dict[str, Any]]:
+        """The journal, by number."""
+        files = (self.folder / "data/.partial/tune/trials").glob("[!.]*.json")
+        return {trial["number"]: trial for trial in map(read_json, files)}
+
+    def epochs(self, number: int) -> int:
+        """How many the trial has behind it while it is under way."""
+        trial = self.trials().get(number, {})
+        return len(trial["history"]) if trial.get("status") == "running" else 0
+
+    def table(self) -> list[dict[str, Any]]:
+        return read_json(self.folder / "reports/tune/trials.json")
+
+    def runs(self) -> dict[str, Any]:
+        """MLflow's runs by name; no name is there twice."""
+        client = client_of(f"sqlite:///{self.folder / 'mlflow.db'}")
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        found = client.search_runs(experiments)
+        assert len({run.info.run_name for run in found}) == len(found)
+        return {run.info.run_name: run for run in found}
+
+
+def wait(driver: "subprocess.Popen[str]", until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not until():
+        assert driver.poll() is None, driver.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Params and the tables that a sweep reads: of the test split there is nothing."""
-    folder = tmp_path_factory.mktemp("sweep")
-    (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
-    set_params(folder, TINY)
-    write_tables(folder, languages=("de", "en"))
-    return folder
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """The driver is killed in trial 2, after trial 1; started again, then the process of trial 2 killed."""
+    done = Sweep(make_tiny_sweep(tmp_path_factory.mktemp("sweep") / "project", TUNE))
+    driver = start_tune(done.folder)
+    wait(driver, lambda: done.epochs(2) > 1)
+    driver.send_signal(signal.SIGKILL)
+    driver.communicate()
+    done.before = done.trials()
+
+    set_params(done.folder, {"tune.concurrent": 2})
+    driver = start_tune(done.folder)
+    wait(driver, lambda: done.epochs(2) > len(done.before[2]["history"]))
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        if "ImplicitFunc.train" in " ".join(process.cmdline()):
+            process.kill()
+            done.killed += 1
+    done.output, _ = driver.communicate(timeout=PATIENCE_SECONDS)
+    assert driver.returncode == 0, done.output
+    return done
 
 
-def start(project: Path) -> "subprocess.Popen[str]":
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": ""}
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.tune"],
-        cwd=project,
-        env={name: value for name, value in environment.items() if name != "RAY_ADDRESS"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+def test_a_finished_trial_is_not_lost_with_the_driver(sweep: Sweep) -> None:
+    assert sweep.before[1]["status"] == "finished"
+    assert sweep.before[2]["status"] == "running"
+    kept = [record["dev"] for record in sweep.before[1]["history"]]
+    assert sweep.table()[0]["dev"] == kept
+    assert "trial 1:" not in sweep.output  # it did not run again
 
 
-def ended_trials(project: Path) -> set[str]:
-    """Folders of trials that have reported their last epoch."""
-    found = (project / "data/.partial/tune").glob("sweep-*/run_trial_*/result.json")
-    return {path.parent.name for path in found if path.read_text().count("\n") >= EPOCHS}
+def test_a_trial_whose_process_is_killed_goes_on_and_finishes(sweep: Sweep) -> None:
+    assert sweep.killed
+    second = sweep.table()[1]
+    assert (second["status"], second["retries"], len(second["dev"])) == ("finished", 1, EPOCHS)
+    begun = [record["dev"] for record in sweep.before[2]["history"]]
+    assert second["dev"][: len(begun)] == begun
+    assert "trial 2: its process ended early; started again" in sweep.output
 
 
-@pytest.fixture(scope="module")
-def swept(project: Path) -> tuple[str, set[str]]:
-    """What the second run printed, and which trials had ended when the first was killed."""
-    first = start(project)
-    deadline = time.monotonic() + 240
-    while not ended_trials(project) and first.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.2)
-    ended = ended_trials(project)
-    if first.poll() is None:
-        os.killpg(first.pid, signal.SIGKILL)
-    output = first.communicate()[0]
-    assert ended, output
-    second = start(project)
-    output = second.communicate(timeout=400)[0]
-    assert second.returncode == 0, output
-    return output, ended
+def test_what_dies_each_time_or_diverges_fails_alone(sweep: Sweep) -> None:
+    table = sweep.table()
+    assert [trial["status"] for trial in table] == ["finished", "finished", *["failed"] * 4]
+    assert "allocate memory" in table[2]["error"]
+    assert table[2]["retries"] >= 1
+    assert [trial["retries"] for trial in table[3:5]] == [0, 0]
+    assert all("is nan in epoch 1" in trial["error"] for trial in table[3:5])
 
 
-def test_a_killed_sweep_goes_on_and_loses_no_trial_that_had_ended(project, swept):
-    _, ended = swept
-    (sweep,) = (project / "data/.partial/tune").glob("sweep-*")
-    assert ended <= {path.name for path in sweep.glob("run_trial_*")}
-    for name in ended:
-        epochs = [
-            json.loads(line)["epoch"] for line in (sweep / name / "result.json").read_text().splitlines()
-        ]
-        assert epochs == list(range(1, EPOCHS + 1))  # none was trained again
+def test_mlflow_has_a_nested_run_for_each_trial_with_its_epochs_and_status(sweep: Sweep) -> None:
+    runs = sweep.runs()
+    assert set(runs) == {"sweep", *(f"trial {number}" for number in range(1, 7))}
+    assert runs["sweep"].info.status == "FINISHED"
+    client = client_of(f"sqlite:///{sweep.folder / 'mlflow.db'}")
+    for trial in sweep.table():
+        run = runs[f"trial {trial['trial']}"]
+        assert run.data.tags["mlflow.parentRunId"] == runs["sweep"].info.run_id
+        assert run.data.tags["laspa.trial_status"] == trial["status"]
+        assert run.info.status == trial["status"].upper()
+        logged = client.get_metric_history(run.info.run_id, "dev/eer_cross_same")
+        assert [point.step for point in logged] == list(range(1, len(trial["dev"]) + 1))
+        assert [point.value for point in logged] == [epoch["eer_cross_same"] for epoch in trial["dev"]]
+    assert runs["trial 2"].data.params["model.embedding_dim"] == "24"
+    assert runs["trial 2"].data.tags["laspa.retries"] == "1"
 
 
-def test_the_table_and_the_best_params_are_written(project, swept):
-    output, _ = swept
-    table = pd.read_csv(project / "reports/tune/trials.csv")
-    assert table["trial"].tolist() == [0, 1, 2, 3]
-    assert table["train.learning_rate"].tolist() == [0.006, 0.01, 0.02, 1e12]
-    assert table["status"].tolist() == ["finished"] * 3 + ["failed"]
-    finished = table[table["status"] == "finished"]
-    best = finished.loc[finished["eer"].idxmin(), "train.learning_rate"]
-    assert (project / "reports/tune/best.yaml").read_text() == f"train.learning_rate: {best}\n"
-    summary = json.loads((project / "reports/tune/summary.json").read_text())
-    assert summary["trials"] == {"finished": 3, "failed": 1}
-    assert len(summary["confirmation"]["best"]["values"]) == 1
-    assert "<svg" in (project / "reports/tune/parallel.svg").read_text()
-    assert f"dvc exp run -S train.learning_rate={best}" in output
-
-
-def test_trials_are_nested_runs_with_their_status_and_epochs(project, swept):
-    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("laspa").experiment_id
-    runs = client.search_runs([experiment])
-    (sweep,) = [run for run in runs if run.info.run_name == "sweep"]
-    assert sweep.info.status == "FINISHED"
-    nested = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == sweep.info.run_id]
-    by_number = {int(run.data.tags["laspa.trial"]): run for run in nested}
-    assert len(nested) == 4
-    assert {number: run.info.status for number, run in by_number.items()} == {
-        0: "FINISHED",
-        1: "FINISHED",
-        2: "FINISHED",
-        3: "FAILED",
-    }
-    history = client.get_metric_history(by_number[1].info.run_id, "dev/eer_cross_same")
-    assert {metric.step for metric in history} == set(range(1, EPOCHS + 1))
-    assert by_number[1].data.params["train.learning_rate"] == "0.01"
-    assert by_number[1].data.tags["laspa.pruned"] == "false"
-
-
-def test_what_no_node_has_is_said_before_any_trial():
-    params = with_overrides(load_params(ROOT / "params.yaml"), {"tune.gpus": 64.0})
-    message = r"tune\.gpus is 64 a trial but no node of the Ray cluster has more than \d+ GPU"
-    with pytest.raises(LaspaError, match=message), ray_session(params):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("127.0.0.1:1", "'127.0.0.1:1' but nobody answers there (Connection refused)"),
-        ("ray://127.0.0.1:1", "nobody answers there (Connection refused); start Ray there"),
-        ("127.0.0.1:many", "expected host:port or ray://host:port"),
-    ],
-)
-def test_an_address_without_ray_is_said_at_once(monkeypatch, address, message):
-    monkeypatch.setenv("RAY_ADDRESS", address)
-    begun = time.monotonic()
-    with pytest.raises(LaspaError) as caught, ray_session(load_params(ROOT / "params.yaml")):
-        pass
-    assert message in str(caught.value)
-    assert time.monotonic() - begun < 30
+def test_the_end_leaves_the_outcome_and_no_states(sweep: Sweep) -> None:
+    assert not (sweep.folder / "data/.partial/tune").exists()
+    best = yaml.safe_load((sweep.folder / "reports/tune/best.yaml").read_text(encoding="utf-8"))
+    assert best["train.learning_rate"] == 0.006
+    assert not (sweep.folder / "data/trials/test.parquet").exists()  # it was never there to be read

@@ -1,0 +1,89 @@
+"""Training states where every node finds them: in a folder, or at a URI that pyarrow's file systems read."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyarrow import fs
+
+from laspa.errors import LaspaError
+from laspa.files import atomic_path
+
+PROBE = b"laspa"
+
+
+class Storage:
+    """A folder of training states.
+
+    Raises:
+        LaspaError: a place that cannot be written; the message names it and the reason.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        try:
+            self._system, self._root = _opened(place)
+            self._system.create_dir(self._root, recursive=True)
+        except (OSError, ValueError) as error:
+            raise _unusable(place, error) from None
+
+    def check(self) -> None:
+        """Write, read and delete a small file."""
+        probe = f"{self._root}/.probe"
+        try:
+            with self._system.open_output_stream(probe) as out:
+                out.write(PROBE)
+            with self._system.open_input_stream(probe) as back:
+                whole = back.read() == PROBE
+            self._system.delete_file(probe)
+        except OSError as error:
+            raise _unusable(self.place, error) from None
+        if not whole:
+            raise _unusable(self.place, "what is written there is not what is read back")
+
+    @contextmanager
+    def states(self, key: str) -> Iterator[tuple[Path, Callable[[], None]]]:
+        """A local folder for the states of the trial `key`, and what keeps them after each epoch.
+
+        A folder of this machine is used as it is; else the states are copied, first from and then to it.
+        """
+        if isinstance(self._system, fs.LocalFileSystem):
+            yield Path(self._root), lambda: None
+            return
+        remote = self._file(key)
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / f"{key}.safetensors"
+            if self._system.get_file_info(remote).type == fs.FileType.File:
+                with atomic_path(local) as temporary:
+                    self._copy(remote, self._system, str(temporary), fs.LocalFileSystem())
+            yield Path(folder), lambda: self._copy(str(local), fs.LocalFileSystem(), remote, self._system)
+
+    def remove(self, keys: list[str]) -> None:
+        """Delete the states of these trials; what else lies there is not ours."""
+        for key in keys:
+            file = self._file(key)
+            if self._system.get_file_info(file).type == fs.FileType.File:
+                self._system.delete_file(file)
+
+    def _file(self, key: str) -> str:
+        return f"{self._root}/{key}.safetensors"
+
+    @staticmethod
+    def _copy(source: str, source_system: fs.FileSystem, target: str, target_system: fs.FileSystem) -> None:
+        fs.copy_files(source, target, source_filesystem=source_system, destination_filesystem=target_system)
+
+
+def _opened(place: str) -> tuple[fs.FileSystem, str]:
+    if "://" in place:
+        system, root = fs.FileSystem.from_uri(place)
+        return system, root
+    return fs.LocalFileSystem(), str(Path(place).resolve())
+
+
+def _unusable(place: str, why: object) -> LaspaError:
+    reason = " ".join(str(why).split())
+    return LaspaError(
+        f"params.yaml: tune.storage is {place!r}, which cannot be used ({reason}); name a folder or a "
+        "URI that this machine and all nodes can write"
+    )

@@ -1,0 +1,36 @@
+"""What is kept of trials: found again under their key, whatever their place among the draws."""
+
+from pathlib import Path
+from typing import Any
+
+from laspa.tuning.journal import FINISHED, RUNNING, WAITING, Journal, Trial
+
+
+def record(epoch: int, eer: float) -> dict[str, Any]:
+    return {"epoch": epoch, "dev": {"eer_cross_same": eer, "eer_all": 0.5}}
+
+
+def test_a_trial_is_found_as_it_was_left(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    trial = journal.open(2, "abc", {"prefix_len": 4})
+    assert trial == Trial(2, "abc", {"prefix_len": 4})
+    trial.status = FINISHED
+    trial.add(record(1, 0.3))
+    journal.save(trial)
+    again = journal.open(5, "abc", {"prefix_len": 4})
+    assert (again.number, again.status, again.history) == (5, FINISHED, [record(1, 0.3)])
+
+
+def test_what_was_under_way_waits_again_with_its_history(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.save(Trial(1, "abc", {}, RUNNING, [record(1, 0.3)], retries=1))
+    again = journal.open(1, "abc", {})
+    assert (again.status, len(again.history), again.retries) == (WAITING, 1, 1)
+
+
+def test_epochs_that_are_repeated_count_once() -> None:
+    trial = Trial(1, "abc", {})
+    repeated = [record(epoch, eer) for epoch, eer in ((1, 0.4), (2, 0.2), (1, 0.4), (2, 0.2), (3, 0.3))]
+    assert [trial.add(item) for item in repeated] == [True, True, False, False, True]
+    assert trial.best == 0.2
+    assert Trial(2, "def", {}).best is None

@@ -1,0 +1,84 @@
+"""What Ray is told before a trial starts: earlier trials, and whether the machines have what is asked."""
+
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from laspa.errors import LaspaError
+from laspa.params import load_params, with_overrides
+from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, Trial
+from pipelines import sweep
+
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+GRACE = PARAMS.tune.grace_epochs
+
+
+def history(rate: float, epochs: int) -> list[dict[str, Any]]:
+    return [{"epoch": epoch, "dev": {"eer_cross_same": rate}} for epoch in range(1, epochs + 1)]
+
+
+def decision(trials: list[Trial], rate: float) -> str:
+    """What the scheduler decides of one more trial with this rate, at the end of its grace."""
+    scheduler = sweep._scheduler(PARAMS.tune, trials)
+    assert scheduler is not None
+    trial: Any = SimpleNamespace(trial_id="new")
+    scheduler.on_trial_add(None, trial)
+    return scheduler.on_trial_result(None, trial, {"epoch": GRACE, "eer": rate})
+
+
+def test_trials_that_ended_before_a_restart_still_count() -> None:
+    ended = [
+        Trial(1, "a", {}, FINISHED, history(0.1, PARAMS.tune.epochs)),
+        Trial(2, "b", {}, PRUNED, history(0.3, GRACE)),
+        Trial(3, "c", {}, FAILED, error="it died"),
+    ]
+    assert decision(ended, 0.2) == "STOP"  # of 0.1 and 0.3 the upper third begins at 1/6 of the way
+    assert decision(ended, 0.15) == "CONTINUE"
+    assert decision([], 0.2) == "CONTINUE"
+    assert decision([Trial(1, "a", {}, RUNNING, history(0.1, GRACE))], 0.2) == "CONTINUE"  # it reports again
+
+
+def test_no_scheduler_where_none_is_asked_for() -> None:
+    assert sweep._scheduler(with_overrides(PARAMS, {"tune.scheduler": "none"}).tune, []) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"tune.gpus": 0.25},
+            "tune.gpus is 0.25 but no node has more than 0 GPU; set it to 0",
+        ),
+        ({"tune.cpus": 3.0}, "tune.cpus is 3 but no node has more than 2 CPU; lower it"),
+    ],
+)
+def test_what_no_node_has_is_refused(
+    changes: dict[str, Any], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 2.0}},
+        {"Alive": False, "Resources": {"CPU": 8.0, "GPU": 1.0}},
+    ]
+    monkeypatch.setattr(sweep.ray, "nodes", lambda: nodes)
+    sweep._check_resources(PARAMS.tune)
+    with pytest.raises(LaspaError) as error:
+        sweep._check_resources(with_overrides(PARAMS, changes).tune)
+    assert str(error.value).startswith(f"params.yaml: {expected}")
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_that_nobody_answers_is_refused_at_once(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{port}")
+    with pytest.raises(LaspaError) as error, sweep.ray_started(PARAMS.tune):
+        raise AssertionError
+    message = str(error.value)
+    assert message.startswith(f"RAY_ADDRESS is '{scheme}127.0.0.1:{port}' but no Ray cluster answers there")
+    assert message.endswith("correct it, or unset it to search on this machine")
