@@ -1,6 +1,6 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression expectations results ui lint lock setup
+.PHONY: help repro test regression services expectations results ui lint lock setup
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,6 +23,9 @@ test: $(INSTALLED) ## Run the tests
 
 regression: $(INSTALLED) ## Run a tiny profile of the pipeline and compare its metrics with what is expected
 	@python -m pytest -q -m regression tests/regression
+
+services: $(INSTALLED) ## Run the tests that start clusters and servers: Ray, PostgreSQL, S3
+	@python -m pytest -q -m services
 
 expectations: $(INSTALLED) ## Take what the tiny profile measures now as what is expected of it
 	@python -m tests.regression.compare --update
