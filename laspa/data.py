@@ -97,16 +97,25 @@ def draw(
 
     Args:
         by: `utterance` for every utterance once in random order, the rest dropped; `language` for as
-            many of each language in a batch; `speaker` for `each` of every speaker drawn. In the last
+            many of each language in a batch; `speaker` for `each` of every speaker drawn. In these
             two all languages or speakers have their turn before one comes again, as have the utterances
-            of each; those of who has few come several times an epoch.
+            of each; those of who has few come several times an epoch. `pair` for half a batch of pairs,
+            each of one speaker in two languages, the rest as `utterance`.
 
     Returns:
         (batches, batch_size) indices of utterances.
+
+    Raises:
+        LaspaError: pairs where no speaker speaks two languages.
     """
     count = batches_per_epoch(data, batch_size)
     if by == "utterance":
         return generator.permutation(len(data))[: count * batch_size].reshape(count, batch_size)
+    if by == "pair":
+        pairs = _cross_language_pairs(data, count * (batch_size // 4), generator)
+        paired = pairs.reshape(count, -1)
+        rest = generator.permutation(len(data))[: count * (batch_size - paired.shape[1])]
+        return np.concatenate([paired, rest.reshape(count, -1)], axis=1)
     label, each = (data.language, 1) if by == "language" else (data.speaker, each)
     members = [_endless(np.flatnonzero(label == name), generator) for name in np.unique(label)]
     turns = _endless(np.arange(len(members)), generator)
@@ -116,6 +125,23 @@ def draw(
         for _ in range(count)
     ]
     return np.array(rows)
+
+
+def _cross_language_pairs(data: TrainingSet, count: int, generator: np.random.Generator) -> np.ndarray:
+    """(count, 2) utterances of one speaker in two languages; all such speakers have their turn."""
+    spoken = data.heard_in().numpy()  # (languages, speakers)
+    bilingual = np.flatnonzero(spoken.sum(axis=0) > 1)
+    if not len(bilingual):
+        raise LaspaError(
+            "params.yaml: train.batch_by is pair but no training speaker speaks two languages; "
+            "choose utterance, language or speaker"
+        )
+    pairs = np.empty((count, 2), dtype=np.int64)
+    for row, speaker in zip(pairs, _endless(bilingual, generator), strict=False):
+        languages = generator.choice(np.flatnonzero(spoken[:, speaker]), size=2, replace=False)
+        own = data.speaker == speaker
+        row[:] = [generator.choice(np.flatnonzero(own & (data.language == one))) for one in languages]
+    return pairs
 
 
 def _endless(values: np.ndarray, generator: np.random.Generator) -> Iterator[int]:

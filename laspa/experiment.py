@@ -74,7 +74,7 @@ def train_system(
 
 
 def _without_language(params: Params, language: str) -> Params:
-    off = {name for name in ("nll", "mapc", "grl") if getattr(params.loss_weights, name)}
+    off = {name for name in ("nll", "mapc", "grl", "consistency") if getattr(params.loss_weights, name)}
     if off:
         text = f"warning: all training speech is in {language}; {', '.join(sorted(off))} and centring are off"
         print(text, file=sys.stderr, flush=True)

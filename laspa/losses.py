@@ -1,4 +1,4 @@
-"""The loss terms: AAM-softmax, MAPC and its two readings, masked MSE, gradient reversal."""
+"""The loss terms: AAM-softmax, MAPC and its readings, masked MSE, consistency, gradient reversal."""
 
 import math
 from typing import Any, Literal
@@ -52,12 +52,14 @@ class AAMSoftmax(nn.Module):
             return F.cross_entropy(logits, label)
 
 
-def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance"]) -> Tensor:
-    """Mean absolute Pearson correlation between two embeddings, in two readings.
+def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", "matrix"]) -> Tensor:
+    """Mean absolute Pearson correlation between two embeddings, in three readings.
 
     `batch`: each dimension of one with the same dimension of the other, across the utterances
     of the batch, averaged over dimensions. `utterance`: within each utterance across the
-    dimensions, averaged over the batch (as in Nam et al., arXiv 2211.00437).
+    dimensions, averaged over the batch (as in Nam et al., arXiv 2211.00437). `matrix`: as `batch`, but
+    each dimension of one with every dimension of the other (our choice): what two embeddings share need
+    not stand in the same dimension of both.
 
     Args:
         speaker, language: (batch, embedding_dim).
@@ -65,9 +67,11 @@ def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance"])
     Returns:
         a scalar from 0 to 1.
     """
-    axis = 0 if over == "batch" else 1
+    axis = 1 if over == "utterance" else 0
     a = speaker.float() - speaker.float().mean(dim=axis, keepdim=True)
     b = language.float() - language.float().mean(dim=axis, keepdim=True)
+    if over == "matrix":
+        return (F.normalize(a, dim=0, eps=1e-6).T @ F.normalize(b, dim=0, eps=1e-6)).abs().mean()
     return F.cosine_similarity(a, b, dim=axis, eps=1e-6).abs().mean()
 
 
@@ -78,6 +82,23 @@ def masked_mse(estimate: Tensor, target: Tensor, lengths: Tensor | None = None) 
     error = (estimate.float() - target.float()).square().mean(dim=-1)
     real = torch.arange(error.shape[1], device=error.device)[None, :] < lengths[:, None]
     return error[real].mean()
+
+
+def consistency(embedding: Tensor, speaker: Tensor, language: Tensor) -> Tensor:
+    """1 − cosine, averaged over the batch's pairs of one speaker in two languages; 0 where there is none.
+
+    Our choice: those who speak two languages show what a voice is whatever the language.
+
+    Args:
+        embedding: (batch, embedding_dim).
+        speaker, language: (batch,) class indices.
+
+    Returns:
+        a scalar from 0 to 2.
+    """
+    vectors = F.normalize(embedding.float())
+    pairs = (speaker[:, None] == speaker) & (language[:, None] != language)
+    return ((1 - vectors @ vectors.T) * pairs).sum() / pairs.sum().clamp(min=1)
 
 
 class _Reverse(torch.autograd.Function):

@@ -47,6 +47,7 @@ class LossWeights(Section):
     mapc: Weight
     mse: Weight
     grl: Weight
+    consistency: Weight
 
 
 class Synthetic(Section):
@@ -134,7 +135,7 @@ class Model(Section):
     decoder_dim: Annotated[int, Field(ge=8)]
     content_dim: Annotated[int, Field(ge=0)]
     sub_centres: Annotated[int, Field(ge=1, le=16)]
-    mapc: Literal["batch", "utterance"]
+    mapc: Literal["batch", "utterance", "matrix"]
     centring: Literal["none", "language"]
 
 
@@ -154,7 +155,7 @@ class Train(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
-    batch_by: Literal["utterance", "language", "speaker"]
+    batch_by: Literal["utterance", "language", "speaker", "pair"]
     per_speaker: Count
     accumulate: Count
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
@@ -169,6 +170,7 @@ class Train(Section):
     dev_every: Count
     patience: Annotated[int, Field(ge=0)]
     precision: Literal["float32", "bfloat16", "float16"]
+    balance: bool
     compile: bool
     deterministic: bool
     weights_from: str
@@ -178,10 +180,15 @@ class Train(Section):
     bend: Annotated[float, Field(ge=0, le=0.2)]
 
     @model_validator(mode="after")
-    def _schedule_has_an_end(self) -> "Train":
+    def _choices_go_together(self) -> "Train":
         if self.schedule == "exponential" and not self.final_rate:
             raise ValueError(
                 "final_rate is 0 but an exponential schedule never gets there; set it above 0, such as 0.01"
+            )
+        if self.balance and self.compile:
+            raise ValueError(
+                "balance and compile are both true, but what is compiled has no gradient of each term to "
+                "balance by; set one of them to false"
             )
         return self
 

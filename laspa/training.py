@@ -98,7 +98,8 @@ def train(
         if phase.name == "fine_tune" and not done:
             model.load_state_dict(best)
         while len(done) < phase.epochs and not stalled(done, params.train.patience):
-            record = _epoch(loop, phase, len(done) + 1, len(history) + 1)
+            weights = balanced(params, history)
+            record = _epoch(loop, phase, len(done) + 1, len(history) + 1, weights)
             last = len(done) + 1 == phase.epochs
             measured = last or (len(done) + 1) % params.train.dev_every == 0
             history.append(record | {"dev": dev_eer(model) if measured else {}})
@@ -158,7 +159,7 @@ def _prepare(params: Params, data: TrainingSet, device: torch.device) -> _Loop:
     )
 
 
-def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int) -> Record:
+def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int, weights: dict[str, float]) -> Record:
     """Train one epoch, the `number`th of its phase; everything of its record but the dev EERs."""
     params, options, data, model = loop.params, loop.params.train, loop.data, loop.model
     generator = np.random.default_rng([params.seed, epoch])
@@ -186,7 +187,7 @@ def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int) -> Record:
             output = loop.forward(batch.mel)
             competitors = None if loop.heard_in is None else loop.heard_in[batch.language]
             terms = model.loss_terms(output, batch.mel, batch.speaker, batch.language, margin, competitors)
-        weighted = {name: getattr(params.loss_weights, name) * value for name, value in terms.items()}
+        weighted = {name: weights[name] * value for name, value in terms.items()}
         loss = sum(weighted.values(), torch.zeros((), device=loop.device))
         if step == steps and not options.compile:  # what is compiled cannot be gone through twice
             gradients = _gradient_norms(weighted, model)
@@ -207,13 +208,31 @@ def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int) -> Record:
     return {
         "epoch": epoch,
         "phase": phase.name,
-        **{name: means.get(name) for name in ("loss", "aam", "nll", "mapc", "mse", "grl", "grad_norm")},
-        "weighted": {name: getattr(params.loss_weights, name) * means[name] for name in terms},
+        **{name: means.get(name) for name in ("loss", *weights, "grad_norm")},
+        "weights": {name: weights[name] for name in terms},
+        "weighted": {name: weights[name] * means[name] for name in terms},
         "gradient": {name: float(value) for name, value in gradients.items()},
         "margin": margin,
         "learning_rate": phase.learning_rate * factor,
         "attention": {name: means[name] for name in ("speaker", "language") if name in means},
     }
+
+
+def balanced(params: Params, history: list[Record]) -> dict[str, float]:
+    """The weights of the next epoch's loss terms.
+
+    With `train.balance` a weight is the wanted ratio of the term's gradient norm to that of AAM-softmax, as
+    both stood at the end of the epoch before: w · |∇aam| / |∇term|. So a weight means the same whatever the
+    term's unit. Our choice, after gradient normalisation between tasks (Chen et al., 2018).
+    """
+    wanted: dict[str, float] = params.loss_weights.model_dump()
+    if not params.train.balance or not history:
+        return wanted
+    last = history[-1]
+    unit = {name: norm / last["weights"][name] for name, norm in last["gradient"].items() if norm}
+    if "aam" not in unit:
+        return wanted
+    return {name: weight * unit["aam"] / unit.get(name, unit["aam"]) for name, weight in wanted.items()}
 
 
 def _gradient_norms(weighted: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "laspa"
 MODEL_TAG, PROCESS_TAG = "laspa.model_sha256", "laspa.process"
-LOSS_TERMS = ("aam", "nll", "mapc", "mse", "grl")
+LOSS_TERMS = ("aam", "nll", "mapc", "mse", "grl", "consistency")
 CONDITION_METRICS = ("eer", "eer_low", "eer_high", "min_dcf_01", "min_dcf_05")
 WHOLE_TEST_METRICS = (
     "language_probe_accuracy",

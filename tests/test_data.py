@@ -1,5 +1,7 @@
 """Batches of crops: what is in them, that each utterance comes once, that seeds decide."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,20 @@ def test_batches_by_speaker_hold_several_utterances_of_each_drawn():
     assert (speakers[:, 0::2] == speakers[:, 1::2]).all()
     assert (drawn[:, 0::2] != drawn[:, 1::2]).all()
     assert sorted(speakers[:2, ::2].ravel().tolist()) == [0, 1, 2, 3]  # all before one comes again
+
+
+def test_batches_of_pairs_are_half_one_speaker_in_two_languages():
+    data = labelled([0] * 4 + [1] * 4 + [2] * 8, [0, 0, 1, 1, 1, 1, 2, 2] + [0] * 8)
+    data.speakers, data.languages = list("abc"), list("xyz")
+    drawn = draw(data, 8, np.random.default_rng(0), by="pair")
+    assert drawn.shape == (2, 8)
+    one, other = drawn[:, 0:4:2], drawn[:, 1:4:2]
+    assert (data.speaker[one] == data.speaker[other]).all()
+    assert (data.language[one] != data.language[other]).all()
+    assert sorted(data.speaker[one].ravel().tolist()) == [0, 0, 1, 1]  # both bilinguals have their turn
+    assert len(set(drawn[:, 4:].ravel().tolist())) == 8
+    with pytest.raises(LaspaError, match="batch_by is pair but no training speaker speaks two languages"):
+        draw(replace(data, language=data.speaker), 8, np.random.default_rng(0), by="pair")
 
 
 def test_prefetching_changes_nothing_and_hands_errors_on():

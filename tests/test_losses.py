@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import pearsonr
 
-from laspa.losses import AAMSoftmax, mapc, masked_mse, reverse_gradient
+from laspa.losses import AAMSoftmax, consistency, mapc, masked_mse, reverse_gradient
 
 
 def head_with(centres: list[list[float]]) -> AAMSoftmax:
@@ -82,7 +82,7 @@ def test_speakers_that_do_not_compete_leave_the_softmax():
     assert among_all.item() == pytest.approx(among_three.item(), rel=1e-6)
 
 
-def test_mapc_equals_scipy_in_both_readings():
+def test_mapc_equals_scipy_in_all_readings():
     generator = np.random.default_rng(1)
     speaker, language = generator.normal(size=(20, 6)), generator.normal(size=(20, 6))
     per_dimension = np.mean([abs(pearsonr(speaker[:, d], language[:, d])[0]) for d in range(6)])
@@ -90,12 +90,31 @@ def test_mapc_equals_scipy_in_both_readings():
     both = torch.tensor(speaker), torch.tensor(language)
     assert mapc(*both, over="batch").item() == pytest.approx(per_dimension, rel=1e-5)
     assert mapc(*both, over="utterance").item() == pytest.approx(per_utterance, rel=1e-5)
+    each_with_each = [abs(pearsonr(a, b)[0]) for a in speaker.T for b in language.T]
+    assert mapc(*both, over="matrix").item() == pytest.approx(np.mean(each_with_each), rel=1e-5)
+
+
+def test_the_matrix_sees_what_two_embeddings_share_in_different_dimensions():
+    x = torch.eye(4, dtype=torch.float64)[:, :2]  # two dimensions, both uncorrelated but for the mean
+    x = x - x.mean(dim=0)
+    x = torch.linalg.qr(x).Q
+    swapped = x.flip(dims=[1])
+    assert mapc(x, swapped, over="batch").item() < 0.4
+    assert mapc(x, swapped, over="matrix").item() >= 0.5
 
 
 def test_mapc_is_one_for_a_mirrored_copy_and_zero_for_a_constant():
     x = torch.randn(10, 4)
     assert mapc(x, -3 * x + 1, over="batch").item() == pytest.approx(1.0, abs=1e-5)
     assert mapc(x, torch.ones(10, 4), over="batch").item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_consistency_is_the_mean_over_pairs_of_one_speaker_in_two_languages():
+    # Speaker 0 says (1, 0) and (3, 4) in two languages: cosine 0.6. Speaker 1 says both in one language.
+    embedding = torch.tensor([[1.0, 0.0], [3.0, 4.0], [0.0, 1.0], [0.0, -1.0]])
+    speaker, language = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1])
+    assert consistency(embedding, speaker, language).item() == pytest.approx(0.4)
+    assert consistency(embedding, torch.arange(4), language).item() == 0.0
 
 
 def test_masked_mse_counts_real_frames_alone():

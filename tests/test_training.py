@@ -10,7 +10,7 @@ from laspa.checkpoint import load_model, save_model
 from laspa.data import TrainingSet
 from laspa.errors import LaspaError
 from laspa.params import load_params, with_overrides
-from laspa.training import best_record, learning_rate_factor, stalled, train
+from laspa.training import balanced, best_record, learning_rate_factor, stalled, train
 
 TINY = {
     "model.speaker_encoder": "tdnn_small",
@@ -133,6 +133,17 @@ def test_the_gradient_of_each_term_is_recorded_and_the_weighted_terms_add_up(par
     assert sum(record["weighted"].values()) == pytest.approx(record["loss"], rel=1e-5)
 
 
+def test_balanced_weights_are_ratios_of_gradients_and_a_run_gone_on_with_has_them_too(params, data, tmp_path):
+    options = with_overrides(params, {"train.balance": True, "train.epochs": 2})
+    first, second = run(options, data, tmp_path / "state").history
+    assert first["weights"] == {name: getattr(params.loss_weights, name) for name in first["weights"]}
+    unit = {name: norm / first["weights"][name] for name, norm in first["gradient"].items()}
+    for name in ("aam", "nll", "mapc", "mse"):
+        ratio = second["weights"][name] * unit[name] / (second["weights"]["aam"] * unit["aam"])
+        assert ratio == pytest.approx(getattr(params.loss_weights, name) / params.loss_weights.aam), name
+    assert balanced(options, [first])["mse"] == second["weights"]["mse"]
+
+
 SWITCHES = {
     "sgd": {"train.optimizer": "sgd", "train.learning_rate": 0.05},
     "exponential": {"train.schedule": "exponential", "train.final_rate": 0.05},
@@ -142,6 +153,7 @@ SWITCHES = {
     "accumulate": {"train.accumulate": 2},
     "sub_centres": {"model.sub_centres": 3},
     "deterministic": {"train.deterministic": True},
+    "matrix": {"model.mapc": "matrix"},
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from laspa.losses import AAMSoftmax, mapc, masked_mse, reverse_gradient
+from laspa.losses import AAMSoftmax, consistency, mapc, masked_mse, reverse_gradient
 from laspa.models.centring import LanguageCentring
 from laspa.models.decoder import Decoder
 from laspa.models.encoders import ENCODERS
@@ -134,6 +134,8 @@ class Laspa(nn.Module):
             terms["nll"] = F.cross_entropy(self.language_head(output.language), language)
         if output.language is not None and weights.mapc:
             terms["mapc"] = mapc(output.speaker, output.language, self.system.model.mapc)
+        if weights.consistency:
+            terms["consistency"] = consistency(output.speaker, speaker, language)
         if output.reconstruction is not None:
             terms["mse"] = masked_mse(output.reconstruction, mel)
         return terms
