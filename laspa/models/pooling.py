@@ -1,5 +1,7 @@
 """What looks along time and must not see padding: masks, masked statistics, attentive pooling."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -54,25 +56,29 @@ class AttentiveStatistics(nn.Module):
         bottleneck: int = 64,
         global_context: bool = False,
         hidden: nn.Module | None = None,
+        time_last: bool = True,
     ) -> None:
         super().__init__()
+        project = partial(nn.Conv1d, kernel_size=1) if time_last else nn.Linear
+        self.time = -1 if time_last else 1
         self.score = nn.Sequential(
-            nn.Conv1d(channels, bottleneck, 1), hidden or nn.Tanh(), nn.Conv1d(bottleneck, channels, 1)
+            project(channels, bottleneck), hidden or nn.Tanh(), project(bottleneck, channels)
         )
         self.context = nn.Linear(2 * channels, bottleneck, bias=False) if global_context else None
 
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`frames: (batch, channels, time)`, `mask: (batch, time)` of real ones → `(batch, 2 · channels)`."""
+        """`frames: (batch, channels, time)`, or `(batch, time, channels)` where time is not last, and
+        `mask: (batch, time)` of real ones → `(batch, 2 · channels)`."""
         project, nonlinearity, expand = self.score
         projected = project(frames)
         if self.context is not None:
             projected = projected + self.context(statistics_pooling(frames, mask))[:, :, None]
         scores = expand(nonlinearity(projected))
         if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, :], float("-inf"))
-        weights = scores.softmax(dim=-1)
-        mean = (weights * frames).sum(dim=-1)
-        variance = (weights * frames.square()).sum(dim=-1) - mean.square()
+            scores = scores.masked_fill(~mask.unsqueeze(1 if self.time == -1 else 2), float("-inf"))
+        weights = scores.softmax(dim=self.time)
+        mean = (weights * frames).sum(dim=self.time)
+        variance = (weights * frames.square()).sum(dim=self.time) - mean.square()
         return torch.cat([mean, variance.clamp(min=VARIANCE_FLOOR).sqrt()], dim=1)
 
 

@@ -1,5 +1,6 @@
 """The small default encoder: a time-delay network quick enough to train on a laptop's CPU."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,10 +22,10 @@ class TDNN(nn.Module):
         super().__init__()
         self.frame_dim = 2 * channels
         self.stem = nn.Linear(self.stride * num_mels, channels, bias=False)
-        self.stem_norm = nn.BatchNorm1d(channels)
+        self.stem_norm = StepNorm(channels)
         self.blocks = nn.ModuleList([_layer(channels, channels, kernel=3, dilation=d) for d in DILATIONS])
         self.widen = _layer(channels, self.frame_dim, kernel=1)
-        self.pool = AttentiveStatistics(self.frame_dim)
+        self.pool = AttentiveStatistics(self.frame_dim, time_last=False)
         self.norm = nn.BatchNorm1d(2 * self.frame_dim)
         self.project = nn.Linear(2 * self.frame_dim, embedding_dim)
 
@@ -39,25 +40,47 @@ class TDNN(nn.Module):
             embedding (batch, embedding_dim) and frames (batch, ceil(frames / stride), frame_dim).
             Padding changes neither the embedding nor the real frames; padded frames are zero.
         """
+        mask = None
         if lengths is not None:
-            mel = mel * length_mask(lengths, mel.shape[1])[:, :, None]
-            lengths = (lengths + self.stride - 1) // self.stride
+            mel = _zero_padding(mel, length_mask(lengths, mel.shape[1]))
+            mask = length_mask((lengths + self.stride - 1) // self.stride, -(-mel.shape[1] // self.stride))
         mel = F.pad(mel, (0, 0, 0, -mel.shape[1] % self.stride))
-        steps = self.stem(mel.reshape(mel.shape[0], -1, self.stem.in_features)).transpose(1, 2)
-        hidden = _masked(F.relu(self.stem_norm(steps)), lengths)
+        steps = self.stem(mel.reshape(mel.shape[0], -1, self.stem.in_features))
+        hidden = _zero_padding(F.relu(self.stem_norm(steps)), mask)
         for block in self.blocks:
-            hidden = hidden + _masked(block(hidden), lengths)
-        hidden = _masked(self.widen(hidden), lengths)
-        mask = length_mask(lengths, hidden.shape[-1]) if lengths is not None else None
-        embedding = self.project(self.norm(self.pool(hidden, mask)))
-        return embedding, hidden.transpose(1, 2)
+            hidden = hidden + _zero_padding(block(hidden), mask)
+        hidden = _zero_padding(self.widen(hidden), mask)
+        return self.project(self.norm(self.pool(hidden, mask))), hidden
+
+
+class StepConv(nn.Conv1d):
+    """A convolution over the steps of `(batch, steps, channels)`, zeros beyond both ends, as one matrix product.
+
+    On matrices as small as the TDNN's this takes less time than the other layout's convolution.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`(batch, steps, in_channels)` → `(batch, steps, out_channels)`."""
+        steps, (kernel,), (dilation,) = input.shape[1], self.kernel_size, self.dilation
+        if kernel > 1:
+            beyond = dilation * (kernel - 1) // 2
+            padded = F.pad(input, (0, 0, beyond, beyond))
+            input = torch.cat([padded[:, i * dilation :][:, :steps] for i in range(kernel)], dim=-1)
+        return F.linear(input, self.weight.transpose(1, 2).flatten(1))
+
+
+class StepNorm(nn.BatchNorm1d):
+    """Batch normalisation of `(batch, steps, channels)`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The same shape."""
+        return super().forward(input.flatten(0, 1)).view_as(input)
 
 
 def _layer(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    padding = dilation * (kernel - 1) // 2
-    convolution = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, padding=padding, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm1d(outputs), nn.ReLU())
+    convolution = StepConv(inputs, outputs, kernel, dilation=dilation, bias=False)
+    return nn.Sequential(convolution, StepNorm(outputs), nn.ReLU())
 
 
-def _masked(hidden: Tensor, lengths: Tensor | None) -> Tensor:
-    return hidden if lengths is None else hidden * length_mask(lengths, hidden.shape[-1])[:, None, :]
+def _zero_padding(hidden: Tensor, mask: Tensor | None) -> Tensor:
+    return hidden if mask is None else hidden.masked_fill(~mask[:, :, None], 0.0)
