@@ -55,9 +55,8 @@ def main() -> None:
     for name in CONDITIONS:
         pairs = zip(*(rates[precision] for precision in PRECISIONS), strict=True)
         found = interval([half[name] - single[name] for single, half in pairs])
-        print(
-            f"{name}: bfloat16 − float32 {found['mean']:+.2f} points ({found['low']:+.2f} to {found['high']:+.2f})"
-        )
+        low_high = f"({found['low']:+.2f} to {found['high']:+.2f})"
+        print(f"{name}: bfloat16 − float32 {found['mean']:+.2f} points {low_high}")
 
 
 if __name__ == "__main__":

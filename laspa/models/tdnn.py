@@ -54,7 +54,7 @@ class TDNN(nn.Module):
 
 
 class StepConv(nn.Conv1d):
-    """A convolution over the steps of `(batch, steps, channels)` as one matrix product, zeros beyond both ends.
+    """A convolution over the steps of `(batch, steps, channels)` as one matrix product; zeros beyond the ends.
 
     On matrices as small as the TDNN's this takes less time than the other layout's convolution.
     """
