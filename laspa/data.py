@@ -15,6 +15,7 @@ from torch import Tensor
 
 from laspa.errors import LaspaError
 from laspa.features import FeatureStore
+from laspa.mel_augmentation import MelChange
 
 BEND_KNOTS = 5  # points of the curve that bends the mel axis: about one a formant; our choice
 
@@ -156,11 +157,12 @@ def batches(
     generator: np.random.Generator,
     warp: float = 0.0,
     bend: float = 0.0,
+    change: MelChange | None = None,
 ) -> Iterator[Batch]:
     """A random crop of each of the utterances `drawn`, (batches, batch_size).
 
     An utterance shorter than a crop is repeated to its length. Each crop's mel axis is moved as
-    `moved_axis` says.
+    `moved_axis` says; then comes what `change` does.
     """
     batch_size = drawn.shape[1]
     for rows in drawn:
@@ -170,6 +172,8 @@ def batches(
         mel = torch.from_numpy(data.frames[positions]).float()
         if warp or bend:
             mel = read_at(mel, moved_axis(batch_size, data.num_mels, warp, bend, generator))
+        if change is not None:
+            mel = change(mel, generator)
         yield Batch(
             mel,
             torch.from_numpy(data.speaker[rows]),

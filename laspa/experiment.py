@@ -22,7 +22,7 @@ from laspa.models.laspa import Laspa
 from laspa.params import Params, with_overrides
 from laspa.scoring import cosine_scores
 from laspa.split import Split, load_split, torch_device
-from laspa.tables import read_manifest
+from laspa.tables import COPIES_FILE, read_utterances
 from laspa.training import Record, Trained, train
 
 
@@ -36,14 +36,16 @@ class TrainingData:
 
 
 def load_training_data(data: Path) -> TrainingData:
-    """The train split and the dev split under the folder `data`."""
-    manifest = read_manifest(data / "manifest.parquet")
+    """The train split with its augmented copies, and the dev split, under the folder `data`."""
+    manifest = read_utterances(data / "manifest.parquet", data / "features")
     utterances = manifest.loc[manifest["split"] == "train", "utterance_id"].tolist()
     features = FeatureStore(data / "features", utterances)
     digests = [
         features.digest,
         *(sha256_file(data / name) for name in ("manifest.parquet", "trials/dev.parquet")),
     ]
+    copies = data / "features" / COPIES_FILE
+    digests += [sha256_file(copies)] if copies.is_file() else []
     digest = hashlib.sha256("".join(digests).encode()).hexdigest()
     return TrainingData(training_set(features, manifest), load_split(data, "dev"), digest)
 

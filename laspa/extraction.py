@@ -1,4 +1,7 @@
-"""From audio files to a features folder: shards computed by worker processes, and a killed run goes on."""
+"""From audio files to a features folder: shards computed by worker processes, and a killed run goes on.
+
+What the run before had computed is taken over, so that a new speaker costs the new speaker.
+"""
 
 import hashlib
 import multiprocessing
@@ -6,34 +9,50 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from laspa import features
 from laspa.audio import SAMPLE_RATE, read_audio
+from laspa.augmentation import Change, changed
 from laspa.errors import LaspaError
 from laspa.framing import mel_settings
 from laspa.params import Features
 from laspa.progress import progress
+from laspa.reuse import Place, computed_by, keep, places
+
+KEPT = "kept-features"  # under the folder for unfinished work: the last run's shards
 
 
 class Utterance(NamedTuple):
-    """What is read (`path`), what it is called, and what it held when the manifest was made."""
+    """What is read (`path`), its name, what it held when the manifest was made, and what is done to it."""
 
     utterance_id: str
     path: Path
     sha256: str
+    change: Change | None = None
+
+    @property
+    def key(self) -> str:
+        """Names the samples that the log-mel is computed of."""
+        return self.sha256 if self.change is None else f"{self.sha256} {self.change.key}"
 
 
 class Shard(NamedTuple):
-    """The work of one process at one time."""
+    """The work of one process at one time; `kept` is where the log-mels lie that need no computing."""
 
     path: Path
     utterances: list[Utterance]
+    kept: list[Place | None]
     settings: Features
+
+
+Engine = Callable[[list[Shard]], Iterator[None]]
 
 
 def extract(
@@ -42,11 +61,14 @@ def extract(
     folder: Path,
     partial: Path,
     workers: int | None = None,
-) -> None:
+    engine: Engine | None = None,
+    also: Callable[[Path], None] = lambda folder: None,
+) -> int:
     """Write the log-mels of `utterances`, in their order, as shards in `folder`.
 
     Shards are collected under `partial` and moved to `folder` when all are there, so that a run
-    that was killed goes on from its finished shards. The bytes do not depend on `workers`.
+    that was killed goes on from its finished shards. Links to them stay under `partial` for the next
+    run. The bytes depend neither on `workers` nor on what an earlier run has left.
 
     Args:
         utterances: ids, files and their digests.
@@ -54,6 +76,12 @@ def extract(
         folder: replaced as a whole at the end.
         partial: a folder for unfinished work, on the same file system.
         workers: processes; by default all cores that this process may use. 1 works in this process.
+        engine: instead of these processes, what runs `write_shard` on each of the shards it is given,
+            yielding once for each.
+        also: writes what else belongs into the folder that it is given.
+
+    Returns:
+        How many log-mels this run and the killed ones that it goes on from have computed.
 
     Raises:
         LaspaError: an unreadable, too short or non-finite recording, or a worker that was killed.
@@ -63,17 +91,30 @@ def extract(
     unfinished = partial / f"features-{_digest(utterances, settings)[:16]}"
     unfinished.mkdir(parents=True, exist_ok=True)
     size = settings.shard_utterances
+    known = places(partial / KEPT, settings)
+    keys = [one.key for one in utterances]
+    kept = [known.get(key) for key in keys]
     shards = [
-        Shard(unfinished / features.shard_name(index), list(utterances[start : start + size]), settings)
+        Shard(
+            unfinished / features.shard_name(index),
+            list(utterances[start : start + size]),
+            kept[start : start + size],
+            settings,
+        )
         for index, start in enumerate(range(0, len(utterances), size))
     ]
     _remove_others(unfinished, {shard.path for shard in shards})
-    for _ in progress(_extracted(shards, workers or available_cores()), len(shards), "features", "shard"):
+    if engine is None:
+        engine = _engine(workers or available_cores())
+    for _ in progress(_extracted(shards, engine), len(shards), "features", "shard"):
         pass
+    keep(unfinished, keys, settings, partial / KEPT)
+    also(unfinished)
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     os.replace(unfinished, folder)
+    return kept.count(None)
 
 
 def available_cores() -> int:
@@ -83,27 +124,48 @@ def available_cores() -> int:
 
 def write_shard(shard: Shard) -> None:
     """Compute and write one shard, on one thread."""
-    import torch  # here, not above: the parent process needs no torch and starts its workers at once
+    rows = (
+        features.Row(one.utterance_id, mel) for one, mel in zip(shard.utterances, _mels(shard), strict=True)
+    )
+    features.write_shard(shard.path, rows, mel_settings(shard.settings))
+
+
+def _mels(shard: Shard) -> Iterator[np.ndarray]:
+    opened: dict[tuple[Path, int], list[np.ndarray]] = {}
+    if all(shard.kept):
+        yield from (_kept_mel(place, opened) for place in shard.kept if place)
+        return
+    import torch  # here, not above: neither the parent process nor a shard of kept log-mels needs it
 
     from laspa.mel import log_mel
-
-    def rows() -> Iterator[features.Row]:
-        for utterance_id, path, _ in shard.utterances:
-            signal = read_audio(path, SAMPLE_RATE)
-            try:
-                yield features.Row(utterance_id, log_mel(signal, shard.settings))
-            except LaspaError as error:
-                raise LaspaError(f"utterance {utterance_id} ({path}): {error}") from None
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # two processes beat two threads, and sums are added in one order
     try:
-        features.write_shard(shard.path, rows(), mel_settings(shard.settings))
+        for one, place in zip(shard.utterances, shard.kept, strict=True):
+            if place is not None:
+                yield _kept_mel(place, opened)
+                continue
+            signal = read_audio(one.path, SAMPLE_RATE)
+            try:
+                if one.change is not None:
+                    signal = changed(signal, one.change)
+                yield log_mel(signal, shard.settings)
+            except LaspaError as error:
+                raise LaspaError(f"utterance {one.utterance_id} ({one.path}): {error}") from None
     finally:
         torch.set_num_threads(threads)
 
 
-def _extracted(shards: list[Shard], workers: int) -> Iterator[None]:
+def _kept_mel(place: Place, opened: dict[tuple[Path, int], list[np.ndarray]]) -> np.ndarray:
+    """From the row group that is open, or else from the one that is opened in its stead."""
+    if (place.shard, place.group) not in opened:
+        opened.clear()
+        opened[place.shard, place.group] = features.read_group(place.shard, place.group)
+    return opened[place.shard, place.group][place.row]
+
+
+def _extracted(shards: list[Shard], engine: Engine) -> Iterator[None]:
     """Compute what is missing; yields once for each shard."""
     missing = []
     for shard in shards:
@@ -111,12 +173,18 @@ def _extracted(shards: list[Shard], workers: int) -> Iterator[None]:
             yield
         else:
             missing.append(shard)
-    if workers == 1 or len(missing) == 1:
-        for shard in missing:
-            write_shard(shard)
-            yield
-    elif missing:
-        yield from _in_processes(missing, workers)
+    if missing:
+        yield from engine(missing)
+
+
+def _engine(workers: int) -> Engine:
+    def here(shards: list[Shard]) -> Iterator[None]:
+        yield from map(write_shard, shards)
+
+    def in_processes(shards: list[Shard]) -> Iterator[None]:
+        yield from here(shards) if len(shards) == 1 else _in_processes(shards, workers)
+
+    return here if workers == 1 else in_processes
 
 
 def _in_processes(shards: list[Shard], workers: int) -> Iterator[None]:
@@ -150,8 +218,8 @@ def _end_with_parent() -> None:
 
 def _digest(utterances: Sequence[Utterance], settings: Features) -> str:
     """Of everything that decides what the shards hold."""
-    lines = [f"{one.utterance_id}\t{one.sha256}" for one in utterances]
-    head = f"{features.digest(mel_settings(settings))} {settings.shard_utterances}"
+    lines = [f"{one.utterance_id}\t{one.key}" for one in utterances]
+    head = f"{computed_by(settings)} {settings.shard_utterances}"
     return hashlib.sha256("\n".join([head, *lines]).encode()).hexdigest()
 
 

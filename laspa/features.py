@@ -96,6 +96,21 @@ def num_rows(path: Path) -> int:
         return -1
 
 
+def read_group(path: Path, group: int) -> list[np.ndarray]:
+    """The log-mels of one row group of a shard, each (frames, mels) float16, views of one buffer.
+
+    Raises:
+        LaspaError: a shard that cannot be read.
+    """
+    try:
+        with pq.ParquetFile(path) as shard:
+            settings = json.loads(shard.schema_arrow.metadata[SETTINGS_KEY])
+            column = shard.read_row_group(group, columns=["mel"])["mel"]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise LaspaError(f"{path}: not a readable Parquet file ({error}); remove its folder") from None
+    return [view.reshape(-1, settings["num_mels"]) for view in _views(column)]
+
+
 class FeatureStore:
     """The log-mels of a features folder in memory, as one array.
 

@@ -13,6 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 # The names of laspa/models/encoders.py, which is not imported here for speed.
 Encoder = Literal[
     "tdnn",
@@ -114,11 +115,38 @@ class Features(Section):
     low_hz: Annotated[float, Field(ge=0, lt=8000)]
     high_hz: Annotated[float, Field(gt=0, le=8000)]
     shard_utterances: Count
+    # These two decide no log-mel, so code that computes one may leave them out.
+    copies: Annotated[int, Field(ge=0, le=16)] = 0
+    engine: Literal["local", "ray"] = "local"
 
     @model_validator(mode="after")
     def _band_is_not_empty(self) -> "Features":
         if self.low_hz >= self.high_hz:
             raise ValueError(f"low_hz is {self.low_hz} but must lie below high_hz, {self.high_hz}")
+        return self
+
+
+class Augment(Section):
+    """What makes an augmented copy differ from its utterance (stage features)."""
+
+    seed: Seed
+    kinds: Annotated[list[Literal["noise", "music", "babble", "reverb", "speed"]], Field(min_length=1)]
+    noise_snr: Interval
+    music_snr: Interval
+    babble_snr: Interval
+    babble_talkers: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    speeds: Annotated[list[Annotated[float, Field(ge=0.5, le=2)]], Field(min_length=1)]
+    musan: str
+    rirs: str
+
+    @model_validator(mode="after")
+    def _intervals_ascend(self) -> "Augment":
+        for name in ("noise_snr", "music_snr", "babble_snr", "babble_talkers"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is {[low, high]} but its first value should be at most its second")
+        if 1.0 in self.speeds:
+            raise ValueError("speeds holds 1.0, which is the utterance itself; leave it out")
         return self
 
 
@@ -178,6 +206,10 @@ class Train(Section):
     compete: Literal["all", "language"]
     warp: Annotated[float, Field(ge=0, le=0.5)]
     bend: Annotated[float, Field(ge=0, le=0.2)]
+    mask_bands: Annotated[int, Field(ge=0, le=256)]
+    mask_frames: Annotated[int, Field(ge=0, le=1000)]
+    noise_share: Share
+    noise_snr: Interval
 
     @model_validator(mode="after")
     def _choices_go_together(self) -> "Train":
@@ -189,6 +221,10 @@ class Train(Section):
             raise ValueError(
                 "balance and compile are both true, but what is compiled has no gradient of each term to "
                 "balance by; set one of them to false"
+            )
+        if self.noise_snr[0] > self.noise_snr[1]:
+            raise ValueError(
+                f"noise_snr is {self.noise_snr} but its first value should be at most its second"
             )
         return self
 
@@ -287,6 +323,7 @@ class Params(System):
     manifest: Manifest
     trials: Trials
     features: Features
+    augment: Augment
     train: Train
     evaluate: Evaluate
     ablate: Ablate

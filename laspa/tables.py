@@ -8,6 +8,7 @@ import pandas as pd
 
 from laspa.errors import LaspaError
 
+COPIES_FILE = "copies.parquet"  # in the features' folder, where there are augmented copies
 TRIAL_COLUMNS = ["enroll", "test", "target", "same_language", "same_gender", "unseen_language"]
 
 
@@ -21,6 +22,19 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
         return pd.read_parquet(path)
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; run the stage manifest (dvc repro manifest)") from None
+
+
+def read_utterances(manifest: Path | str, features: Path | str) -> pd.DataFrame:
+    """The manifest, and after it a row for each augmented copy that the features' folder holds.
+
+    Raises:
+        LaspaError: the manifest is missing.
+    """
+    table = read_manifest(manifest)
+    copies = Path(features) / COPIES_FILE
+    if not copies.is_file():
+        return table
+    return pd.concat([table, pd.read_parquet(copies)[table.columns]], ignore_index=True)
 
 
 def read_trials(path: Path | str) -> pd.DataFrame:

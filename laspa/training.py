@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from laspa.checkpoint import load_body, load_state, save_state
 from laspa.data import TrainingSet, batches, draw, prefetched
 from laspa.errors import LaspaError
+from laspa.mel_augmentation import mel_change
 from laspa.models.laspa import Laspa, Output
 from laspa.params import Params
 from laspa.progress import progress
@@ -165,7 +166,8 @@ def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int, weights: dict[str
     generator = np.random.default_rng([params.seed, epoch])
     drawn = draw(data, options.batch_size, generator, options.batch_by, options.per_speaker)
     crop_frames = max(1, round(phase.crop_seconds * data.frames_per_second))
-    epoch_batches = batches(data, drawn, crop_frames, generator, options.warp, options.bend)
+    change = mel_change(options)
+    epoch_batches = batches(data, drawn, crop_frames, generator, options.warp, options.bend, change)
     if loop.device.type == "cuda":
         epoch_batches = prefetched(epoch_batches)
     steps = len(drawn)

@@ -1,12 +1,14 @@
-"""Stage features: the log-mels of every utterance of the manifest, as Parquet shards."""
+"""Stage features: the log-mels of the manifest's utterances and their augmented copies, as Parquet shards."""
 
 from pathlib import Path
 
+from laspa.copies import plan_copies
 from laspa.corpora import resolve
 from laspa.extraction import Utterance, extract
 from laspa.params import load_params
-from laspa.tables import read_manifest
+from laspa.tables import COPIES_FILE, read_manifest
 from pipelines import stage
+from pipelines.cluster import ray_engine
 
 RAW = Path("data/raw")
 MANIFEST = Path("data/manifest.parquet")
@@ -17,13 +19,22 @@ PARTIAL = Path(
 
 
 def main() -> None:
-    """Extract what the manifest lists; a run that was killed goes on from its finished shards."""
+    """Extract what the manifest lists and the last run has not; a run that was killed goes on."""
     params = load_params(stage.PARAMS_FILE)
     manifest = read_manifest(MANIFEST)
     root = stage.project_root()
     paths = [resolve(params, RAW, root, path) for path in manifest["path"]]
     utterances = list(map(Utterance, manifest["utterance_id"], paths, manifest["sha256"]))
-    extract(utterances, params.features, FEATURES, PARTIAL)
+    copies, rows = plan_copies(manifest, paths, params.features, params.augment, root)
+
+    def list_copies(folder: Path) -> None:
+        if copies:
+            rows.to_parquet(folder / COPIES_FILE, index=False)
+
+    engine = ray_engine if params.features.engine == "ray" else None
+    everything = utterances + copies
+    computed = extract(everything, params.features, FEATURES, PARTIAL, engine=engine, also=list_copies)
+    print(f"features: {len(everything)} utterances, {computed} computed, the others kept from the last run")
 
 
 if __name__ == "__main__":

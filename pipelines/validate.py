@@ -22,7 +22,7 @@ from laspa.errors import LaspaError
 from laspa.features import FeatureStore
 from laspa.files import atomic_path, write_json
 from laspa.params import Params, load_params
-from laspa.tables import read_manifest
+from laspa.tables import read_manifest, read_utterances
 from pipelines import data_docs, stage
 from pipelines.expectations import Table, feature_tables, manifest_tables
 
@@ -70,7 +70,8 @@ def _manifest(params: Params) -> list[Table]:
 
 def _features(params: Params) -> list[Table]:
     features = FeatureStore(FEATURES)
-    return feature_tables(feature_aggregates(features), features.settings, read_manifest(MANIFEST), params)
+    utterances = read_utterances(MANIFEST, FEATURES)
+    return feature_tables(feature_aggregates(features), features.settings, utterances, params)
 
 
 TABLES = {"manifest": _manifest, "features": _features}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from laspa import extraction
+from laspa import extraction, reuse
 from laspa.errors import LaspaError
 from laspa.extraction import Utterance, extract
 from laspa.features import FeatureStore
@@ -44,7 +44,7 @@ def run(
 def test_what_is_stored_is_the_log_mel_in_manifest_order(utterances: list[Utterance], tmp_path: Path) -> None:
     files = run(utterances, tmp_path)
     assert list(files) == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
-    assert not any((tmp_path / "partial").iterdir())
+    assert [path.name for path in (tmp_path / "partial").iterdir()] == [extraction.KEPT]
     store = FeatureStore(tmp_path / "features")
     assert store.utterance_ids == [one.utterance_id for one in utterances]
     for one in utterances:
@@ -185,3 +185,97 @@ def test_what_stood_there_is_replaced_as_a_whole(utterances: list[Utterance], tm
     run(utterances, tmp_path)
     files = run(utterances[:2], tmp_path)
     assert list(files) == ["part-00000.parquet"]
+
+
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The recordings that are read from here on: to compute a log-mel is to read one."""
+    read: list[str] = []
+    real = extraction.read_audio
+
+    def counting(path: Path, rate: int) -> np.ndarray:
+        read.append(path.stem)
+        return real(path, rate)
+
+    monkeypatch.setattr(extraction, "read_audio", counting)
+    return read
+
+
+def test_a_new_speaker_costs_the_new_speaker_alone_and_the_bytes_are_a_full_runs(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SETTINGS.model_copy(update={"shard_utterances": 70})  # more than a row group
+    many = [record(tmp_path / "audio" / f"{seed}.wav", seed) for seed in range(8, 75)]
+    old = utterances[1:] + many
+    read = computed(monkeypatch)
+    run(old, tmp_path / "grown", settings=settings)
+    assert len(read) == 74
+    read.clear()
+    everything = [utterances[0], *old]  # ahead of all others: every shard moves
+    grown = run(everything, tmp_path / "grown", settings=settings)
+    assert read == ["0"]
+    read.clear()
+    assert grown == run(everything, tmp_path / "full", settings=settings)
+    assert len(read) == 75
+    read.clear()
+    assert run(old, tmp_path / "grown", settings=settings) == run(
+        old, tmp_path / "again", settings=settings
+    )  # one less
+    assert len(read) == 74  # of the second of the two
+
+
+def test_other_names_and_order_compute_nothing_and_another_content_or_setting_does(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = computed(monkeypatch)
+    run(utterances, tmp_path)
+    read.clear()
+    renamed = [one._replace(utterance_id=f"x/{one.utterance_id}") for one in reversed(utterances)]
+    run(renamed, tmp_path)
+    assert not read
+    store = FeatureStore(tmp_path / "features")
+    assert store.utterance_ids[0] == renamed[0].utterance_id
+    run([renamed[0]._replace(sha256="other"), *renamed[1:]], tmp_path)
+    assert read == ["7"]
+    read.clear()
+    run(renamed, tmp_path, settings=SETTINGS.model_copy(update={"hop_ms": 5.0}))
+    assert len(read) == 8
+
+
+def test_what_other_code_has_computed_is_not_taken_over(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(utterances, tmp_path)
+    read = computed(monkeypatch)
+    monkeypatch.setattr("laspa.reuse.version", lambda library: "another")
+    reuse.computed_by.cache_clear()
+    run(utterances, tmp_path)
+    reuse.computed_by.cache_clear()
+    assert len(read) == 8
+
+
+def test_kept_log_mels_are_links_and_the_last_runs_alone(utterances: list[Utterance], tmp_path: Path) -> None:
+    run(utterances, tmp_path)
+    kept = tmp_path / "partial" / extraction.KEPT
+    for file in (tmp_path / "features").iterdir():
+        assert (kept / file.name).samefile(file)
+    run(utterances[:2], tmp_path)
+    assert sorted(path.name for path in kept.iterdir()) == ["index.parquet", "part-00000.parquet"]
+
+
+def test_damaged_links_are_named(utterances: list[Utterance], tmp_path: Path) -> None:
+    run(utterances, tmp_path)
+    kept = tmp_path / "partial" / extraction.KEPT
+    (kept / "part-00001.parquet").unlink()
+    (kept / "part-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(LaspaError, match=r"part-00001\.parquet: not a readable Parquet file"):
+        run(utterances[::-1], tmp_path)
+
+
+def test_every_module_that_computes_a_log_mel_decides_whether_it_is_kept() -> None:
+    """Whatever laspa.mel, laspa.audio and laspa.augmentation import of this package, plumbing aside."""
+    program = "import sys, laspa.mel, laspa.augmentation, laspa.features; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    ours = {name.removeprefix("laspa.") for name in loaded.split() if name.startswith("laspa.")}
+    assert ours - {"errors", "explanation", "files", "params"} == set(reuse.CODE)
