@@ -280,6 +280,8 @@ class Study(Section):
     """The comparison on the full budget, run on demand (`make results`)."""
 
     seeds: Annotated[list[Seed], Field(min_length=2)]
+    choice_epochs: Count
+    choices: dict[str, dict[str, Any]]
     systems: dict[str, dict[str, Any]]
     ceiling: dict[str, Any]
 
@@ -344,7 +346,8 @@ def load_params(path: Path | str) -> Params:
     for name, changes in params.ablate.systems.items():
         with_overrides(params, changes, f"{path}: ablate.systems.{name}")
     # What a study changes may be at odds with an experiment's params, until it is run.
-    for name, changes in (params.study.systems | {"ceiling": params.study.ceiling}).items():
+    study = params.study
+    for name, changes in (study.choices | study.systems | {"ceiling": study.ceiling}).items():
         for key, value in changes.items():
             check_value(key, value, f"{path}: study.{name}")
     return params

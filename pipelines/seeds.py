@@ -20,21 +20,25 @@ from laspa.split import load_split, torch_device
 from pipelines import tracking
 
 
-def measure_seeds(system: str, kind: str, runs: dict[int, Params], data: Path, results: Path) -> None:
+def measure_seeds(
+    system: str, kind: str, runs: dict[int, Params], data: Path, results: Path, split: str = "test"
+) -> None:
     """Train and measure each run on the tables under `data`; write `results`/`system`.
 
-    A seed-N.json for each seed holds its metrics and history, scores.parquet a column of test scores for
-    each, in the order of the trial list. What is finished is kept beside `data` if the process is killed.
+    A seed-N.json for each seed holds its metrics and history, scores.parquet a column of scores for
+    each, in the order of the split's trial list. What is finished is kept beside `data` if the process is
+    killed.
 
     Args:
         system: the name of the system, that the tracked runs carry.
         kind: what the runs are, in tracking.
         runs: params by seed.
+        split: what is measured on: dev for choices, test for results.
     """
-    partial = Path("data/.partial") / kind / system
+    partial = Path("data/.partial") / kind / split / system
     folder_of_seeds = {}
     with ExitStack() as stack:
-        finished = stack.enter_context(_started(runs, data, partial))
+        finished = stack.enter_context(_started(runs, data, partial, split))
         tags = {"laspa.system": system}
         tracked = {
             seed: stack.enter_context(tracking.run(f"{system}, seed {seed}", kind, run, tags))
@@ -56,7 +60,9 @@ def measure_seeds(system: str, kind: str, runs: dict[int, Params], data: Path, r
 
 
 @contextmanager
-def _started(runs: dict[int, Params], data: Path, partial: Path) -> Iterator[Iterator[tuple[int, Path]]]:
+def _started(
+    runs: dict[int, Params], data: Path, partial: Path, split: str
+) -> Iterator[Iterator[tuple[int, Path]]]:
     """Seeds and where their results are, as they come: on a CPU a process a seed with one thread each, on a
     GPU one after the other.
 
@@ -64,15 +70,15 @@ def _started(runs: dict[int, Params], data: Path, partial: Path) -> Iterator[Ite
     share it in memory; what else there is to start, such as tracking, starts while they train.
     """
     if any(torch_device(run.train.device).type == "cuda" for run in runs.values()):
-        yield ((seed, _run(run, data, partial)) for seed, run in runs.items())
+        yield ((seed, _run(run, data, partial, split)) for seed, run in runs.items())
         return
     _training_data(data)
     with ProcessPoolExecutor(len(runs), mp_context=get_context("fork")) as pool:
-        futures = {pool.submit(_run, run, data, partial): seed for seed, run in runs.items()}
+        futures = {pool.submit(_run, run, data, partial, split): seed for seed, run in runs.items()}
         yield ((futures[future], future.result()) for future in as_completed(futures))
 
 
-def _run(params: Params, data: Path, partial: Path) -> Path:
+def _run(params: Params, data: Path, partial: Path, split: str) -> Path:
     """Train and measure one seed; a result that is there already, from the same inputs, is taken as it is."""
     training = _training_data(data)
     finished = partial / f"{params.seed}-{state_digest(params, training)}"
@@ -80,9 +86,8 @@ def _run(params: Params, data: Path, partial: Path) -> Path:
         return finished
     trained = train_system(params, training, partial)
     device = torch_device(params.train.device)
-    test = load_split(data, "test")
     metrics, scored, _ = evaluate_system(
-        trained.model, training.train.languages, test, params.evaluate, device
+        trained.model, training.train.languages, load_split(data, split), params.evaluate, device
     )
     with atomic_path(finished.with_suffix(".npy")) as temporary, temporary.open("wb") as file:
         np.save(file, scored["score"].to_numpy(dtype=np.float32))

@@ -15,12 +15,13 @@ from typing import Any
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, read_json, sha256_file, write_json, write_text
 from laspa.params import Params, load_params, with_overrides
-from laspa.report.study import CEILING, Measured, results_page, study_summary
+from laspa.report.study import CEILING, Measured, choices_summary, results_page, study_summary
 from laspa.tables import read_manifest, read_trials
 from pipelines import stage
 from pipelines.seeds import measure_seeds
 
 DATA, RESULTS = Path("data"), Path("data/.partial/results")
+CHOICES = Path("data/.partial/choices")
 CEILING_DATA = Path("data/.partial/ceiling")
 DEV_LOOKS = 4  # of a run, for its best epoch
 CORPUS_STAGES = ("download", "manifest", "trials", "features")
@@ -37,34 +38,39 @@ def main() -> None:
 
     def by_seed(changes: dict[str, Any]) -> dict[int, Params]:
         return {
-            seed: with_overrides(params, changes | budget | {"seed": seed}) for seed in params.study.seeds
+            seed: with_overrides(params, budget | changes | {"seed": seed}) for seed in params.study.seeds
         }
 
+    short = {"train.epochs": params.study.choice_epochs, "train.dev_every": params.study.choice_epochs}
+    for name, changes in params.study.choices.items():
+        _measure_once(name, by_seed(changes | short), DATA, CHOICES, "dev")
     systems = {name: by_seed(changes) for name, changes in params.study.systems.items()}
     ceiling = by_seed(params.study.systems["baseline"] | params.study.ceiling)
     for name, runs in systems.items():
-        _measure_once(name, runs, DATA)
+        _measure_once(name, runs, DATA, RESULTS, "test")
     _prepare_corpus(ceiling[params.study.seeds[0]])
-    _measure_once(CEILING, ceiling, CEILING_DATA / "data")
+    _measure_once(CEILING, ceiling, CEILING_DATA / "data", RESULTS, "test")
     measured = {name: Measured.read(RESULTS / name) for name in (*systems, CEILING)}
+    chosen_from = {name: Measured.read(CHOICES / name) for name in params.study.choices}
     trials, manifest = read_trials(DATA / "trials/test.parquet"), read_manifest(DATA / "manifest.parquet")
     summary = study_summary(measured, trials, manifest, params.evaluate.seed)
+    summary |= choices_summary(chosen_from, params.study.choices)
     write_json(SUMMARY, summary)
     write_text(PAGE, results_page(summary))
     print(PAGE.read_text(encoding="utf-8"))
 
 
-def _measure_once(name: str, runs: dict[int, Params], data: Path) -> None:
+def _measure_once(name: str, runs: dict[int, Params], data: Path, results: Path, split: str) -> None:
     """Measure a system unless that was done with the same params and data."""
-    inputs = [sha256_file(data / part) for part in ("manifest.parquet", "trials/test.parquet")]
+    inputs = [sha256_file(data / part) for part in ("manifest.parquet", f"trials/{split}.parquet")]
     what = json.dumps(
         [inputs, {seed: run.model_dump(exclude={"ablate", "study", "tune"}) for seed, run in runs.items()}]
     )
     digest = {"digest": hashlib.sha256(what.encode()).hexdigest()}
-    done = RESULTS / name / "inputs.json"
+    done = results / name / "inputs.json"
     if done.exists() and read_json(done) == digest:
         return
-    measure_seeds(name, "study", runs, data, RESULTS)
+    measure_seeds(name, "study", runs, data, results, split)
     write_json(done, digest)
 
 

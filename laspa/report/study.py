@@ -85,6 +85,23 @@ def study_summary(
     }
 
 
+def choices_summary(measured: dict[str, Measured], changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What was measured on dev to choose by: `choices.NAME`, with its EERs over seeds and its changes."""
+    return {
+        "choices": {
+            name: {
+                "changes": changes[name],
+                "eer": {
+                    key: _over_seeds(system, "conditions", key, "eer") for key in ("cross_same", "same_same")
+                },
+                "language_probe": _over_seeds(system, "language_probe_accuracy"),
+            }
+            for name, system in measured.items()
+        },
+        "choice_epochs": next(iter(measured.values())).results[0]["epochs"],
+    }
+
+
 def results_page(summary: dict[str, Any]) -> str:
     """The numbers as Markdown."""
     environment = jinja2.Environment(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from laspa.metrics import eer
-from laspa.report.study import Measured, results_page, study_summary
+from laspa.report.study import Measured, choices_summary, results_page, study_summary
 
 LANGUAGES = ("de", "en")
 
@@ -75,7 +75,9 @@ def summary(trials: pd.DataFrame, manifest: pd.DataFrame) -> dict:
         "laspa": measured(trials, 1.0),
         "ceiling": measured(trials, 0.0),
     }
-    return study_summary(systems, trials, manifest, seed=0)
+    choices = {name: systems[name] for name in ("same", "laspa")}
+    changes = {"same": {}, "laspa": {"model.mapc": "matrix", "prefix_len": 4}}
+    return study_summary(systems, trials, manifest, seed=0) | choices_summary(choices, changes)
 
 
 def test_a_system_is_no_different_from_itself(summary):
@@ -105,5 +107,13 @@ def test_the_page_has_a_row_for_each_system_in_both_tables(summary):
     lines = results_page(summary).splitlines()
     assert lines[0] == "# Results"
     assert sum(line.startswith("| `baseline` |") for line in lines) == 2  # what it is, and its EER
-    assert sum(line.startswith("| `laspa` |") for line in lines) == 3
+    assert sum(line.startswith("| `laspa` |") for line in lines) == 4
     assert "chance is 50.0 %" in " ".join(lines)
+
+
+def test_choices_are_listed_with_what_they_change(summary):
+    chosen = [line for line in results_page(summary).splitlines() if "prefix_len" in line]
+    assert len(chosen) == 1
+    assert chosen[0].startswith("| `laspa` | `model.mapc: matrix`, `prefix_len: 4` | ")
+    eers = summary["choices"]["laspa"]["eer"]
+    assert eers["cross_same"]["mean"] < summary["choices"]["same"]["eer"]["cross_same"]["mean"]
