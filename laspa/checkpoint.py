@@ -15,21 +15,33 @@ from laspa.files import atomic_path, read_json, write_json
 from laspa.models.laspa import Laspa
 from laspa.params import System
 
-WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+WEIGHTS_FILE, LAST_FILE, CONFIG_FILE = "model.safetensors", "last.safetensors", "config.json"
 HEADS = ("speaker_head.", "language_head.", "adversary.", "centring.")  # what depends on the training labels
 
 
-def save_model(folder: Path, model: Laspa, num_mels: int, speakers: list[str], languages: list[str]) -> None:
-    """Write the weights and what rebuilds the model, or nothing."""
+def save_model(
+    folder: Path,
+    model: Laspa,
+    num_mels: int,
+    speakers: list[str],
+    languages: list[str],
+    last: dict[str, Tensor] | None = None,
+) -> None:
+    """Write the weights and what rebuilds the model, or nothing; `last` are those of the last epoch."""
     config = {"system": model.system.system().model_dump(), "num_mels": num_mels}
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         save_file(_on_cpu(model.state_dict()), temporary / WEIGHTS_FILE)
+        if last is not None:
+            save_file(_on_cpu(last), temporary / LAST_FILE)
         write_json(temporary / CONFIG_FILE, config | {"speakers": speakers, "languages": languages})
 
 
-def load_model(folder: Path) -> tuple[Laspa, dict[str, Any]]:
+def load_model(folder: Path, weights: str = WEIGHTS_FILE) -> tuple[Laspa, dict[str, Any]]:
     """A saved model on the CPU, and its config: system, num_mels, speakers, languages.
+
+    Args:
+        weights: the file of the best epoch's weights, or of the last one's, LAST_FILE.
 
     Raises:
         LaspaError: a missing or damaged file, or weights that are not of the config's architecture.
@@ -37,11 +49,11 @@ def load_model(folder: Path) -> tuple[Laspa, dict[str, Any]]:
     config = read_json(folder / CONFIG_FILE)
     system = _system(config, folder / CONFIG_FILE)
     model = Laspa(system, config["num_mels"], len(config["speakers"]), len(config["languages"]))
-    tensors, _ = read_tensors(folder / WEIGHTS_FILE)
+    tensors, _ = read_tensors(folder / weights)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise LaspaError(f"{folder / WEIGHTS_FILE}: not weights of {folder / CONFIG_FILE}: {error}") from None
+        raise LaspaError(f"{folder / weights}: not weights of {folder / CONFIG_FILE}: {error}") from None
     return model, config
 
 
@@ -105,29 +117,43 @@ def save_state(
         save_file(_on_cpu(tensors), temporary, metadata={"laspa": json.dumps(meta)})
 
 
-def load_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Restore `model` and `optimizer` in place.
+def restore_state(
+    tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, path: Path
+) -> dict[str, Tensor]:
+    """Restore `model` and `optimizer` in place from what `save_state` wrote to `path`.
 
     Returns:
-        the best epoch's weights, and the metadata that `save_state` was given.
+        the best epoch's weights.
 
     Raises:
-        LaspaError: a damaged file.
+        LaspaError: the state of another model; the message names what differs.
     """
-    tensors, meta = read_tensors(path)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = value
+    ours = model.state_dict()
+    differ = [
+        f"{name} is {_shape(parts['model'].get(name))} there and {_shape(ours.get(name))} here"
+        for name in sorted(ours.keys() | parts["model"].keys())
+        if _shape(parts["model"].get(name)) != _shape(ours.get(name))
+    ]
+    if differ:
+        raise LaspaError(
+            f"{path}: the state of another model: {differ[0]}{' and more' if len(differ) > 1 else ''}; "
+            "delete it to train from the start"
+        )
     model.load_state_dict(parts["model"])
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in parts["optimizer"].items():
         index, _, key = name.partition(".")
         moments.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return parts["best"], meta
+    return parts["best"]
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else " × ".join(map(str, tensor.shape)) or "a number"
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

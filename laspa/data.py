@@ -35,6 +35,7 @@ class TrainingSet:
     speakers: list[str]
     languages: list[str]
     frames_per_second: float
+    utterance_ids: list[str]
 
     @property
     def num_mels(self) -> int:
@@ -68,14 +69,14 @@ class Batch:
 
 
 def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
-    """The utterances of `features` with the classes that `manifest` gives them.
+    """The utterances of `features` with the classes that `manifest`, all of the train split, gives them.
 
     Raises:
         LaspaError: fewer than two training speakers.
     """
-    rows = manifest.set_index("utterance_id").loc[features.utterance_ids]
-    speakers, speaker = np.unique(rows["speaker"].to_numpy(dtype=str), return_inverse=True)
-    languages, language = np.unique(rows["language"].to_numpy(dtype=str), return_inverse=True)
+    rows = pd.Index(manifest["utterance_id"]).get_indexer(features.utterance_ids)
+    speakers, speaker = np.unique(manifest["speaker"].to_numpy(dtype=str), return_inverse=True)
+    languages, language = np.unique(manifest["language"].to_numpy(dtype=str), return_inverse=True)
     if len(speakers) < 2:
         raise LaspaError(
             f"data/manifest.parquet: split train has {len(speakers)} speaker(s); 2 or more are needed"
@@ -83,11 +84,12 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
     return TrainingSet(
         features.frames,
         features.offsets,
-        speaker,
-        language,
+        speaker[rows],
+        language[rows],
         speakers.tolist(),
         languages.tolist(),
         frames_per_second=1000 / features.settings["hop_ms"],
+        utterance_ids=features.utterance_ids,
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from laspa.scoring import cosine_scores
 from laspa.split import Split, load_split, torch_device
 from laspa.tables import COPIES_FILE, read_utterances
 from laspa.training import Record, Trained, train
+from laspa.world import ALONE, World
 
 
 @dataclass
@@ -35,11 +37,17 @@ class TrainingData:
     digest: str
 
 
-def load_training_data(data: Path) -> TrainingData:
-    """The train split with its augmented copies, and the dev split, under the folder `data`."""
+def load_training_data(data: Path, world: World = ALONE) -> TrainingData:
+    """The train split with its augmented copies, or this process's part of it, and the dev split.
+
+    Parts are consecutive utterances, so that a process reads its own shards alone, and of equal size: the
+    last one overlaps with the one before where there is a rest.
+    """
     manifest = read_utterances(data / "manifest.parquet", data / "features")
-    utterances = manifest.loc[manifest["split"] == "train", "utterance_id"].tolist()
-    features = FeatureStore(data / "features", utterances)
+    manifest = manifest[manifest["split"] == "train"]
+    size = math.ceil(len(manifest) / world.size)
+    first = min(world.rank * size, len(manifest) - size)
+    features = FeatureStore(data / "features", manifest["utterance_id"].tolist()[first : first + size])
     digests = [
         features.digest,
         *(sha256_file(data / name) for name in ("manifest.parquet", "trials/dev.parquet")),
@@ -53,13 +61,17 @@ def load_training_data(data: Path) -> TrainingData:
 def state_digest(params: Params, data: TrainingData) -> str:
     """Names a training run by all that determines it, so that only the same run is gone on with."""
     what = params.model_dump(include={*type(params.system()).model_fields, "seed", "train"})
-    if params.train.weights_from:
+    if params.train.resume == "weights-only":
         what["weights"] = sha256_file(Path(params.train.weights_from) / WEIGHTS_FILE)
     return hashlib.sha256((json.dumps(what, sort_keys=True) + data.digest).encode()).hexdigest()[:16]
 
 
 def train_system(
-    params: Params, data: TrainingData, states: Path, on_epoch: Callable[[Record], None] = lambda record: None
+    params: Params,
+    data: TrainingData,
+    states: Path,
+    on_epoch: Callable[[Record], None] = lambda record: None,
+    world: World = ALONE,
 ) -> Trained:
     """Train what `params` describe; an interrupted run goes on from its state in the folder `states`.
 
@@ -69,10 +81,15 @@ def train_system(
         params = _without_language(params, data.train.languages[0])
     device = torch_device(params.train.device)
     state_file = states / f"{state_digest(params, data)}.safetensors"
-    trained = train(
-        params, data.train, device, lambda model: dev_eers(model, data.dev, device), on_epoch, state_file
+    return train(
+        params,
+        data.train,
+        device,
+        lambda model: dev_eers(model, data.dev, device),
+        on_epoch,
+        state_file,
+        world,
     )
-    return trained
 
 
 def _without_language(params: Params, language: str) -> Params:

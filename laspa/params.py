@@ -201,6 +201,8 @@ class Train(Section):
     balance: bool
     compile: bool
     deterministic: bool
+    workers: Annotated[int, Field(ge=1, le=1024)]
+    resume: Literal["whole", "weights-only"]
     weights_from: str
     fine_tune: FineTune
     compete: Literal["all", "language"]

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,24 +11,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from laspa.checkpoint import load_body, load_state, save_state
+from laspa.checkpoint import load_body, read_tensors, restore_state, save_state
 from laspa.data import TrainingSet, batches, draw, prefetched
 from laspa.errors import LaspaError
 from laspa.mel_augmentation import mel_change
 from laspa.models.laspa import Laspa, Output
 from laspa.params import Params
 from laspa.progress import progress
+from laspa.world import ALONE, World, share_norms
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
+SHOWN_UTTERANCES = 3  # of a batch that an error names
 
 Record = dict[str, Any]
 
 
 @dataclass
 class Trained:
-    """A model with the weights of its best epoch, and the record of every epoch."""
+    """A model with the weights of its best epoch, those of its last, and the record of every epoch."""
 
     model: Laspa
+    last: dict[str, Tensor]
     history: list[Record]
     best_epoch: int
 
@@ -53,6 +56,7 @@ class _Loop:
     params: Params
     data: TrainingSet
     device: torch.device
+    world: World
     model: Laspa
     forward: Callable[[Tensor], Output]
     optimizer: torch.optim.Optimizer
@@ -67,6 +71,7 @@ def train(
     dev_eer: Callable[[Laspa], dict[str, float]],
     on_epoch: Callable[[Record], None],
     state_file: Path,
+    world: World = ALONE,
 ) -> Trained:
     """Train one system.
 
@@ -74,21 +79,24 @@ def train(
     whole epoch and ends with the same weights as one that was not.
 
     Args:
-        data: the train split.
+        data: the train split, or this process's part of it.
         dev_eer: EERs on the dev trials by name; the first one chooses the best epoch.
         on_epoch: called with each epoch's record, of earlier epochs too when a run goes on.
-        state_file: where the training state is kept between epochs.
+        state_file: where the training state is kept between epochs, by the first process.
+        world: the processes that call this function with the same params, each on its part of the data.
 
     Raises:
         LaspaError: a loss term that is not finite; the message names term, epoch and step. A model to
             start from that does not fit.
     """
-    loop = _prepare(params, data, device)
+    loop = _prepare(params, data, device, world)
     model, plan = loop.model, phases(params)
     history: list[Record] = []
     best = {name: value.clone() for name, value in model.state_dict().items()}
-    if state_file.exists():
-        best, meta = load_state(state_file, model, loop.optimizer)
+    state = world.from_first(lambda: read_tensors(state_file) if state_file.exists() else None)
+    if state is not None:
+        tensors, meta = state
+        best = restore_state(tensors, model, loop.optimizer, state_file)
         loop.scaler.load_state_dict(meta["scaler"])
         history = meta["history"]
         for record in history:
@@ -103,16 +111,18 @@ def train(
             record = _epoch(loop, phase, len(done) + 1, len(history) + 1, weights)
             last = len(done) + 1 == phase.epochs
             measured = last or (len(done) + 1) % params.train.dev_every == 0
-            history.append(record | {"dev": dev_eer(model) if measured else {}})
+            history.append(record | {"dev": world.from_first(lambda: dev_eer(model)) if measured else {}})
             done.append(history[-1])
             if measured and best_record(history) is history[-1]:
                 best = {name: value.clone() for name, value in model.state_dict().items()}
             meta = {"history": history, "scaler": loop.scaler.state_dict()}
-            save_state(state_file, model, best, loop.optimizer, meta)
+            if world.rank == 0:
+                save_state(state_file, model, best, loop.optimizer, meta)
             on_epoch(history[-1])
 
+    final = {name: value.clone() for name, value in model.state_dict().items()}
     model.load_state_dict(best)
-    return Trained(model, history, best_record(history)["epoch"])
+    return Trained(model, final, history, best_record(history)["epoch"])
 
 
 def phases(params: Params) -> list[Phase]:
@@ -126,7 +136,7 @@ def phases(params: Params) -> list[Phase]:
     return [first, second] if fine.epochs else [first]
 
 
-def _prepare(params: Params, data: TrainingSet, device: torch.device) -> _Loop:
+def _prepare(params: Params, data: TrainingSet, device: torch.device, world: World) -> _Loop:
     options = params.train
     torch.manual_seed(params.seed)
     torch.set_num_threads(options.threads)
@@ -138,8 +148,9 @@ def _prepare(params: Params, data: TrainingSet, device: torch.device) -> _Loop:
             "params.yaml: train.precision is float16, which needs a GPU; choose bfloat16 or float32"
         )
     model = Laspa(params, data.num_mels, len(data.speakers), len(data.languages)).to(device)
-    if options.weights_from:
+    if options.resume == "weights-only":
         load_body(Path(options.weights_from), model)
+    share_norms(model, world)
     rate, decay = options.learning_rate, options.weight_decay
     optimizer: torch.optim.Optimizer
     if options.optimizer == "adamw":
@@ -148,23 +159,27 @@ def _prepare(params: Params, data: TrainingSet, device: torch.device) -> _Loop:
         optimizer = torch.optim.SGD(
             model.parameters(), lr=rate, weight_decay=decay, momentum=0.9, nesterov=True, fused=True
         )
+    heard = data.heard_in().float().to(device)
+    world.mean([heard])
     return _Loop(
         params,
         data,
         device,
+        world,
         model,
         torch.compile(model) if options.compile else model,
         optimizer,
         torch.amp.GradScaler(device.type, enabled=options.precision == "float16"),
-        data.heard_in().to(device) if options.compete == "language" else None,
+        heard > 0 if options.compete == "language" else None,
     )
 
 
 def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int, weights: dict[str, float]) -> Record:
     """Train one epoch, the `number`th of its phase; everything of its record but the dev EERs."""
-    params, options, data, model = loop.params, loop.params.train, loop.data, loop.model
-    generator = np.random.default_rng([params.seed, epoch])
-    drawn = draw(data, options.batch_size, generator, options.batch_by, options.per_speaker)
+    params, options, data, world, model = loop.params, loop.params.train, loop.data, loop.world, loop.model
+    generator = np.random.default_rng([params.seed, epoch, *([world.rank] if world.rank else [])])
+    batch_size = options.batch_size // world.size
+    drawn = draw(data, batch_size, generator, options.batch_by, options.per_speaker)
     crop_frames = max(1, round(phase.crop_seconds * data.frames_per_second))
     change = mel_change(options)
     epoch_batches = batches(data, drawn, crop_frames, generator, options.warp, options.bend, change)
@@ -186,15 +201,17 @@ def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int, weights: dict[str
             group["lr"] = phase.learning_rate * factor
         batch = batch.to(loop.device)
         with torch.autocast(loop.device.type, precision, enabled=precision != torch.float32):
-            output = loop.forward(batch.mel)
-            competitors = None if loop.heard_in is None else loop.heard_in[batch.language]
-            terms = model.loss_terms(output, batch.mel, batch.speaker, batch.language, margin, competitors)
+            output = _of_whole_batch(loop.forward(batch.mel), world)
+            speaker, language = world.gathered(batch.speaker), world.gathered(batch.language)
+            competitors = None if loop.heard_in is None else loop.heard_in[language]
+            terms = model.loss_terms(output, batch.mel, speaker, language, margin, competitors)
         weighted = {name: weights[name] * value for name, value in terms.items()}
         loss = sum(weighted.values(), torch.zeros((), device=loop.device))
         if step == steps and not options.compile:  # what is compiled cannot be gone through twice
-            gradients = _gradient_norms(weighted, model)
+            gradients = _gradient_norms(weighted, model, world)
         loop.scaler.scale(loss / options.accumulate).backward()
         if step % options.accumulate == 0 or step == steps:
+            world.mean(one.grad for one in model.parameters() if one.grad is not None)
             loop.scaler.unscale_(loop.optimizer)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
             loop.scaler.step(loop.optimizer)
@@ -202,10 +219,11 @@ def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int, weights: dict[str
             loop.optimizer.zero_grad()
         watched = {"loss": loss, **terms, "grad_norm": norm} | model.prefix_mass(output)
         if model.centring is not None:
-            model.centring.follow(output.speaker, batch.language)
+            model.centring.follow(output.speaker, language)
         seen.append(torch.stack([value.detach() for value in watched.values()]))
         if step % CHECK_EVERY == 0 or step == steps:
-            _stop_if_not_finite(list(watched), seen, epoch)
+            world.mean(seen[step - 1 - (step - 1) % CHECK_EVERY :])
+            _stop_if_not_finite(list(watched), seen, epoch, data, drawn)
     means = dict(zip(watched, torch.stack(seen).mean(dim=0).tolist(), strict=True))
     return {
         "epoch": epoch,
@@ -237,13 +255,21 @@ def balanced(params: Params, history: list[Record]) -> dict[str, float]:
     return {name: weight * unit["aam"] / unit.get(name, unit["aam"]) for name, weight in wanted.items()}
 
 
-def _gradient_norms(weighted: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def _of_whole_batch(output: Output, world: World) -> Output:
+    """The embeddings of all processes, which losses across the batch need; the rest is this process's own."""
+    language = None if output.language is None else world.gathered(output.language)
+    return replace(output, speaker=world.gathered(output.speaker), language=language)
+
+
+def _gradient_norms(weighted: dict[str, Tensor], model: nn.Module, world: World) -> dict[str, Tensor]:
     """Norm of each weighted term's gradient over all parameters, as it is before clipping."""
     parameters = list(model.parameters())
     norms = {}
     for name, value in weighted.items():
         found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-        norms[name] = torch.stack([one.float().norm() for one in found if one is not None]).norm()
+        kept = [one.float() for one in found if one is not None]
+        world.mean(kept)
+        norms[name] = torch.stack([one.norm() for one in kept]).norm()
     return norms
 
 
@@ -274,12 +300,16 @@ def best_record(history: list[Record]) -> Record:
     )
 
 
-def _stop_if_not_finite(names: list[str], seen: list[Tensor], epoch: int) -> None:
+def _stop_if_not_finite(
+    names: list[str], seen: list[Tensor], epoch: int, data: TrainingSet, drawn: np.ndarray
+) -> None:
     bad = ~torch.isfinite(torch.stack(seen))
     if not bad.any():
         return
     step, column = (int(index) for index in bad.nonzero()[0])
+    shown = ", ".join(data.utterance_ids[row] for row in drawn[step][:SHOWN_UTTERANCES])
     raise LaspaError(
-        f"training: {names[column]} is {seen[step][column].item()} in epoch {epoch}, step {step + 1}; "
-        "the state of the epoch before is kept. Lower train.learning_rate, aam_scale or the term's weight"
+        f"training: {names[column]} is {seen[step][column].item()} in epoch {epoch}, step {step + 1}, "
+        f"whose batch of {len(drawn[step])} begins with {shown}; the state of the epoch before is kept. "
+        "Lower train.learning_rate, aam_scale or the term's weight"
     )

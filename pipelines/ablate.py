@@ -35,6 +35,7 @@ def seed_runs(params: Params, system: str) -> dict[int, Params]:
         "train.fine_tune.epochs": 0,
         "train.dev_every": params.ablate.epochs,
         "train.threads": 1,
+        "train.workers": 1,
         "evaluate.bootstrap": RESAMPLES,
     }
     changes = params.ablate.systems[system] | budget

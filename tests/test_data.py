@@ -15,7 +15,7 @@ def counting_set(lengths: list[int]) -> TrainingSet:
     frames = np.concatenate([100 * u + np.arange(n) for u, n in enumerate(lengths)]).astype(np.float16)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     classes = np.arange(len(lengths))
-    return TrainingSet(np.stack([frames, frames], axis=1), offsets, classes, classes % 2, [], [], 100.0)
+    return TrainingSet(np.stack([frames, frames], axis=1), offsets, classes, classes % 2, [], [], 100.0, [])
 
 
 def epoch(data: TrainingSet, batch_size: int, crop_frames: int, seed: int):
@@ -59,7 +59,7 @@ def test_the_generators_seed_decides_the_epoch():
 def labelled(speaker: list[int], language: list[int]) -> TrainingSet:
     offsets = np.arange(len(speaker) + 1)
     return TrainingSet(
-        np.zeros((len(speaker), 1)), offsets, np.array(speaker), np.array(language), [], [], 100.0
+        np.zeros((len(speaker), 1)), offsets, np.array(speaker), np.array(language), [], [], 100.0, []
     )
 
 

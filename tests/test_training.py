@@ -38,7 +38,14 @@ def data() -> TrainingSet:
     frames = np.concatenate([spectrum[s] + generator.normal(size=(40, 12)) for s in speaker])
     offsets = np.arange(41) * 40
     return TrainingSet(
-        frames.astype(np.float16), offsets, speaker, speaker % 2, list("abcd"), ["de", "en"], 100.0
+        frames.astype(np.float16),
+        offsets,
+        speaker,
+        speaker % 2,
+        list("abcd"),
+        ["de", "en"],
+        100.0,
+        [f"{'abcd'[s]}/{row}" for row, s in enumerate(speaker)],
     )
 
 
@@ -238,7 +245,8 @@ def test_a_model_to_start_from_gives_all_but_its_heads(params, data, tmp_path):
     first = run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state").model
     save_model(tmp_path / "model", first, 12, data.speakers, data.languages)
     others = TrainingSet(**{**data.__dict__, "speaker": np.arange(40) % 5, "speakers": list("vwxyz")})
-    start = {"train.weights_from": str(tmp_path / "model"), "train.epochs": 1, "train.learning_rate": 1e-9}
+    start = {"train.resume": "weights-only", "train.weights_from": str(tmp_path / "model")}
+    start |= {"train.epochs": 1, "train.learning_rate": 1e-9}
     second = run(with_overrides(params, start), others, tmp_path / "second").model
     for part in ("speaker_encoder", "language_encoder", "fusion", "decoder"):
         for one, other in zip(
