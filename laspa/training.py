@@ -214,6 +214,8 @@ def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int, weights: dict[str
             world.mean(one.grad for one in model.parameters() if one.grad is not None)
             loop.scaler.unscale_(loop.optimizer)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
+            if loop.scaler.is_enabled():  # by overflowing it finds its scale: such a step is left out
+                norm = torch.where(norm.isfinite(), norm, 0.0)
             loop.scaler.step(loop.optimizer)
             loop.scaler.update()
             loop.optimizer.zero_grad()

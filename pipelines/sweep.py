@@ -1,10 +1,7 @@
 """The trials of a sweep under Ray Tune, on this machine or on the cluster that RAY_ADDRESS names."""
 
 import logging
-import os
-import re
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,18 +20,17 @@ from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Jou
 from laspa.tuning.space import trial_params
 from laspa.tuning.storage import Storage
 from pipelines.board import Board
+from pipelines.ray_session import ray_session
 from pipelines.trial import train_trial
 
-# Of the driver: no reports to Ray's makers, no tables and log files of what the journal has, Ctrl-C as usual.
+# Of the driver: no tables and log files of what the journal has, Ctrl-C as usual.
 DRIVER_VARIABLES = {
-    "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 # Of workers: seconds that a trial which is stopped has to leave its process to the next one.
 WORKER_VARIABLES = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
-ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection
 SECONDS_PER_HOUR = 3600
 PERCENT = 100
 
@@ -46,32 +42,10 @@ def ray_started(options: Tune) -> Iterator[None]:
     Raises:
         LaspaError: an address that nobody answers, or no node with the CPUs or GPUs that a trial asks for.
     """
-    address = os.environ.get("RAY_ADDRESS", "local")
-    for name, value in (DRIVER_VARIABLES | WORKER_VARIABLES).items():
-        os.environ.setdefault(name, value)  # workers on this machine inherit them
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what becomes of a trial is said below
-    if address == "local":
-        try:
-            ray.init(address=address, include_dashboard=False, **quiet)
-        except Exception as error:  # Ray raises no narrower one when its processes do not start in time
-            raise LaspaError(
-                f"Ray did not start on this machine ({_one_line(error)}); start again"
-            ) from error
-    else:
-        _check_address(address)
-        root = Path(__file__).parents[1]
-        code = [str(root / "laspa"), str(root / "pipelines")]
-        environment = {"env_vars": WORKER_VARIABLES, "py_modules": code}
-        try:
-            ray.init(address=address, runtime_env=environment, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise _nobody(address, error) from None
-    try:
+    with ray_session(DRIVER_VARIABLES, WORKER_VARIABLES):
         _check_resources(options)
         yield
-    finally:
-        ray.shutdown()
 
 
 def run_trials(
@@ -210,24 +184,6 @@ def _scheduler(options: Tune, trials: list[Trial]) -> ASHAScheduler | None:
     return scheduler
 
 
-def _check_address(address: str) -> None:
-    """Refuse a host and port that take no connection; Ray itself would try for minutes."""
-    found = re.fullmatch(r"(?:ray://)?(?P<host>[^:/]+):(?P<port>\d+)", address)
-    if not found:
-        return
-    try:
-        socket.create_connection((found["host"], int(found["port"])), timeout=ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise _nobody(address, error) from None
-
-
-def _nobody(address: str, why: Exception) -> LaspaError:
-    return LaspaError(
-        f"RAY_ADDRESS is {address!r} but no Ray cluster answers there ({_one_line(why)}); start one "
-        "(ray start --head), correct it, or unset it to search on this machine"
-    )
-
-
 def _check_resources(options: Tune) -> None:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for field, resource, remedy in (
@@ -240,10 +196,6 @@ def _check_resources(options: Tune) -> None:
                 f"params.yaml: tune.{field} is {wanted:g} but no node has more than "
                 f"{most:g} {resource}; {remedy}"
             )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _why(trial: Any) -> str:

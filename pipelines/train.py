@@ -8,18 +8,28 @@ from laspa.experiment import load_training_data, train_system
 from laspa.files import sha256_file, write_json
 from laspa.models.laspa import added_parameters_percent
 from laspa.params import load_params
+from laspa.training import Record
 from pipelines import stage, tracking
 
-MODEL, RECORD, STATES = Path("data/model"), Path("reports/train.json"), Path("data/.partial/train")
+DATA, MODEL, RECORD = Path("data"), Path("data/model"), Path("reports/train.json")
+STATES = Path("data/.partial/train")
 
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
-    data = load_training_data(Path("data"))
+    data = load_training_data(DATA)
     with tracking.run("laspa", "train", params, {"laspa.data_sha256": data.digest}) as run:
-        trained = train_system(
-            params, data, STATES, lambda record: run.log_metrics(**tracking.epoch_metrics(record))
-        )
+
+        def log(record: Record) -> None:
+            run.log_metrics(**tracking.epoch_metrics(record))
+
+        if params.train.workers > 1:
+            from pipelines.parallel import train_in_workers
+
+            train_in_workers(params, DATA, STATES, log)
+            trained = train_system(params, data, STATES)  # whose state is there: it only reads it
+        else:
+            trained = train_system(params, data, STATES, log)
         counts = trained.model.parameter_counts()
         added = added_parameters_percent(counts)
         classes = data.train.speakers, data.train.languages

@@ -1,12 +1,16 @@
 """Training: it learns, goes on bit for bit after a kill, and stops on what is not finite."""
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from laspa.checkpoint import load_model, save_model
+from laspa import checkpoint, files, training
+from laspa.checkpoint import LAST_FILE, load_model, save_model
 from laspa.data import TrainingSet
 from laspa.errors import LaspaError
 from laspa.params import load_params, with_overrides
@@ -93,6 +97,60 @@ def test_a_run_killed_in_its_second_epoch_ends_with_the_same_bits(params, data, 
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
+def killed_run(params, data, state_file, moment):
+    """Train in a process of its own that kills itself by SIGKILL at `moment`; how the process ended."""
+
+    def train_until_killed():
+        torch.set_num_threads(1)
+        moment()
+        run(params, data, state_file)
+
+    process = multiprocessing.get_context("fork").Process(target=train_until_killed)
+    process.start()
+    process.join(timeout=120)
+    return process.exitcode
+
+
+def kill_after(module, name, calls, before=lambda *given, **named: None):
+    """Let the process die at the call of `module.name` that comes after `calls` others."""
+    function, left = getattr(module, name), [calls]
+
+    def counted(*given, **named):
+        left[0] -= 1
+        if left[0] < 0:
+            before(*given, **named)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*given, **named)
+
+    setattr(module, name, counted)
+
+
+def half_a_file(tensors, path, **named):
+    Path(path).write_bytes(b"half")
+
+
+MOMENTS = {
+    "in the first epoch": lambda: kill_after(training, "learning_rate_factor", 2),
+    "in the second epoch": lambda: kill_after(training, "learning_rate_factor", 7),
+    "while the state is written": lambda: kill_after(checkpoint, "save_file", 1, before=half_a_file),
+    "before it has its name": lambda: kill_after(files.os, "replace", 1),
+    "between epochs": lambda: kill_after(training, "draw", 2),
+}
+
+
+def test_killed_at_any_moment_it_goes_on_and_ends_with_the_same_bits(params, data, tmp_path):
+    whole = run(params, data, tmp_path / "whole")
+    for name, moment in MOMENTS.items():
+        state_file = tmp_path / name / "state"
+        assert killed_run(params, data, state_file, moment) == -signal.SIGKILL, name
+        resumed = run(params, data, state_file)
+        assert resumed.history == whole.history, name
+        for key, value in whole.last.items():
+            assert torch.equal(value, resumed.last[key]), (name, key)
+        for key, value in whole.model.state_dict().items():
+            assert torch.equal(value, resumed.model.state_dict()[key]), (name, key)
+
+
 def test_the_best_dev_epoch_is_kept(params, data, tmp_path):
     eers = iter([0.4, 0.1, 0.3])
     weights = []
@@ -103,6 +161,7 @@ def test_the_best_dev_epoch_is_kept(params, data, tmp_path):
 
     trained = run(params, data, tmp_path / "state", dev=dev)
     assert trained.best_epoch == 2
+    assert all(torch.equal(value, weights[2][name]) for name, value in trained.last.items())
     assert all(torch.equal(value, weights[1][name]) for name, value in trained.model.state_dict().items())
     assert best_record([{"dev": {"a": 0.2}, "epoch": 1}, {"dev": {"a": 0.2}, "epoch": 2}])["epoch"] == 1
 
@@ -111,9 +170,32 @@ def test_a_loss_that_is_not_finite_names_term_epoch_and_step(params, data, tmp_p
     frames = data.frames.copy()
     frames[:40] = np.inf
     broken = TrainingSet(**{**data.__dict__, "frames": frames})
-    with pytest.raises(LaspaError, match=r"training: \w+ is (nan|inf) in epoch 1, step \d"):
+    told = r"training: \w+ is (nan|inf) in epoch 1, step \d, whose batch of 8 begins with [a-d]/\d+, "
+    with pytest.raises(LaspaError, match=told):
         run(params, broken, tmp_path / "state")
     assert not (tmp_path / "state").exists()
+
+
+def test_a_loss_that_is_not_finite_later_leaves_the_state_of_the_epoch_before(params, data, tmp_path):
+    def spoil(record):
+        if record["epoch"] == 2:
+            broken.frames[:] = np.inf
+
+    broken = TrainingSet(**{**data.__dict__, "frames": data.frames.copy()})
+    with pytest.raises(LaspaError, match=r"in epoch 3, step 1.*the state of the epoch before is kept"):
+        run(params, broken, tmp_path / "state", on_epoch=spoil)
+    whole = run(params, data, tmp_path / "whole")
+    assert run(params, data, tmp_path / "state").history == whole.history
+
+
+def test_a_step_that_overflows_under_a_scaler_is_left_out_and_stops_nothing(params, data):
+    loop = training._prepare(params, data, torch.device("cpu"), training.ALONE)
+    before = loop.model.speaker_head.centres.detach().clone()
+    loop.scaler = torch.amp.GradScaler("cpu", init_scale=3e38, growth_interval=10**6)
+    record = training._epoch(loop, training.phases(params)[0], 1, 1, params.loss_weights.model_dump())
+    assert np.isfinite(record["grad_norm"])
+    assert loop.scaler.get_scale() < 3e38
+    assert torch.equal(before, loop.model.speaker_head.centres)
 
 
 def test_the_loss_under_a_fixed_seed_is_pinned(params, data, tmp_path):
@@ -268,7 +350,37 @@ def test_a_saved_model_comes_back_and_a_damaged_one_is_named(params, data, tmp_p
     mel = torch.randn(2, 40, 12)
     torch.testing.assert_close(loaded.eval()(mel).speaker, model.eval()(mel).speaker)
     assert config["languages"] == ["de", "en"]
+    with pytest.raises(LaspaError, match=r"last\.safetensors: no such file"):
+        load_model(tmp_path / "model", LAST_FILE)
+    last = {name: value + 1 for name, value in model.state_dict().items()}
+    save_model(tmp_path / "model", model, 12, data.speakers, data.languages, last)
+    assert torch.equal(
+        load_model(tmp_path / "model", LAST_FILE)[0].speaker_head.centres, last["speaker_head.centres"]
+    )
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(LaspaError, match="not a whole safetensors file"):
         load_model(tmp_path / "model")
+
+
+def test_the_state_of_another_model_is_refused_by_name(params, data, tmp_path):
+    run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state")
+    wrong = r"state: the state of another model: .* is 16 .* there and 24 .* here and more; delete it"
+    with pytest.raises(LaspaError, match=wrong):
+        run(with_overrides(params, {"model.embedding_dim": 24}), data, tmp_path / "state")
+
+
+RARE = {
+    "a speaker with one utterance": ("speaker", [0] * 20 + [1] * 19 + [2], {"train.batch_by": "speaker"}),
+    "a language with one utterance": ("language", [0] * 39 + [1], {"train.batch_by": "language"}),
+    "batches of one language": ("language", [0] * 39 + [1], {"train.batch_size": 2}),
+}
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_what_is_rare_is_no_trouble(params, data, tmp_path, name):
+    field, values, changes = RARE[name]
+    rare = TrainingSet(**{**data.__dict__, field: np.array(values)})
+    trained = run(with_overrides(params, changes | {"train.epochs": 2}), rare, tmp_path / "state")
+    assert all(np.isfinite([record["loss"], record["grad_norm"]]).all() for record in trained.history)
+    assert all(torch.isfinite(value).all() for value in trained.last.values())

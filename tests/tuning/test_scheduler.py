@@ -81,4 +81,4 @@ def test_an_address_that_nobody_answers_is_refused_at_once(
         raise AssertionError
     message = str(error.value)
     assert message.startswith(f"RAY_ADDRESS is '{scheme}127.0.0.1:{port}' but no Ray cluster answers there")
-    assert message.endswith("correct it, or unset it to search on this machine")
+    assert message.endswith("correct it, or unset it to stay on this machine")

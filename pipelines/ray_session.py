@@ -1,0 +1,74 @@
+"""Ray on this machine alone, or on the cluster that RAY_ADDRESS names."""
+
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from laspa.errors import LaspaError
+
+ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection
+NO_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0"}  # to Ray's makers
+
+
+@contextmanager
+def ray_session(driver: Mapping[str, str], workers: Mapping[str, str]) -> Iterator[None]:
+    """Start Ray or join the cluster of RAY_ADDRESS, and leave it at the end.
+
+    Args:
+        driver, workers: environment variables of this process and of Ray's.
+
+    Raises:
+        LaspaError: an address that nobody answers, or Ray does not start here.
+    """
+    address = os.environ.get("RAY_ADDRESS", "local")
+    for name, value in {**NO_REPORTS, **driver, **workers}.items():
+        os.environ.setdefault(name, value)  # workers on this machine inherit them
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == "local":
+        try:
+            ray.init(address=address, include_dashboard=False, **quiet)
+        except Exception as error:  # Ray raises no narrower one when its processes do not start in time
+            raise LaspaError(
+                f"Ray did not start on this machine ({_one_line(error)}); start again"
+            ) from error
+    else:
+        _check_address(address)
+        root = Path(__file__).parents[1]
+        code = [str(root / "laspa"), str(root / "pipelines")]
+        environment = {"env_vars": dict(workers), "py_modules": code}
+        try:
+            ray.init(address=address, runtime_env=environment, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise _nobody(address, error) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Refuse a host and port that take no connection; Ray itself would try for minutes."""
+    found = re.fullmatch(r"(?:ray://)?(?P<host>[^:/]+):(?P<port>\d+)", address)
+    if not found:
+        return
+    try:
+        socket.create_connection((found["host"], int(found["port"])), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _nobody(address, error) from None
+
+
+def _nobody(address: str, why: Exception) -> LaspaError:
+    return LaspaError(
+        f"RAY_ADDRESS is {address!r} but no Ray cluster answers there ({_one_line(why)}); start one "
+        "(ray start --head), correct it, or unset it to stay on this machine"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
