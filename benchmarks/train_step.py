@@ -1,6 +1,6 @@
 """Training steps of the published backbones, alternating with SpeechBrain's ECAPA-TDNN in one run.
 
-python benchmarks/train_step.py [--device cuda] [--batch 32] [--seconds 2] [--turns 5]
+python benchmarks/train_step.py [--device cuda] [--batch 16] [--seconds 2] [--turns 3]
 
 SpeechBrain is not a dependency: `pip install --no-deps speechbrain hyperpyyaml` beside this project.
 Every system has the same batch, crop, AAM-softmax head and fused AdamW. A step is forward, loss, backward
@@ -18,15 +18,18 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from laspa import torchaudio_shim  # noqa: F401 (lets SpeechBrain's import of torchaudio succeed)
 from laspa.losses import AAMSoftmax
 from laspa.models.encoders import ENCODERS
 
 MELS, SPEAKERS, DIM = 80, 1000, 192
 SYSTEMS = {  # name: (encoder, bfloat16 autocast)
     "speechbrain ECAPA-512, float32": ("speechbrain_512", False),
+    "speechbrain ECAPA-512, bfloat16": ("speechbrain_512", True),
     "laspa ECAPA-512, float32": ("ecapa_512", False),
     "laspa ECAPA-512, bfloat16": ("ecapa_512", True),
     "speechbrain ECAPA-1024, float32": ("speechbrain_1024", False),
+    "speechbrain ECAPA-1024, bfloat16": ("speechbrain_1024", True),
     "laspa ECAPA-1024, float32": ("ecapa_1024", False),
     "laspa ECAPA-1024, bfloat16": ("ecapa_1024", True),
     "laspa ResNet-34 L, float32": ("resnet34_l", False),
@@ -94,13 +97,15 @@ def peak_memory(name: str, options: argparse.Namespace) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="systems whose name holds this")
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     if options.memory:
         step = stepper(options.memory, options)
         step()
@@ -116,14 +121,20 @@ def main() -> None:
             step()
             if turn:  # the first warms up
                 times[name].append(time.perf_counter() - start)
-    print(f"batch {options.batch} × {options.seconds} s, {options.device}, torch {torch.__version__}")
-    print(f"{'system':<34} {'utt/s':>8} {'× SpeechBrain':>14} {'GiB':>6}")
+    threads = torch.get_num_threads()
+    print(
+        f"batch {options.batch} × {options.seconds} s, {options.device}, {threads} threads, "
+        f"torch {torch.__version__}, best of {options.turns}"
+    )
+    print(f"{'system':<34} {'utt/s':>8} {'× SpeechBrain':>14} {'× float32':>10} {'GiB':>6}")
     for name in names:
+        net, _, precision = name.partition(", ")
+        size = net.partition("-")[2]
+        theirs = times.get(f"speechbrain ECAPA-{size}, {precision}")
+        single = times.get(f"{net}, float32") if precision != "float32" else None
+        ratios = [f"{min(other) / min(times[name]):.2f}" if other else "–" for other in (theirs, single)]
         rate = options.batch / min(times[name])
-        size = name.partition(",")[0].partition("-")[2]
-        theirs = times.get(f"speechbrain ECAPA-{size}, float32")
-        ratio = f"{min(theirs) / min(times[name]):.2f}" if theirs else "–"
-        print(f"{name:<34} {rate:>8.1f} {ratio:>14} {peak_memory(name, options):>6.2f}")
+        print(f"{name:<34} {rate:>8.1f} {ratios[0]:>14} {ratios[1]:>10} {peak_memory(name, options):>6.2f}")
 
 
 if __name__ == "__main__":

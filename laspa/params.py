@@ -228,6 +228,16 @@ class Train(Section):
             raise ValueError(
                 f"noise_snr is {self.noise_snr} but its first value should be at most its second"
             )
+        if (self.resume == "weights-only") != bool(self.weights_from):
+            raise ValueError(
+                f"resume is {self.resume} and weights_from {self.weights_from!r}; give the folder of a saved "
+                "model with weights-only, and an empty text with whole"
+            )
+        if self.batch_size % self.workers:
+            raise ValueError(
+                f"workers is {self.workers} but must divide batch_size, {self.batch_size}: each takes as "
+                "many of every batch"
+            )
         return self
 
 
