@@ -1,71 +1,292 @@
-"""Log-mels in memory, on one thread: ours beside torchaudio's MelSpectrogram and beside the FFT alone.
+"""Features beside the alternatives: the mel alone, end to end, processes, a shuffled epoch, memory.
 
-Usage: python benchmarks/features.py [repetitions]
+Usage: python benchmarks/features.py [mel] [end] [processes] [epoch] [memory]; all of them by default.
 
-The systems take turns, so that what else the machine does falls on all of them; only the ratios
-mean anything. Values must agree to 1e-5.
+Within a part the systems take turns, so that what else the machine does falls on all of them; only
+the ratios mean anything. Values must agree to 1e-5 before anything is timed. Each line says what is
+aimed at and whether it is met.
 """
 
+import json
+import os
+import resource
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import torch
 
+from laspa import extraction, features
 from laspa.audio import SAMPLE_RATE
-from laspa.framing import samples_per_frame, samples_per_hop, samples_per_window
+from laspa.data import TrainingSet, batches, draw
+from laspa.extraction import Shard, Utterance, extract, write_shard
+from laspa.features import FeatureStore, Row
+from laspa.framing import LOG_FLOOR, mel_settings, samples_per_frame, samples_per_hop, samples_per_window
 from laspa.mel import mel_power
-from laspa.params import load_params
-from laspa.torchaudio_shim import MelSpectrogram
+from laspa.params import Features, load_params
+from laspa.torchaudio_shim import MelSpectrogram, Resample, melscale_fbanks
 
 UTTERANCES, SECONDS = 100, 3.2
+STUDIO_RATE = 44_100
 TOLERANCE = 1e-5
+TURNS = 7
+HOURS_BY_PROCESSES = 15  # of audio: long enough that starting the processes hardly counts
+CROP_FRAMES, BATCH = 200, 64
+EPOCH_UTTERANCES = 20_000
+MEMORY_HOURS = (1, 10, 100)
+MEMORY_PROBE = "--extract"  # how this script calls itself, so that a peak is one extraction's
+
+Seconds = dict[str, float]
 
 
-def main() -> None:
-    """Time each system and print hours of audio a minute and the ratio to torchaudio."""
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    settings = load_params(Path(__file__).parents[1] / "params.yaml").features
-    torch.set_num_threads(1)
+def best_of_turns(systems: dict[str, Callable[[], object]], turns: int = TURNS) -> Seconds:
+    """Each system's shortest time, in seconds; they alternate."""
+    taken: dict[str, list[float]] = {name: [] for name in systems}
+    for _ in range(turns):
+        for name, system in systems.items():
+            start = time.perf_counter()
+            system()
+            taken[name].append(time.perf_counter() - start)
+    return {name: min(values) for name, values in taken.items()}
+
+
+def show(part: str, taken: Seconds, hours: float = 0.0) -> None:
+    """A table of one part: hours of audio a minute where there are any, and time relative to the first."""
+    reference = next(iter(taken.values()))
+    print(f"\n{part}")
+    for name, seconds in taken.items():
+        speed = f"{60 * hours / seconds:8.0f} h a minute" if hours else f"{1000 * seconds:8.1f} ms"
+        print(f"  {name:44} {speed}   {reference / seconds:5.2f} × the first")
+
+
+def judge(what: str, value: float, aim: float, at_least: bool = True) -> None:
+    """One line: what was measured, what was aimed at, whether that is met."""
+    met = value >= aim if at_least else value <= aim
+    wanted = f"at {'least' if at_least else 'most'} {aim:g}"
+    print(f"  {what}: {value:.2f}, aim {wanted}: {'met' if met else 'MISSED'}")
+
+
+def signals(rate: int = SAMPLE_RATE) -> list[np.ndarray]:
+    """(samples,) float32 noise, 0.5 to 1.5 times SECONDS long."""
     rng = np.random.default_rng(0)
-    lengths = rng.integers(int(SECONDS * SAMPLE_RATE * 0.5), int(SECONDS * SAMPLE_RATE * 1.5), UTTERANCES)
-    signals = [torch.from_numpy(0.1 * rng.standard_normal(n, dtype=np.float32)) for n in lengths]
-    size, hop = samples_per_frame(settings), samples_per_hop(settings)
-    torchaudio = MelSpectrogram(
+    lengths = (rate * SECONDS * rng.uniform(0.5, 1.5, UTTERANCES)).astype(int)
+    return [0.1 * rng.standard_normal(length, dtype=np.float32) for length in lengths]
+
+
+def hours_of(found: list[np.ndarray], rate: int = SAMPLE_RATE) -> float:
+    """Their length."""
+    return sum(map(len, found)) / rate / 3600
+
+
+def torchaudio_mel(settings: Features) -> MelSpectrogram:
+    """The reference of laspa.mel."""
+    return MelSpectrogram(
         SAMPLE_RATE,
-        n_fft=size,
+        n_fft=samples_per_frame(settings),
         win_length=samples_per_window(settings),
-        hop_length=hop,
+        hop_length=samples_per_hop(settings),
         f_min=settings.low_hz,
         f_max=settings.high_hz,
         n_mels=settings.num_mels,
         center=False,
     )
-    for signal in signals:
-        torch.testing.assert_close(
-            mel_power(signal, settings), torchaudio(signal).T, rtol=TOLERANCE, atol=TOLERANCE
+
+
+def time_mel(settings: Features) -> None:
+    """In memory, one thread."""
+    given = [torch.from_numpy(signal) for signal in signals()]
+    size, hop, reference = samples_per_frame(settings), samples_per_hop(settings), torchaudio_mel(settings)
+    window = torch.hann_window(samples_per_window(settings))
+    bank = (size // 2 + 1, settings.low_hz, settings.high_hz, settings.num_mels, SAMPLE_RATE)
+    filters = melscale_fbanks(*bank, norm=None, mel_scale="htk").T.contiguous()
+
+    def by_stft(signal: torch.Tensor) -> torch.Tensor:
+        spectrum = torch.stft(signal, size, hop, len(window), window, center=False, return_complex=True)
+        return filters @ torch.view_as_real(spectrum).square().sum(-1)
+
+    for signal in given:
+        expected = reference(signal).T
+        for found in (mel_power(signal, settings), by_stft(signal).T):
+            torch.testing.assert_close(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+    def all_by(system: Callable[[torch.Tensor], object]) -> Callable[[], object]:
+        return lambda: [system(signal) for signal in given]
+
+    taken = best_of_turns(
+        {
+            "torchaudio MelSpectrogram": all_by(reference),
+            "laspa": all_by(lambda signal: mel_power(signal, settings)),
+            "torch.stft, dense product": all_by(by_stft),
+            "FFT alone": all_by(lambda signal: torch.fft.rfft(signal.unfold(0, size, hop))),
+        },
+        2 * TURNS,
+    )
+    show("Mel alone, in memory, one thread", taken, hours_of(signals()))
+    ours = taken["laspa"]
+    judge("times torchaudio's speed", taken["torchaudio MelSpectrogram"] / ours, 1.4)
+    judge("times the FFT's time", ours / taken["FFT alone"], 2.5, at_least=False)
+
+
+def write_recordings(folder: Path, suffix: str, rate: int) -> list[Path]:
+    """16-bit recordings of `signals`."""
+    paths = [folder / f"{number}-{rate}{suffix}" for number in range(UTTERANCES)]
+    for path, signal in zip(paths, signals(rate), strict=True):
+        soundfile.write(path, signal, rate, subtype="PCM_16")
+    return paths
+
+
+def time_end_to_end(settings: Features) -> None:
+    """From files to a Parquet shard, one process."""
+    reference, resample = torchaudio_mel(settings), Resample(STUDIO_RATE, SAMPLE_RATE)
+
+    def plain_row(path: Path) -> Row:
+        samples, rate = soundfile.read(path, dtype="float32")
+        signal = torch.from_numpy(samples)
+        mel = reference(signal if rate == SAMPLE_RATE else resample(signal)).T
+        log = mel.clamp(min=LOG_FLOOR).log()
+        return Row(path.name, (log - log.mean(dim=0)).half().contiguous().numpy())
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for suffix, rate, aim in (
+            (".wav", SAMPLE_RATE, 1.5),
+            (".flac", SAMPLE_RATE, 1.2),
+            (".wav", STUDIO_RATE, 0),
+        ):
+            paths = write_recordings(folder, suffix, rate)
+            listed = [Utterance(path.name, path, "") for path in paths]
+            shard = Shard(folder / "part.parquet", listed, [None] * len(listed), settings)
+
+            def plain(paths: list[Path] = paths) -> None:
+                rows = (plain_row(path) for path in paths)
+                features.write_shard(folder / "part.parquet", rows, mel_settings(settings))
+
+            def ours(shard: Shard = shard) -> None:
+                write_shard(shard)
+
+            taken = best_of_turns({"soundfile + torchaudio, the same Parquet": plain, "laspa": ours})
+            show(f"End to end, {suffix[1:].upper()} at {rate} Hz, one process", taken, hours_of(signals()))
+            if aim:
+                judge("times soundfile + torchaudio", taken[next(iter(taken))] / taken["laspa"], aim)
+
+
+def listed_often(paths: list[Path], hours: float) -> list[Utterance]:
+    """The recordings again and again under new names, until there are so many hours."""
+    count = round(hours / hours_of(signals()) * len(paths))
+    return [Utterance(f"u{i}", paths[i % len(paths)], f"{i}") for i in range(count)]
+
+
+def time_processes(settings: Features) -> None:
+    """One worker process against two, WAV to Parquet."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        utterances = listed_often(write_recordings(folder, ".wav", SAMPLE_RATE), HOURS_BY_PROCESSES)
+
+        def by(workers: int) -> Callable[[], object]:
+            # A folder for each: nothing is taken over from the other.
+            place = folder / str(workers)
+            return lambda: extract(utterances, settings, place / "features", place / "partial", workers)
+
+        taken = best_of_turns({"one process": by(1), "two processes": by(2)}, 1)
+        show(f"Processes, {HOURS_BY_PROCESSES} hours, their start included", taken, HOURS_BY_PROCESSES)
+        judge("times one process", taken["one process"] / taken["two processes"], 1.7)
+
+
+def time_epoch(settings: Features) -> None:
+    """Crops of 2 s in random order, as float32 batches, once the features are loaded."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(250, 450, EPOCH_UTTERANCES // 4)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        mels = (
+            rng.standard_normal((n, settings.num_mels), dtype=np.float32).astype(np.float16) for n in lengths
         )
-    systems: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-        "torchaudio": torchaudio,
-        "laspa": lambda signal: mel_power(signal, settings),
-        "FFT alone": lambda signal: torch.fft.rfft(signal.unfold(0, size, hop)),
+        rows = (Row(str(number), mel) for number, mel in enumerate(mels))
+        features.write_shard(folder / "part-00000.parquet", rows, mel_settings(settings))
+        start = time.perf_counter()
+        store = FeatureStore(folder)
+        loading = time.perf_counter() - start
+        store.frames.tofile(folder / "frames")
+        memmap = np.memmap(folder / "frames", np.float16, "r", shape=store.frames.shape)
+        classes = np.zeros(len(store), dtype=np.int64)
+
+        def epoch(frames: np.ndarray) -> None:
+            data = TrainingSet(frames, store.offsets, classes, classes, [], [], 100.0)
+            generator = np.random.default_rng(1)
+            for batch in batches(data, draw(data, BATCH, generator), CROP_FRAMES, generator):
+                assert batch.mel.shape == (BATCH, CROP_FRAMES, settings.num_mels)
+
+        def plain_epoch() -> None:
+            generator = np.random.default_rng(1)
+            order = generator.permutation(len(store))
+            for at in range(0, len(order) - BATCH + 1, BATCH):
+                rows = order[at : at + BATCH]
+                first = store.offsets[rows] + generator.integers(0, store.num_frames[rows] - CROP_FRAMES + 1)
+                crops = np.stack([memmap[begin : begin + CROP_FRAMES] for begin in first])
+                torch.from_numpy(crops).float()
+
+        taken = best_of_turns(
+            {
+                "memmap in half precision, a slice a crop": plain_epoch,
+                "laspa": lambda: epoch(store.frames),
+                "laspa's batches over the memmap": lambda: epoch(memmap),
+            }
+        )
+        show(f"A shuffled epoch of {len(store)} crops of 2 s, batches of {BATCH}", taken)
+        print(f"  loading took {loading:.2f} s")
+        judge("times the memmap's speed", taken[next(iter(taken))] / taken["laspa"], 1.0)
+
+
+def measure_memory() -> None:
+    """Peak resident memory of the parent and of its largest worker, by hours of audio."""
+    print("\nPeak resident memory by hours of audio, two worker processes")
+    with tempfile.TemporaryDirectory() as name:
+        write_recordings(Path(name), ".wav", SAMPLE_RATE)
+        for hours in MEMORY_HOURS:
+            probe = [sys.executable, __file__, MEMORY_PROBE, name, str(hours)]
+            done = subprocess.run(probe, check=True, stdout=subprocess.PIPE, text=True)
+            peak = json.loads(done.stdout.splitlines()[-1])
+            print(
+                f"  {hours:4} h: parent {peak['parent']:5.0f} MiB, largest worker {peak['worker']:5.0f} MiB"
+            )
+
+
+def probe_memory(folder: Path, hours: int, settings: Features) -> None:
+    """Extract, then print this process's peaks as JSON."""
+    utterances = listed_often(sorted(folder.glob("*.wav")), hours)
+    extract(utterances, settings, folder / "features", folder / "partial", 2)
+    mebibytes = {
+        name: resource.getrusage(who).ru_maxrss / 1024
+        for name, who in (("parent", resource.RUSAGE_SELF), ("worker", resource.RUSAGE_CHILDREN))
     }
-    seconds = {name: [] for name in systems}
-    for _ in range(repetitions):
-        for name, system in systems.items():
-            start = time.perf_counter()
-            for signal in signals:
-                system(signal)
-            seconds[name].append(time.perf_counter() - start)
-    hours = sum(lengths) / SAMPLE_RATE / 3600
-    best = {name: min(taken) for name, taken in seconds.items()}
-    print(f"{UTTERANCES} utterances, {hours * 60:.1f} minutes of audio, best of {repetitions}, one thread")
-    for name, taken in best.items():
-        ratio = best["torchaudio"] / taken
-        print(f"{name:12} {hours / taken * 60:6.0f} h of audio a minute, {ratio:.2f} × torchaudio")
-    print(f"laspa takes {best['laspa'] / best['FFT alone']:.2f} times the FFT alone")
+    print(json.dumps(mebibytes))
+
+
+def main() -> None:
+    """Run the parts that the command line names."""
+    settings = load_params(Path(__file__).parents[1] / "params.yaml").features
+    torch.set_num_threads(1)
+    arguments = sys.argv[1:]
+    if arguments[:1] == [MEMORY_PROBE]:
+        return probe_memory(Path(arguments[1]), int(arguments[2]), settings)
+    parts: dict[str, Callable[[], None]] = {
+        "mel": lambda: time_mel(settings),
+        "end": lambda: time_end_to_end(settings),
+        "processes": lambda: time_processes(settings),
+        "epoch": lambda: time_epoch(settings),
+        "memory": measure_memory,
+    }
+    unknown = [name for name in arguments if name not in parts]
+    if unknown:
+        sys.exit(f"no part {unknown[0]}; there are {', '.join(parts)}")
+    print(f"{os.cpu_count()} cores, torch {torch.__version__}, {extraction.available_cores()} usable")
+    for name in arguments or parts:
+        parts[name]()
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def batches(
         lengths = data.offsets[rows + 1] - data.offsets[rows]
         first = (generator.random(batch_size) * np.maximum(lengths - crop_frames + 1, 1)).astype(np.int64)
         positions = (first[:, None] + np.arange(crop_frames)) % lengths[:, None] + data.offsets[rows][:, None]
-        mel = torch.from_numpy(data.frames[positions]).float()
+        mel = torch.from_numpy(data.frames.take(positions, axis=0)).float()  # faster than indexing
         if warp or bend:
             mel = read_at(mel, moved_axis(batch_size, data.num_mels, warp, bend, generator))
         if change is not None:

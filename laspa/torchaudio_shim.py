@@ -47,6 +47,6 @@ def _load() -> None:
 _load()
 
 from torchaudio.functional import melscale_fbanks  # noqa: E402
-from torchaudio.transforms import MelSpectrogram  # noqa: E402
+from torchaudio.transforms import MelSpectrogram, Resample  # noqa: E402
 
-__all__ = ["MelSpectrogram", "melscale_fbanks"]
+__all__ = ["MelSpectrogram", "Resample", "melscale_fbanks"]
