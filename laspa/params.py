@@ -82,6 +82,17 @@ class Synthetic(Section):
         return self
 
 
+class Download(Section):
+    """Corpora that are fetched (stage download); laspa/fetching.py."""
+
+    folder: Annotated[str, Field(min_length=1)]
+    accept_licences: list[str]
+    parallel: Annotated[int, Field(ge=1, le=32)]
+    retries: Annotated[int, Field(ge=0, le=100)]
+    stall_seconds: Annotated[float, Field(gt=0, le=3600)]
+    wait_seconds: Annotated[float, Field(gt=0, le=60)]
+
+
 class Folder(Section):
     """Folders of recordings (stage download)."""
 
@@ -334,6 +345,7 @@ class Params(System):
     corpus: Literal["synthetic", "folder"]
     synthetic: Synthetic
     folder: Folder
+    download: Download
     manifest: Manifest
     trials: Trials
     features: Features

@@ -1,6 +1,7 @@
 """Progress of long work: a bar on a terminal, a line now and then in a log."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -30,3 +31,60 @@ def progress(items: Iterable[T], total: int, description: str, unit: str = "it")
             print(message, file=sys.stderr, flush=True)
     seconds = time.monotonic() - start
     print(f"{description}: {done}/{total} {unit} in {seconds:.1f} s", file=sys.stderr, flush=True)
+
+
+class ByteProgress:
+    """Bytes done of a total that may still grow, with speed and time left; told from any thread."""
+
+    def __init__(self, total: int, description: str) -> None:
+        self._lock = threading.Lock()
+        self._description = description
+        self._start = self._last = time.monotonic()
+        self._done_at_last = 0
+        self.total, self.done = total, 0
+        self._bar = None
+        if sys.stderr.isatty():
+            options = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "dynamic_ncols": True}
+            self._bar = tqdm(total=total, desc=description, **options)
+
+    def grow(self, by: int) -> None:
+        """`by` bytes more to come than was known."""
+        with self._lock:
+            self.total += by
+            if self._bar is not None:
+                self._bar.total = self.total
+
+    def advance(self, count: int) -> None:
+        """`count` bytes came; a negative number is given up."""
+        with self._lock:
+            self.done += count
+            if self._bar is not None:
+                self._bar.update(count)
+                return
+            seconds = time.monotonic() - self._last
+            if seconds >= LOG_EVERY_SECONDS:
+                speed = (
+                    max(self.done - self._done_at_last, 1) / seconds
+                )  # of late: not of what was there before
+                self._last, self._done_at_last = self._last + seconds, self.done
+                of = f"{in_bytes(self.done)} of {in_bytes(self.total)}, {in_bytes(speed)}/s"
+                left = f"{(self.total - self.done) / speed:.0f} s left"
+                print(f"{self._description}: {of}, {left}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the bar, or print what was done."""
+        if self._bar is not None:
+            self._bar.close()
+        else:
+            done = f"{in_bytes(self.done)} in {time.monotonic() - self._start:.1f} s"
+            print(f"{self._description}: {done}", file=sys.stderr, flush=True)
+
+
+def in_bytes(count: float) -> str:
+    """`count` bytes for people: 1,311,166,223 is 1.2 GiB."""
+    unit, *larger = "B", "KiB", "MiB", "GiB", "TiB"
+    for next_unit in larger:
+        if abs(count) < 1024:
+            break
+        count, unit = count / 1024, next_unit
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
