@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_score(commands)
     _add_trials(commands)
     _add_tune(commands)
+    _add_corpus(commands)
     return parser
 
 
@@ -137,6 +138,23 @@ def _add_tune(commands: "Commands[argparse.ArgumentParser]") -> None:
         action.add_argument("--best", default="reports/tune/best.yaml", metavar="YAML", help="of the sweep")
         action.add_argument("--params", default="params.yaml", metavar="YAML", help="the project's params")
         action.set_defaults(run=f"laspa.tuning.commands:{name}")
+
+
+def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "corpus",
+        help="corpora that are fetched from the network",
+        description="What fetching a corpus will bring, and the fetching itself.",
+    )
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    for name, what in (
+        ("plan", "addresses, sizes and checksums that are known, without a word to the network"),
+        ("fetch", "fetch and unpack it, or what is missing of it"),
+    ):
+        action = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        action.add_argument("name", metavar="NAME", help="nisp, musan or rirs_noises")
+        action.add_argument("--params", default="params.yaml", metavar="YAML", help="the project's params")
+        action.set_defaults(run=f"laspa.corpora.commands:{name}")
 
 
 def _add_format_options(command: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
@@ -25,6 +25,9 @@ SPARE_BYTES = 256 * 2**20  # of the disk that a download leaves free
 DAMAGED_TRIES = 2  # downloads from one address whose checksum may be wrong before the next address
 
 
+Where = Literal["missing", "here", "unpacked"]
+
+
 @dataclass(frozen=True)
 class RemoteFile:
     """A file of a corpus, and what is known about it before it is fetched.
@@ -36,6 +39,7 @@ class RemoteFile:
         checksum: `sha256:…`, `md5:…`, or `git:…` (the SHA-1 of a git blob), where its publisher gives one.
         mirrors: other addresses of the same bytes, tried in this order.
         credentials: X, where the environment's X_USER and X_PASSWORD, or X_TOKEN, are asked for.
+        pin: off for what its publisher writes anew at will: such a file is fetched once and kept.
     """
 
     url: str
@@ -44,15 +48,16 @@ class RemoteFile:
     checksum: str = ""
     mirrors: tuple[str, ...] = ()
     credentials: str = ""
+    pin: bool = True
 
 
 @dataclass(frozen=True)
 class FileState:
-    """One row of a plan: bytes (None: unknown), whether the file is on disk, where its checksum is from."""
+    """One row of a plan: bytes (None: unknown), what is on disk of it, and where its checksum is from."""
 
     file: RemoteFile
     size: int | None
-    here: bool
+    where: Where
     checksum: str
 
 
@@ -62,9 +67,11 @@ def plan(files: Sequence[RemoteFile], folder: Path, checksums: Path) -> list[Fil
     states = []
     for file in files:
         pin = pins.get(redacted(file.url), {})
-        kind = "pinned" if pin else f"published ({file.checksum.partition(':')[0]})" if file.checksum else ""
-        here = _is_here(folder / file.path, file, pin)
-        states.append(FileState(file, pin.get("size", file.size), here, kind or "unknown until first fetch"))
+        known = "unknown until first fetch" if file.pin else "none: it may change"
+        if pin or file.checksum:
+            known = "pinned" if pin else f"published ({file.checksum.partition(':')[0]})"
+        where: Where = "here" if _is_here(folder / file.path, file, pin) else "missing"
+        states.append(FileState(file, pin.get("size", file.size), where, known))
     return states
 
 
@@ -124,6 +131,7 @@ class _Job:
     ) -> None:
         self.folder, self.checksums, self.what, self.pins = folder, checksums, what, pins
         self.patience = Patience(options.retries, options.stall_seconds, options.wait_seconds)
+        self.mirrors = options.mirrors
         self.connections = max(1, options.parallel // files)
         self.stop = threading.Event()
         self.bar = ByteProgress(0, f"fetch {what}")
@@ -145,15 +153,15 @@ class _Job:
         expected = f"sha256:{pin['sha256']}" if pin else file.checksum
         authorise = _authorisation(file.credentials)
         answers = []
-        for url in (file.url, *file.mirrors):
-            # Credentials are for the host of `url` alone.
+        for url in (self._in_place_of(url) for url in (file.url, *file.mirrors)):
+            # Credentials are for the first address alone.
             transfer = Transfer(
                 url,
                 self.folder / f"{file.path}.partial",
                 self.patience,
                 self.connections,
                 sure=bool(expected),
-                authorise=authorise if url == file.url else None,
+                authorise=authorise if url == self._in_place_of(file.url) else None,
                 on_bytes=self.bar.advance,
                 on_size=lambda size: self._learn_size(file, size),
                 stop=self.stop,
@@ -175,6 +183,13 @@ class _Job:
             f"{self.folder / file.path} by hand"
         )
 
+    def _in_place_of(self, url: str) -> str:
+        """The address that the params put in place of another."""
+        for beginning, other in self.mirrors.items():
+            if url.startswith(beginning):
+                return other + url.removeprefix(beginning)
+        return url
+
     def _keep(self, file: RemoteFile, transfer: Transfer, expected: str) -> None:
         """Check what came, pin it, and give it its name."""
         wanted = (expected.partition(":")[0] or "sha256", "sha256")
@@ -190,8 +205,9 @@ class _Job:
             transfer.discard()
             self.bar.advance(-size)
             raise _Damaged(problem)
-        with self._lock:
-            _pin(self.checksums, file, digests["sha256"], size)
+        if file.pin:
+            with self._lock:
+                _pin(self.checksums, file, digests["sha256"], size)
         os.replace(transfer.partial, self.folder / file.path)
 
     def _learn_size(self, file: RemoteFile, size: int) -> None:
@@ -219,6 +235,8 @@ class _Damaged(Exception):
 
 def _is_here(target: Path, file: RemoteFile, pin: dict[str, Any]) -> bool:
     """A file got its name after its checksum was right: its size is looked at, not every byte again."""
+    if not file.pin:
+        return target.is_file()
     return bool(pin) and target.is_file() and target.stat().st_size == pin["size"]
 
 

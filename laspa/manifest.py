@@ -60,6 +60,8 @@ def build_manifest(
     good["corpus"] = corpus
     good["gender"] = good["gender"].where(good["gender"] != "", None)
     good["split"] = good["split"].where(good["split"] != "", _random_splits(good["speaker"], options))
+    if set(good["split"]) == {"train", "test"}:
+        good.loc[good["speaker"].isin(_dev_speakers(good, options)), "split"] = "dev"
     _check_splits(good)
     columns = ["utterance_id", "speaker", "language", "gender", "corpus", "split"]
     columns += ["path", "sample_rate", "num_samples", "sha256"]
@@ -93,6 +95,13 @@ def _random_splits(speakers: pd.Series, options: Manifest) -> pd.Series:
     split_of = dict.fromkeys(shuffled[dev + test :], "train")
     split_of |= dict.fromkeys(shuffled[:dev], "dev") | dict.fromkeys(shuffled[dev : dev + test], "test")
     return speakers.map(split_of)
+
+
+def _dev_speakers(table: pd.DataFrame, options: Manifest) -> list[str]:
+    """Training speakers set aside for dev, by seed, where the official lists are of train and test alone."""
+    names = np.array(sorted(table.loc[table["split"] == "train", "speaker"].unique()))
+    shuffled = np.random.default_rng(options.split_seed).permutation(names)
+    return list(shuffled[: max(2, round(options.dev_share * len(names)))])
 
 
 def _check_splits(table: pd.DataFrame) -> None:

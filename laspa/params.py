@@ -87,6 +87,7 @@ class Download(Section):
 
     folder: Annotated[str, Field(min_length=1)]
     accept_licences: list[str]
+    mirrors: dict[str, str]
     parallel: Annotated[int, Field(ge=1, le=32)]
     retries: Annotated[int, Field(ge=0, le=100)]
     stall_seconds: Annotated[float, Field(gt=0, le=3600)]
@@ -342,7 +343,7 @@ class Params(System):
     """All of params.yaml."""
 
     seed: Seed
-    corpus: Literal["synthetic", "folder"]
+    corpus: Literal["synthetic", "folder", "nisp"]
     synthetic: Synthetic
     folder: Folder
     download: Download

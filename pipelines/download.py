@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from laspa.corpora import folder, synthetic
+from laspa.corpora import folder, nisp, synthetic
 from laspa.files import atomic_path
 from laspa.params import Params, load_params
 from pipelines import stage
@@ -15,6 +15,9 @@ def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     if params.corpus == "folder":
         folder.prepare(params.folder.paths, stage.project_root(), RAW)
+        return
+    if params.corpus == "nisp":
+        nisp.prepare(params.download, stage.project_root(), RAW)
         return
     unfinished = PARTIAL / f"raw-{_digest(params)}"
     synthetic.prepare(params.synthetic, unfinished)

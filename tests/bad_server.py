@@ -24,6 +24,7 @@ class BadServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 64  # a connection beyond the queue waits a second
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -27,6 +27,7 @@ PART = 1000
 OPTIONS: dict[str, Any] = {
     "folder": "unused",
     "accept_licences": [],
+    "mirrors": {},
     "parallel": 4,
     "retries": 2,
     "stall_seconds": 0.3,
@@ -182,6 +183,25 @@ def test_a_mirror_steps_in_and_its_parts_are_gone_on_with(server: BadServer, tmp
     assert f"{server.url}/a.bin" in (tmp_path / "checksums.json").read_text()
 
 
+def test_mirrors_of_the_params_stand_in(server: BadServer, tmp_path: Path) -> None:
+    server.files["/mine/deep/a.bin"] = CONTENT
+    file = RemoteFile(f"{server.url}/far/deep/a.bin", "a.bin")
+    options = Download(**OPTIONS | {"mirrors": {f"{server.url}/far/": f"{server.url}/mine/"}})
+    fetch([file], tmp_path, tmp_path / "checksums.json", options, "test")
+    assert {seen.path for seen in server.seen} == {"/mine/deep/a.bin"}
+    # The pin is of the file, wherever it came from.
+    assert f"{server.url}/far/deep/a.bin" in (tmp_path / "checksums.json").read_text()
+
+
+def test_what_may_change_is_fetched_once_and_not_pinned(server: BadServer, tmp_path: Path) -> None:
+    assert get(server, tmp_path, pin=False) == CONTENT
+    server.files["/a.bin"] = CONTENT[::-1]
+    assert get(server, tmp_path, pin=False) == CONTENT
+    (tmp_path / "a.bin").unlink()
+    assert get(server, tmp_path, pin=False) == CONTENT[::-1]
+    assert not (tmp_path / "checksums.json").exists()
+
+
 def test_a_file_that_changes_on_the_server_is_not_mixed(server: BadServer, tmp_path: Path) -> None:
     server.faults["/a.bin"] = ["", "", "", *["404"] * 20]
     options = Download(**OPTIONS | {"parallel": 1})
@@ -298,14 +318,14 @@ def test_a_plan_says_what_is_known(server: BadServer, tmp_path: Path) -> None:
     known = RemoteFile(f"{server.url}/b", "b", size=7, checksum="md5:0")
     unknown = RemoteFile(f"{server.url}/a.bin", "a.bin")
     states = plan([known, unknown], tmp_path, checksums)
-    assert [(one.size, one.here, one.checksum) for one in states] == [
-        (7, False, "published (md5)"),
-        (None, False, "unknown until first fetch"),
+    assert [(one.size, one.where, one.checksum) for one in states] == [
+        (7, "missing", "published (md5)"),
+        (None, "missing", "unknown until first fetch"),
     ]
     assert not server.seen
     fetch([unknown], tmp_path, checksums, Download(**OPTIONS), "test")
     (state,) = plan([unknown], tmp_path, checksums)
-    assert (state.size, state.here, state.checksum) == (10_500, True, "pinned")
+    assert (state.size, state.where, state.checksum) == (10_500, "here", "pinned")
 
 
 KILLED = """

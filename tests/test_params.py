@@ -55,7 +55,10 @@ def test_an_override_changes_its_key_alone(params: Params) -> None:
         ),
         ({"ablate.seeds": [1, -1]}, "params.yaml: ablate.seeds.1 is -1 but should be from 0 to 2147483647"),
         ({"ablate.seeds": []}, "params.yaml: ablate.seeds is [] but should be a list of at least 1"),
-        ({"corpus": "voxceleb"}, "params.yaml: corpus is 'voxceleb' but should be 'synthetic' or 'folder'"),
+        (
+            {"corpus": "voxceleb"},
+            "params.yaml: corpus is 'voxceleb' but should be 'synthetic', 'folder' or 'nisp'",
+        ),
         ({"train": None}, "params.yaml: train is None but should be a section of keys and values"),
         (
             {"num_heads": 3, "model.attention_dim": 8},

@@ -20,5 +20,9 @@ def resolve(params: Params, raw: Path, root: Path, path: str) -> Path:
     """
     if params.corpus == "synthetic":
         return raw / path
+    if params.corpus == "nisp":
+        from laspa.corpora import nisp  # it imports this module
+
+        return nisp.locate(params.download, root, path)
     number, _, rest = path.partition("/")
     return root / params.folder.paths[int(number)] / rest

@@ -1,0 +1,59 @@
+"""`laspa corpus plan` and `laspa corpus fetch`; their options are described in laspa/cli.py."""
+
+import argparse
+import difflib
+import shutil
+from pathlib import Path
+
+from laspa.corpora.fetched import FetchedCorpus, downloads, fetch_corpus, plan_corpus
+from laspa.corpora.nisp import NISP
+from laspa.corpora.noises import MUSAN, RIRS_NOISES, noise_folder
+from laspa.errors import LaspaError
+from laspa.params import Download, load_params
+from laspa.progress import in_bytes
+from laspa.transfer import redacted
+
+CORPORA = {corpus.name: corpus for corpus in (NISP, MUSAN, RIRS_NOISES)}
+UNKNOWN = "unknown until first fetch"
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Print what is known of a corpus's files; nothing is asked of the network."""
+    corpus, settings, root = _chosen(options)
+    states, whole = plan_corpus(corpus, settings, root)
+    folder = downloads(corpus, settings, root)
+    accepted = "accepted" if corpus.name in settings.accept_licences else "not accepted yet"
+    print(f"{corpus.name}: {corpus.licence.name}, {corpus.licence.url} ({accepted})")
+    print(f"cite     {corpus.citation}")
+    print(f"into     {folder}")
+    for state in states:
+        size = UNKNOWN if state.size is None else f"{state.size:,} bytes"
+        print(f"{state.where:<8} {redacted(state.file.url)}\n{'':<8} size {size}; checksum {state.checksum}")
+        for mirror in state.file.mirrors:
+            print(f"{'':<8} or {redacted(mirror)}")
+    if not whole:
+        for pattern in corpus.announced:
+            print(f"missing  {pattern}\n{'':<8} how many, sizes and checksums {UNKNOWN}")
+    missing = [state.size for state in states if state.where == "missing"]
+    total = in_bytes(sum(size or 0 for size in missing))
+    more = "" if whole and None not in missing else ", and what is unknown"
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    print(f"to fetch {total}{more}; {in_bytes(shutil.disk_usage(existing).free)} free on that disk")
+
+
+def fetch(options: argparse.Namespace) -> None:
+    """Fetch and unpack a corpus, and say where it is."""
+    corpus, settings, root = _chosen(options)
+    folder = fetch_corpus(corpus, settings, root)
+    if corpus.name in (MUSAN.name, RIRS_NOISES.name):
+        folder = noise_folder(corpus.name, folder)
+    print(f"{corpus.name} is in {folder}")
+
+
+def _chosen(options: argparse.Namespace) -> tuple[FetchedCorpus, Download, Path]:
+    """The corpus, the section download, and the project's root: the folder of the params."""
+    if options.name not in CORPORA:
+        near = difflib.get_close_matches(options.name, CORPORA, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise LaspaError(f"{options.name}: not a corpus that is fetched, {', '.join(CORPORA)} are{hint}")
+    return CORPORA[options.name], load_params(options.params).download, Path(options.params).parent
