@@ -16,13 +16,11 @@ def resolve(params: Params, raw: Path, root: Path, path: str) -> Path:
 
     Args:
         raw: the folder of the index.
-        root: what relative `folder.paths` are relative to.
+        root: what relative `folder.paths` and `download.folder` are relative to.
     """
     if params.corpus == "synthetic":
         return raw / path
     if params.corpus == "nisp":
-        from laspa.corpora import nisp  # it imports this module
-
-        return nisp.locate(params.download, root, path)
+        return root / params.download.folder / path
     number, _, rest = path.partition("/")
     return root / params.folder.paths[int(number)] / rest

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.corpora import INDEX_COLUMNS
-from laspa.corpora.fetched import UNPACKED, FetchedCorpus, Licence, downloads, fetch_corpus
+from laspa.corpora.fetched import FetchedCorpus, Licence, fetch_corpus
 from laspa.errors import LaspaError
 from laspa.fetching import RemoteFile
 from laspa.files import atomic_path, read_json
@@ -89,7 +89,7 @@ NISP = FetchedCorpus(
 
 
 def prepare(options: Download, root: Path, raw: Path) -> None:
-    """Fetch NISP and write its index to `raw`/index.csv; the recordings stay with the downloads.
+    """Fetch NISP and write its index to `raw`/index.csv, with paths in the downloads, where recordings stay.
 
     The official test speakers are the test split. Of the official training speakers the stage
     `manifest` sets some aside for dev.
@@ -98,19 +98,15 @@ def prepare(options: Download, root: Path, raw: Path) -> None:
         LaspaError: what fetching raises, recordings that the lists do not know, or a speaker in both lists.
     """
     audio = fetch_corpus(NISP, options, root)
-    index = read_index(audio, downloads(NISP, options, root))
+    index = read_index(audio, audio.parent)
+    index["path"] = f"{audio.relative_to(root / options.folder).as_posix()}/" + index["path"]
     with atomic_path(raw) as temporary:
         temporary.mkdir()
         index.to_csv(temporary / "index.csv", index=False, lineterminator="\n")
 
 
-def locate(options: Download, root: Path, path: str) -> Path:
-    """Where the recording stands that the index calls `path`."""
-    return downloads(NISP, options, root) / UNPACKED / path
-
-
 def read_index(audio: Path, lists: Path) -> pd.DataFrame:
-    """The rows of index.csv, by path, out of the files' names and the two speaker lists."""
+    """The rows of index.csv, by path in `audio`, out of the files' names and the two speaker lists."""
     splits = _splits(lists)
     files = sorted(audio.rglob("*.wav"))
     found = [(file, RECORDING.fullmatch(file.name)) for file in files]

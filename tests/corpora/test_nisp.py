@@ -111,7 +111,7 @@ def test_the_whole_way_from_the_licence_to_the_manifest(server: BadServer, tmp_p
     row = index[index["path"].str.endswith("Hin_0001_Eng_f_0000.wav")].iloc[0]
     size = len(recording(0))
     assert row.to_dict() == {
-        "path": "Hindi_master/English_Hindi/RECS/Hin_0001/Hin_0001_Eng_f_0000.wav",
+        "path": "nisp/unpacked/Hindi_master/English_Hindi/RECS/Hin_0001/Hin_0001_Eng_f_0000.wav",
         "speaker": "Hin_0001",
         "language": "eng",
         "gender": "f",
