@@ -8,7 +8,10 @@ from pydantic import BaseModel
 
 def explain(source: str, item: Any, root: type[BaseModel]) -> str:
     """One error of pydantic in words: key, value, and what would be right."""
-    key = ".".join(str(part) for part in item["loc"])
+    location = tuple(
+        part for part in item["loc"] if not str(part).startswith("(")
+    )  # no names of alternatives
+    key = ".".join(str(part) for part in location)
     kind = item["type"]
     if kind == "extra_forbidden":
         return unknown_key(source, item["loc"], root)
@@ -20,7 +23,7 @@ def explain(source: str, item: Any, root: type[BaseModel]) -> str:
     if not key:
         return f"{source}: should hold keys and values, but is {item['input']!r}"
     reason = item["msg"].removeprefix("Input should be ")
-    allowed = range_in_words(item["loc"], root)
+    allowed = range_in_words(location, root)
     if kind in ("model_type", "dict_type"):
         reason = "a section of keys and values"
     elif kind == "too_short":
@@ -39,7 +42,7 @@ def range_in_words(location: tuple[str | int, ...], root: type[BaseModel]) -> st
     for part in location:
         if isinstance(part, int):  # an item of a list: list[Annotated[number, Field(...)]]
             annotation, *fields = get_args(get_args(annotation)[0]) or [get_args(annotation)[0]]
-            limits = [limit for field in fields for limit in field.metadata]
+            limits = [limit for field in fields for limit in getattr(field, "metadata", [])]
         elif part in getattr(annotation, "model_fields", {}):
             field = annotation.model_fields[part]
             annotation, limits = field.annotation, field.metadata

@@ -23,7 +23,8 @@ def build_manifest(
     """The manifest and the files left out of it.
 
     Args:
-        index: columns path, speaker, language, gender, split.
+        index: columns path, speaker, language, gender, split and, of joined corpora, corpus.
+        corpus: whose all recordings are, where the index does not say.
         locate: where a path of the index stands on disk.
         workers: files decoded at a time.
 
@@ -57,9 +58,12 @@ def build_manifest(
         good.loc[twice.index, "utterance_id"] = (
             twice["speaker"] + "/" + twice["language"] + "/" + twice["path"]
         )
-    good["corpus"] = corpus
+    if "corpus" not in good:
+        good["corpus"] = corpus
     good["gender"] = good["gender"].where(good["gender"] != "", None)
-    good["split"] = good["split"].where(good["split"] != "", _random_splits(good["speaker"], options))
+    free = good["split"] == ""
+    if free.any():
+        good.loc[free, "split"] = _random_splits(good.loc[free, "speaker"], options)
     if set(good["split"]) == {"train", "test"}:
         good.loc[good["speaker"].isin(_dev_speakers(good, options)), "split"] = "dev"
     _check_splits(good)

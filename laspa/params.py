@@ -4,7 +4,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from laspa.errors import LaspaError
 from laspa.explanation import explain, range_in_words, unknown_key
@@ -26,6 +36,17 @@ Encoder = Literal[
     "redimnet_b1",
     "redimnet_b2",
     "campplus",
+]
+# The names of laspa/corpora/catalogue.py, likewise.
+CorpusName = Literal[
+    "synthetic",
+    "folder",
+    "nisp",
+    "voxceleb1",
+    "voxceleb2",
+    "common_voice",
+    "tidyvoice",
+    "asterisk",
 ]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -98,6 +119,27 @@ class Folder(Section):
     """Folders of recordings (stage download)."""
 
     paths: list[str]
+
+
+class VoxCeleb(Section):
+    """VoxCeleb1 or 2 (stage download); laspa/corpora/voxceleb.py."""
+
+    path: str
+    archives: str
+    languages: str
+
+
+class CommonVoice(Section):
+    """Releases of Mozilla Common Voice (stage download); laspa/corpora/common_voice.py."""
+
+    paths: list[str]
+    clips: Literal["validated", "all"]
+
+
+class OnDisk(Section):
+    """A corpus in one folder (stage download)."""
+
+    path: str
 
 
 class Manifest(Section):
@@ -343,10 +385,19 @@ class Params(System):
     """All of params.yaml."""
 
     seed: Seed
-    corpus: Literal["synthetic", "folder", "nisp"]
+    corpus: Annotated[
+        Annotated[CorpusName, Tag("(name)")]
+        | Annotated[list[CorpusName], Field(min_length=1), Tag("(list)")],
+        Discriminator(lambda value: "(list)" if isinstance(value, list) else "(name)"),
+    ]
     synthetic: Synthetic
     folder: Folder
     download: Download
+    voxceleb1: VoxCeleb
+    voxceleb2: VoxCeleb
+    common_voice: CommonVoice
+    tidyvoice: OnDisk
+    asterisk: OnDisk
     manifest: Manifest
     trials: Trials
     features: Features
@@ -356,6 +407,18 @@ class Params(System):
     ablate: Ablate
     tune: Tune
     study: Study
+
+    @field_validator("corpus")
+    @classmethod
+    def _each_corpus_once(cls, corpus: str | list[str]) -> str | list[str]:
+        if isinstance(corpus, list) and len(set(corpus)) < len(corpus):
+            raise ValueError(f"{corpus} names a corpus twice; list each once")
+        return corpus
+
+    @property
+    def corpora(self) -> list[str]:
+        """The names of the corpora that are joined; of one by itself a list of one."""
+        return [self.corpus] if isinstance(self.corpus, str) else list(self.corpus)
 
 
 def load_params(path: Path | str) -> Params:

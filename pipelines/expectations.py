@@ -249,7 +249,7 @@ def _splits(manifest: pd.DataFrame, params: Params) -> Table:
             min_value=2,
         )
     ]
-    if params.corpus == "synthetic":
+    if params.corpora == ["synthetic"]:
         declared = params.synthetic
         rows["declared"] = [declared.train_speakers, declared.dev_speakers, declared.test_speakers]
         expectations.append(
@@ -267,7 +267,7 @@ def _splits(manifest: pd.DataFrame, params: Params) -> Table:
 def _languages(manifest: pd.DataFrame, params: Params) -> Table:
     """One row a split and language; `allowed` says whether the language may stand there."""
     rows = manifest.groupby(["split", "language"]).size().rename("utterances").reset_index()
-    if params.corpus == "synthetic":
+    if params.corpora == ["synthetic"]:
         seen, unseen = set(params.synthetic.languages), set(params.synthetic.unseen_languages)
         what = "languages are as synthetic declares, the unseen ones in the test split alone"
         remedy = "run dvc repro download, or mend synthetic.languages and synthetic.unseen_languages"

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from laspa.copies import plan_copies
-from laspa.corpora import resolve
 from laspa.extraction import Utterance, extract
 from laspa.params import load_params
+from laspa.recordings import locator
 from laspa.tables import COPIES_FILE, read_manifest
 from pipelines import stage
 from pipelines.cluster import ray_engine
@@ -23,7 +23,8 @@ def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     manifest = read_manifest(MANIFEST)
     root = stage.project_root()
-    paths = [resolve(params, RAW, root, path) for path in manifest["path"]]
+    locate = locator(RAW, root)
+    paths = [locate(path) for path in manifest["path"]]
     utterances = list(map(Utterance, manifest["utterance_id"], paths, manifest["sha256"]))
     copies, rows = plan_copies(manifest, paths, params.features, params.augment, root)
 

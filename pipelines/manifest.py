@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.corpora import resolve
 from laspa.files import atomic_path
 from laspa.manifest import build_manifest
 from laspa.params import load_params
+from laspa.recordings import locator
 from pipelines import stage
 
 RAW, MANIFEST, SKIPPED = Path("data/raw"), Path("data/manifest.parquet"), Path("data/skipped.csv")
@@ -16,13 +16,12 @@ RAW, MANIFEST, SKIPPED = Path("data/raw"), Path("data/manifest.parquet"), Path("
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
-    root = stage.project_root()
     index = pd.read_csv(RAW / "index.csv", dtype=str, keep_default_na=False)
     manifest, skipped = build_manifest(
         index,
-        params.corpus,
+        params.corpora[0],
         params.manifest,
-        lambda path: resolve(params, RAW, root, path),
+        locator(RAW, stage.project_root()),
         workers=os.cpu_count() or 1,
     )
     with atomic_path(SKIPPED) as temporary:

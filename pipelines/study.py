@@ -30,7 +30,7 @@ PAGE, SUMMARY = Path("docs/results.md"), Path("reports/study.json")
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
-    if params.corpus != "synthetic":
+    if params.corpora != ["synthetic"]:
         raise LaspaError(
             f"params.yaml: corpus is {params.corpus}; the study's ceiling needs the synthetic one"
         )

@@ -256,7 +256,7 @@ def _find_or_create(client: "MlflowClient", artifacts: str | None) -> str:
 
 def _origin_tags(params: Params) -> dict[str, str]:
     """Code, experiment and data that a run comes from; what is not known is left out."""
-    tags: dict[str, str] = {"laspa.corpus": params.corpus}
+    tags: dict[str, str] = {"laspa.corpus": ", ".join(params.corpora)}
     commit = _git("rev-parse", "HEAD")
     if commit:
         # What the pipeline itself writes into tracked files makes no difference to what a run computed.

@@ -57,7 +57,8 @@ def test_an_override_changes_its_key_alone(params: Params) -> None:
         ({"ablate.seeds": []}, "params.yaml: ablate.seeds is [] but should be a list of at least 1"),
         (
             {"corpus": "voxceleb"},
-            "params.yaml: corpus is 'voxceleb' but should be 'synthetic', 'folder' or 'nisp'",
+            "params.yaml: corpus is 'voxceleb' but should be 'synthetic', 'folder', 'nisp', "
+            "'voxceleb1', 'voxceleb2', 'common_voice', 'tidyvoice' or 'asterisk'",
         ),
         ({"train": None}, "params.yaml: train is None but should be a section of keys and values"),
         (

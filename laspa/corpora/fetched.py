@@ -5,19 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from laspa.archives import extract
+from laspa.corpora.corpus import Licence
 from laspa.errors import LaspaError
 from laspa.fetching import CHECKSUMS, FileState, RemoteFile, fetch, plan
 from laspa.params import Download
 
 UNPACKED = "unpacked"
-
-
-@dataclass(frozen=True)
-class Licence:
-    """What a corpus may be used under, and where that can be read."""
-
-    name: str
-    url: str
 
 
 @dataclass(frozen=True)

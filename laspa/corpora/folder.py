@@ -4,16 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.corpora import INDEX_COLUMNS
+from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
 from laspa.errors import LaspaError
-from laspa.files import atomic_path
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
 REQUIRED = ["path", "speaker", "language"]
 
 
-def prepare(paths: list[str], root: Path, raw: Path) -> None:
-    """Write the index of all folders to `raw`/index.csv; the recordings stay where they are.
+def list_recordings(paths: list[str], root: Path) -> Listing:
+    """The recordings of all folders; they stay where they are.
 
     A path in the index starts with its folder's number, a speaker's name with its folder's name,
     so that two folders may use the same names for different people (a second folder of one name
@@ -40,10 +39,8 @@ def prepare(paths: list[str], root: Path, raw: Path) -> None:
         prefix = f"{folder.name}{namesakes + 1}" if namesakes else folder.name
         table["speaker"] = f"{prefix}-" + table["speaker"]
         parts.append(table)
-    index = pd.concat(parts).reindex(columns=[*INDEX_COLUMNS, "bytes"]).sort_values("path")
-    with atomic_path(raw) as temporary:
-        temporary.mkdir()
-        index.to_csv(temporary / "index.csv", index=False, lineterminator="\n")
+    rows = pd.concat(parts).reindex(columns=[*INDEX_COLUMNS, "bytes"]).fillna("")
+    return Listing(rows, {str(number): path for number, path in enumerate(paths)})
 
 
 def _from_manifest(folder: Path) -> pd.DataFrame:
@@ -85,3 +82,12 @@ def _size(folder: Path, name: str) -> int:
         return (folder / name).stat().st_size
     except OSError:
         raise LaspaError(f"{folder / 'manifest.csv'}: lists {name}, but {folder / name} is missing") from None
+
+
+CORPUS = Corpus(
+    "folder",
+    "Folders of recordings",
+    Licence("the recordings' own", ""),
+    "",
+    lambda params, root, _: list_recordings(params.folder.paths, root),
+)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.corpora import INDEX_COLUMNS
-from laspa.corpora.fetched import FetchedCorpus, Licence, fetch_corpus
+from laspa.corpora.corpus import INDEX_COLUMNS, Complete, Corpus, Licence, Listing
+from laspa.corpora.fetched import FetchedCorpus, fetch_corpus
 from laspa.errors import LaspaError
 from laspa.fetching import RemoteFile
-from laspa.files import atomic_path, read_json
+from laspa.files import read_json
 from laspa.params import Download
 
 RAW = "https://raw.githubusercontent.com/iiscleap/NISP-Dataset/master"
@@ -88,8 +88,8 @@ NISP = FetchedCorpus(
 )
 
 
-def prepare(options: Download, root: Path, raw: Path) -> None:
-    """Fetch NISP and write its index to `raw`/index.csv, with paths in the downloads, where recordings stay.
+def list_recordings(options: Download, root: Path) -> Listing:
+    """Fetch NISP and list its recordings, which stay with the downloads.
 
     The official test speakers are the test split. Of the official training speakers the stage
     `manifest` sets some aside for dev.
@@ -98,11 +98,9 @@ def prepare(options: Download, root: Path, raw: Path) -> None:
         LaspaError: what fetching raises, recordings that the lists do not know, or a speaker in both lists.
     """
     audio = fetch_corpus(NISP, options, root)
-    index = read_index(audio, audio.parent)
-    index["path"] = f"{audio.relative_to(root / options.folder).as_posix()}/" + index["path"]
-    with atomic_path(raw) as temporary:
-        temporary.mkdir()
-        index.to_csv(temporary / "index.csv", index=False, lineterminator="\n")
+    rows = read_index(audio, audio.parent)
+    rows["path"] = f"{NISP.name}/{audio.name}/" + rows["path"]
+    return Listing(rows, {NISP.name: f"{options.folder}/{NISP.name}"})
 
 
 def read_index(audio: Path, lists: Path) -> pd.DataFrame:
@@ -154,3 +152,14 @@ def _splits(lists: Path) -> dict[str, str]:
                 )
             splits[speaker] = split
     return splits
+
+
+CORPUS = Corpus(
+    NISP.name,
+    "NISP",
+    NISP.licence,
+    NISP.citation,
+    lambda params, root, _: list_recordings(params.download, root),
+    fetched=NISP,
+    complete=Complete(speakers=345, languages=6),
+)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from laspa.corpora.fetched import FetchedCorpus, Licence
+from laspa.corpora.corpus import Licence
+from laspa.corpora.fetched import FetchedCorpus
 from laspa.errors import LaspaError
 from laspa.fetching import RemoteFile
 

@@ -6,7 +6,6 @@ never spoken before, in a fixed order, so neither the number of cores nor who el
 changes a byte.
 """
 
-import csv
 import io
 import os
 import shutil
@@ -20,11 +19,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import soundfile
 import soxr
 
 from laspa.corpora import espeak
 from laspa.corpora.channel import record
+from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
 from laspa.corpora.text import phrase, words
 from laspa.corpora.voices import generator_for, speaker_voice, voice_in
 from laspa.errors import LaspaError
@@ -89,8 +90,8 @@ def speakers(options: Synthetic) -> Iterator[Speaker]:
             )
 
 
-def prepare(options: Synthetic, folder: Path) -> None:
-    """Write the corpus under `folder`: SPEAKER/LANGUAGE/NUMBER.wav and index.csv.
+def synthesise(options: Synthetic, folder: Path) -> Listing:
+    """Write the recordings under `folder`, SPEAKER/LANGUAGE/NUMBER.wav, and list them.
 
     Speakers that are there already are kept, so a run that was cut off goes on.
 
@@ -106,14 +107,13 @@ def prepare(options: Synthetic, folder: Path) -> None:
     made = _each_in_a_process(options, missing, folder, os.cpu_count() or 1)
     for _ in progress(made, len(missing), "synthesise", unit="speaker"):
         pass
-    with atomic_path(folder / "index.csv") as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "speaker", "language", "gender", "split"])
-        for speaker in everyone:
-            for language in speaker.languages:
-                for number in range(speaker.utterances):
-                    path = f"{speaker.name}/{language}/{number:03d}.wav"
-                    writer.writerow([path, speaker.name, language, speaker.gender, speaker.split])
+    rows = [
+        (f"{speaker.name}/{language}/{number:03d}.wav", speaker.name, language, speaker.gender, speaker.split)
+        for speaker in everyone
+        for language in speaker.languages
+        for number in range(speaker.utterances)
+    ]
+    return Listing(pd.DataFrame(rows, columns=INDEX_COLUMNS))
 
 
 def _gender(index: int) -> str:
@@ -202,3 +202,12 @@ def _utterance(
     speech = synthesiser.say(text, voice_file, seed=int(draw.integers(2**31)))
     speech = soxr.resample(speech, synthesiser.sample_rate, SAMPLE_RATE)[: int(seconds * SAMPLE_RATE)]
     return record(speech, SAMPLE_RATE, options.channel, draw)
+
+
+CORPUS = Corpus(
+    "synthetic",
+    "The embedded corpus",
+    Licence("CC0 1.0", "https://creativecommons.org/publicdomain/zero/1.0/"),
+    "laspa, docs/corpora.md; voices by espeak-ng, names out of the Unicode CLDR",
+    lambda params, _, folder: synthesise(params.synthetic, folder),
+)

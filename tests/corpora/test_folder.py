@@ -5,12 +5,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from laspa.corpora import resolve
-from laspa.corpora.folder import prepare
+from laspa.corpora import catalogue
 from laspa.errors import LaspaError
 from laspa.params import load_params, with_overrides
+from laspa.recordings import locator
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+def prepare(paths: list[str], root: Path, raw: Path) -> None:
+    params = with_overrides(load_params(PARAMS), {"corpus": "folder", "folder.paths": paths})
+    catalogue.prepare(params, root, raw)
 
 
 def write_manifest(folder: Path, text: str, *files: str) -> None:
@@ -31,7 +36,7 @@ def test_a_manifest_gives_the_index_with_gender_and_split_where_present(tmp_path
     write_manifest(tmp_path / "mine", text, "b.wav", "d/a.wav")
     prepare(["mine"], tmp_path, tmp_path / "raw")
     assert (tmp_path / "raw/index.csv").read_text() == (
-        "path,speaker,language,gender,split,bytes\n0/b.wav,mine-ann,en,f,train,5\n0/d/a.wav,mine-bob,NA,,,7\n"
+        "path,speaker,language,gender,split,bytes\n0/b.wav,mine-ann,eng,f,train,5\n0/d/a.wav,mine-bob,nau,,,7\n"
     )
 
 
@@ -42,10 +47,10 @@ def test_a_tree_gives_speaker_and_language(tmp_path: Path) -> None:
     prepare(["tree"], tmp_path, tmp_path / "raw")
     index = read_index(tmp_path / "raw")
     assert index[["path", "speaker", "language", "gender", "split", "bytes"]].values.tolist() == [
-        ["0/ann/de/1.FLAC", "tree-ann", "de", "", "", "4"],
-        ["0/ann/en/1.wav", "tree-ann", "en", "", "", "4"],
-        ["0/bob/en/2.mp3", "tree-bob", "en", "", "", "4"],
-        ["0/bob/en/3.ogg", "tree-bob", "en", "", "", "4"],
+        ["0/ann/de/1.FLAC", "tree-ann", "deu", "", "", "4"],
+        ["0/ann/en/1.wav", "tree-ann", "eng", "", "", "4"],
+        ["0/bob/en/2.mp3", "tree-bob", "eng", "", "", "4"],
+        ["0/bob/en/3.ogg", "tree-bob", "eng", "", "", "4"],
     ]
 
 
@@ -59,14 +64,12 @@ def test_several_folders_are_joined_and_each_path_is_found_again(tmp_path: Path)
     # Three people called s1, two of them in folders of one name.
     assert index["speaker"].tolist() == ["a-s1", "a2-s1", "b-s1"]
     assert index["gender"].tolist() == ["", "m", ""]
-    params = with_overrides(load_params(PARAMS), {"corpus": "folder", "folder.paths": paths})
-    found = [resolve(params, tmp_path / "raw", tmp_path, path) for path in index["path"]]
+    found = [locator(tmp_path / "raw", tmp_path)(path) for path in index["path"]]
     assert found == [tmp_path / "a/x.wav", tmp_path / "other/a/y.wav", tmp_path / "b/z.wav"]
 
 
 def test_the_synthetic_corpus_stands_beside_its_index(tmp_path: Path) -> None:
-    params = with_overrides(load_params(PARAMS), {"corpus": "synthetic"})
-    assert resolve(params, tmp_path / "raw", tmp_path, "s/en/0.wav") == tmp_path / "raw/s/en/0.wav"
+    assert locator(tmp_path / "raw", tmp_path)("s/en/0.wav") == tmp_path / "raw/s/en/0.wav"
 
 
 HEADER = "path,speaker,language\n"

@@ -15,14 +15,22 @@ import pandas as pd
 import pytest
 import soundfile
 
-from laspa.corpora import commands, resolve
-from laspa.corpora.nisp import NISP, prepare
+from laspa.corpora import catalogue, commands
+from laspa.corpora.nisp import NISP
 from laspa.errors import LaspaError
 from laspa.manifest import build_manifest
 from laspa.params import Download, load_params, with_overrides
+from laspa.recordings import locator
 from tests.bad_server import BadServer, bad_server
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+def prepare(options: Download, root: Path, raw: Path) -> None:
+    params = load_params(PARAMS).model_copy(update={"corpus": "nisp", "download": options})
+    catalogue.prepare(params, root, raw)
+
+
 NATIVE = {"Hindi": "Hin", "Kannada": "Kan", "Malayalam": "Mal", "Tamil": "Tam", "Telugu": "Tel"}
 RATE = 44_100
 # The first of each language in train_spkrID and test_spkrID, with the gender of total_spkrinfo.list.
@@ -121,9 +129,7 @@ def test_the_whole_way_from_the_licence_to_the_manifest(server: BadServer, tmp_p
     assert set(index["language"]) == {"eng", "hin", "kan", "mal", "tam", "tel"}
 
     params = with_overrides(load_params(PARAMS), changes(server))
-    manifest, skipped = build_manifest(
-        index, "nisp", params.manifest, lambda path: resolve(params, tmp_path / "raw", tmp_path, path), 2
-    )
+    manifest, skipped = build_manifest(index, "nisp", params.manifest, locator(tmp_path / "raw", tmp_path), 2)
     assert skipped.empty
     assert set(manifest["sample_rate"]) == {RATE}
     speakers = manifest.groupby("split")["speaker"].unique().map(set).to_dict()

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from laspa.corpora import espeak, synthetic
-from laspa.corpora.synthetic import SAMPLE_RATE, Speaker, prepare, speakers
+from laspa.corpora import catalogue, espeak, synthetic
+from laspa.corpora.synthetic import SAMPLE_RATE, Speaker, speakers
 from laspa.errors import LaspaError
 from laspa.params import Synthetic, load_params
 
@@ -37,6 +37,11 @@ TINY = DEFAULT.model_copy(
         "seconds": 1.2,
     }
 )
+
+
+def prepare(options: Synthetic, folder: Path) -> None:
+    params = load_params(ROOT / "params.yaml").model_copy(update={"synthetic": options})
+    catalogue.prepare(params, folder.parent, folder)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -132,8 +137,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(corpus: Path, tmp_path: Path) ->
     program = (
         "import os, sys; from pathlib import Path; from laspa.params import Synthetic; "
         "os.cpu_count = lambda: 1; "  # one after another, so that some are left when the first is there
-        "from laspa.corpora.synthetic import prepare; "
-        "prepare(Synthetic.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
+        "from laspa.corpora.synthetic import synthesise; "
+        "synthesise(Synthetic.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", program, TINY.model_dump_json(), str(tmp_path / "cut")]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)

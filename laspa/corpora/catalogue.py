@@ -1,0 +1,73 @@
+"""All corpora by name, and the index of those that `corpus:` in params.yaml joins."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from laspa.corpora import asterisk, common_voice, folder, nisp, synthetic, tidyvoice, voxceleb
+from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Listing
+from laspa.corpora.languages import unify
+from laspa.errors import LaspaError
+from laspa.files import write_json
+from laspa.params import Params
+from laspa.recordings import FOLDERS
+
+CORPORA: dict[str, Corpus] = {
+    corpus.name: corpus
+    for corpus in (
+        synthetic.CORPUS,
+        folder.CORPUS,
+        nisp.CORPUS,
+        voxceleb.VOXCELEB1,
+        voxceleb.VOXCELEB2,
+        common_voice.CORPUS,
+        tidyvoice.CORPUS,
+        asterisk.CORPUS,
+    )
+}
+
+
+def prepare(params: Params, root: Path, raw: Path) -> None:
+    """Bring the corpora of `params` under `raw`: their recordings or where these stand, and index.csv.
+
+    Languages become ISO 639-3, but for the embedded corpus by itself, whose codes are those of its params.
+    Joined corpora get their names in front of their speakers, and the column `corpus` says whose a row is.
+
+    Args:
+        root: of the project: what relative folders are relative to.
+
+    Raises:
+        LaspaError: what a corpus raises, or a language that has no code.
+    """
+    names = params.corpora
+    if names == ["synthetic"]:
+        listing = CORPORA["synthetic"].list_recordings(params, root, raw)
+        _write(raw, listing)
+        return
+    rows: list[pd.DataFrame] = []
+    folders: dict[str, str] = {}
+    for name in names:
+        listing = CORPORA[name].list_recordings(params, root, raw / name)
+        table = listing.rows.assign(language=unify(listing.rows["language"], name))
+        if not listing.folders:
+            table["path"] = f"{name}/" + table["path"]
+        if len(names) > 1:
+            table["speaker"] = f"{name}-" + table["speaker"]
+            table["corpus"] = name
+        rows.append(table)
+        folders |= listing.folders
+    index = pd.concat(rows, ignore_index=True)
+    extra = [column for column in ("bytes", "corpus") if column in index]
+    index = index.reindex(columns=[*INDEX_COLUMNS, *extra]).sort_values("path", ignore_index=True)
+    if "bytes" in extra:
+        index["bytes"] = index["bytes"].astype("Int64")
+    _write(raw, Listing(index, folders))
+
+
+def _write(raw: Path, listing: Listing) -> None:
+    if listing.rows.empty:
+        raise LaspaError(f"{raw}: no recordings; is it the right corpus in params.yaml?")
+    raw.mkdir(parents=True, exist_ok=True)
+    if listing.folders:
+        write_json(raw / FOLDERS, listing.folders)
+    listing.rows.to_csv(raw / "index.csv", index=False, lineterminator="\n")

@@ -1,0 +1,85 @@
+"""Mozilla Common Voice: releases on disk, whose `client_id` is one person across languages.
+
+Ardila et al., Common Voice: A Massively-Multilingual Speech Corpus, LREC 2020.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
+from laspa.corpora.scan import corpus_folder, read_table
+from laspa.errors import LaspaError
+from laspa.params import CommonVoice
+
+TABLES = {"validated": ["validated.tsv"], "all": ["validated.tsv", "other.tsv", "invalidated.tsv"]}
+GENDERS = {"male": "m", "male_masculine": "m", "female": "f", "female_feminine": "f"}
+LOCALES = {"zh-HK": "yue"}  # where the language of a locale is not the one before its hyphen
+CLIENT_DIGITS = 16  # of the 128 hexadecimal ones of a client_id: a million people still differ
+SHOWN = 3  # names in an error
+
+
+def list_recordings(options: CommonVoice, root: Path) -> Listing:
+    """The clips of every language in every release. A person speaks the languages that they recorded.
+
+    The release's own splits are made a language each, and one person may stand in train of one and in test
+    of another: so speakers are split by the manifest.
+
+    Raises:
+        LaspaError: a folder without LANGUAGE/validated.tsv, a table without a column, or clips that are
+            listed but missing.
+    """
+    if not options.paths:
+        raise LaspaError(
+            "params.yaml: corpus has common_voice but common_voice.paths is empty; list a release's folder"
+        )
+    parts, folders = [], {}
+    for number, path in enumerate(options.paths):
+        release = corpus_folder("common_voice", "common_voice.paths", path, root, "LANGUAGE/validated.tsv")
+        key = f"common_voice-{number}"
+        folders[key] = path
+        tables = sorted(release.glob("*/validated.tsv"))
+        if not tables:
+            raise LaspaError(
+                f"{release}: no LANGUAGE/validated.tsv; name the release's folder, such as "
+                "cv-corpus-21.0-2025-03-14, not that of one language or of the archive"
+            )
+        for table in tables:
+            parts.append(_language(table.parent, options, f"{key}/{table.parent.name}"))
+    rows = pd.concat(parts, ignore_index=True)
+    # A person who says their gender once has it in every language.
+    known = rows[rows["gender"] != ""].drop_duplicates("speaker").set_index("speaker")["gender"]
+    rows["gender"] = rows["speaker"].map(known).fillna("")
+    return Listing(rows.drop_duplicates("path"), folders)
+
+
+def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
+    names = [name for name in TABLES[options.clips] if (folder / name).is_file()]
+    table = pd.concat([read_table(folder / name, ["client_id", "path"]) for name in names], ignore_index=True)
+    clips = folder / "clips"
+    sizes = {entry.name: entry.stat().st_size for entry in clips.iterdir()} if clips.is_dir() else {}
+    missing = table.loc[~table["path"].isin(sizes), "path"]
+    if len(missing):
+        raise LaspaError(
+            f"{clips}: {len(missing)} of {len(table)} clips that {' and '.join(names)} list are missing, "
+            f"{', '.join(missing[:SHOWN])} among them; unpack the archive of {folder.name} again"
+        )
+    gender = table["gender"] if "gender" in table else pd.Series("", index=table.index)
+    columns = {
+        "path": f"{prefix}/clips/" + table["path"],
+        "speaker": table["client_id"].str[:CLIENT_DIGITS],
+        "language": LOCALES.get(folder.name, folder.name),
+        "gender": gender.map(GENDERS).fillna(""),
+        "split": "",
+        "bytes": table["path"].map(sizes),
+    }
+    return pd.DataFrame(columns, columns=[*INDEX_COLUMNS, "bytes"])
+
+
+CORPUS = Corpus(
+    "common_voice",
+    "Mozilla Common Voice",
+    Licence("CC0 1.0", "https://creativecommons.org/publicdomain/zero/1.0/"),
+    "Ardila et al., Common Voice: A Massively-Multilingual Speech Corpus, LREC 2020",
+    lambda params, root, _: list_recordings(params.common_voice, root),
+)
