@@ -18,8 +18,8 @@ from scipy.signal import oaconvolve
 from laspa.audio import SAMPLE_RATE, read_audio
 from laspa.errors import LaspaError
 from laspa.noises import coloured_noise, music
-from laspa.params import Augment
 from laspa.rooms import room_response
+from laspa.sections import Augment
 
 ROOMS = 64  # rooms made up; as many as are worth keeping in memory
 MUSAN = {"noise": "noise", "music": "music", "babble": "speech"}  # the part of MUSAN for a kind

@@ -7,7 +7,8 @@ import pandas as pd
 
 from laspa.augmentation import Source, draw_change, sources_of
 from laspa.extraction import Utterance
-from laspa.params import Augment, Features
+from laspa.params import Features
+from laspa.sections import Augment
 
 
 def plan_copies(

@@ -14,8 +14,8 @@ import requests
 
 from laspa.errors import LaspaError
 from laspa.files import read_json, write_json
-from laspa.params import Download
 from laspa.progress import ByteProgress, in_bytes
+from laspa.sections import Download
 from laspa.transfer import Interrupted, Patience, Refused, Stopped, Transfer, redacted
 
 CHECKSUMS = (

@@ -10,8 +10,8 @@ import pandas as pd
 
 from laspa.audio import check_audio
 from laspa.errors import LaspaError
-from laspa.params import Manifest
 from laspa.progress import progress
+from laspa.sections import Manifest
 
 SPLITS = ("train", "dev", "test")
 SHOWN = 10  # bad files named in an error; all of them stand in data/skipped.csv when skipped

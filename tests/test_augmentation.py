@@ -8,7 +8,8 @@ import soundfile
 
 from laspa.augmentation import Change, Ring, Source, at_snr, changed, draw_change, sources_of
 from laspa.errors import LaspaError
-from laspa.params import Augment, load_params
+from laspa.params import load_params
+from laspa.sections import Augment
 
 RATE = 16_000
 OPTIONS = load_params(Path(__file__).parents[1] / "params.yaml").augment

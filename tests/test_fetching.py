@@ -18,7 +18,7 @@ import requests
 from laspa import fetching, transfer
 from laspa.errors import LaspaError
 from laspa.fetching import RemoteFile, fetch, plan
-from laspa.params import Download
+from laspa.sections import Download
 from tests.bad_server import BadServer, bad_server
 
 CONTENT = np.random.default_rng(0).bytes(10_500)
@@ -332,7 +332,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from laspa import fetching, transfer
-from laspa.params import Download
+from laspa.sections import Download
 transfer.PART_BYTES = {part}
 folder = Path({folder!r})
 file = fetching.RemoteFile({url!r}, "a.bin")

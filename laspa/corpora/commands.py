@@ -9,8 +9,9 @@ from laspa.corpora.fetched import FetchedCorpus, downloads, fetch_corpus, plan_c
 from laspa.corpora.nisp import NISP
 from laspa.corpora.noises import MUSAN, RIRS_NOISES, noise_folder
 from laspa.errors import LaspaError
-from laspa.params import Download, load_params
+from laspa.params import load_params
 from laspa.progress import in_bytes
+from laspa.sections import Download
 from laspa.transfer import redacted
 
 CORPORA = {corpus.name: corpus for corpus in (NISP, MUSAN, RIRS_NOISES)}

@@ -8,7 +8,7 @@ from laspa.archives import extract
 from laspa.corpora.corpus import Licence
 from laspa.errors import LaspaError
 from laspa.fetching import CHECKSUMS, FileState, RemoteFile, fetch, plan
-from laspa.params import Download
+from laspa.sections import Download
 
 UNPACKED = "unpacked"
 

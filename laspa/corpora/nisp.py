@@ -15,7 +15,7 @@ from laspa.corpora.fetched import FetchedCorpus, fetch_corpus
 from laspa.errors import LaspaError
 from laspa.fetching import RemoteFile
 from laspa.files import read_json
-from laspa.params import Download
+from laspa.sections import Download
 
 RAW = "https://raw.githubusercontent.com/iiscleap/NISP-Dataset/master"
 # All files of the repository with their sizes and git blob ids: the archives' parts are known from it alone.

@@ -29,7 +29,7 @@ def corpus_folder(corpus: str, param: str, path: str, root: Path, holds: str) ->
 
 
 def walk(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, int]]:
-    """(path relative to `folder`, bytes) of each file with one of the suffixes; no link to a folder is followed."""
+    """(path in `folder`, bytes) of each file with one of the suffixes; no link to a folder is followed."""
     waiting = [""]
     while waiting:
         inner = waiting.pop()
@@ -43,7 +43,7 @@ def walk(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, int]]:
 
 
 def read_table(file: Path, columns: list[str]) -> pd.DataFrame:
-    """A CSV, TSV or Parquet table as text, empty where it says nothing, without blanks around names and values.
+    """A CSV, TSV or Parquet table as text, without blanks around names and values.
 
     Raises:
         LaspaError: a file that is missing, is no table or lacks one of `columns`.

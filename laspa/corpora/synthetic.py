@@ -30,8 +30,8 @@ from laspa.corpora.text import phrase, words
 from laspa.corpora.voices import generator_for, speaker_voice, voice_in
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.params import Synthetic
 from laspa.progress import progress
+from laspa.sections import Synthetic
 
 SAMPLE_RATE = 16_000
 CHARACTERS_PER_SECOND = (

@@ -18,7 +18,8 @@ from laspa.corpora.languages import UNDETERMINED
 from laspa.corpora.scan import corpus_folder, read_table, walk
 from laspa.errors import LaspaError
 from laspa.fetching import CHECKSUMS, RemoteFile, fetch
-from laspa.params import Download, Params, VoxCeleb
+from laspa.params import Params
+from laspa.sections import Download, VoxCeleb
 
 META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta"
 META_MIRROR = "https://mm.kaist.ac.kr/datasets/voxceleb/meta"

@@ -19,8 +19,9 @@ from laspa.corpora import catalogue, commands
 from laspa.corpora.nisp import NISP
 from laspa.errors import LaspaError
 from laspa.manifest import build_manifest
-from laspa.params import Download, load_params, with_overrides
+from laspa.params import load_params, with_overrides
 from laspa.recordings import locator
+from laspa.sections import Download
 from tests.bad_server import BadServer, bad_server
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -19,7 +19,8 @@ import soundfile
 from laspa.corpora import catalogue, espeak, synthetic
 from laspa.corpora.synthetic import SAMPLE_RATE, Speaker, speakers
 from laspa.errors import LaspaError
-from laspa.params import Synthetic, load_params
+from laspa.params import load_params
+from laspa.sections import Synthetic
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = load_params(ROOT / "params.yaml").synthetic

@@ -15,7 +15,7 @@ ON_DEMAND = yaml.safe_load((ROOT / "studies/tune/dvc.yaml").read_text().replace(
 
 # How files are written and errors shown changes no output, and params are listed by key.
 PLUMBING = {"laspa/__init__.py", "laspa/errors.py", "laspa/files.py", "laspa/params.py", "laspa/progress.py"}
-PLUMBING |= {"laspa/explanation.py"}
+PLUMBING |= {"laspa/explanation.py", "laspa/sections.py"}
 # Nor does how a corpus is fetched: its checksums hold what comes.
 PLUMBING |= {"laspa/fetching.py", "laspa/transfer.py", "laspa/archives.py"}
 PLUMBING |= {"pipelines/__init__.py", "pipelines/stage.py", "pipelines/tracking.py"}
