@@ -25,6 +25,7 @@ from laspa.sections import (
     Download,
     Folder,
     Interval,
+    Label,
     Manifest,
     OnDisk,
     Positive,
@@ -288,6 +289,7 @@ class Params(System):
     common_voice: CommonVoice
     tidyvoice: OnDisk
     asterisk: OnDisk
+    label: Label
     manifest: Manifest
     trials: Trials
     features: Features

@@ -99,6 +99,15 @@ class OnDisk(Section):
     path: str
 
 
+class Label(Section):
+    """Languages of recordings that come without one (stage label)."""
+
+    model: Literal["none", "own", "voxlingua"]
+    weights: str
+    threshold: Share
+    seconds: Annotated[float, Field(ge=0.5, le=60)]
+
+
 class Manifest(Section):
     """The table of utterances and the speakers' splits (stage manifest)."""
 

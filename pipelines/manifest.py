@@ -6,24 +6,28 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.files import atomic_path
+from laspa.labels import with_labels
 from laspa.manifest import build_manifest
 from laspa.params import load_params
 from laspa.recordings import locator
 from pipelines import stage
 
-RAW, MANIFEST, SKIPPED = Path("data/raw"), Path("data/manifest.parquet"), Path("data/skipped.csv")
+RAW, LABELS = Path("data/raw"), Path("data/labels.parquet")
+MANIFEST, SKIPPED = Path("data/manifest.parquet"), Path("data/skipped.csv")
 
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     index = pd.read_csv(RAW / "index.csv", dtype=str, keep_default_na=False)
-    manifest, skipped = build_manifest(
-        index,
+    labelled, doubtful = with_labels(index, pd.read_parquet(LABELS), params.label.threshold)
+    manifest, bad = build_manifest(
+        labelled,
         params.corpora[0],
         params.manifest,
         locator(RAW, stage.project_root()),
         workers=os.cpu_count() or 1,
     )
+    skipped = pd.concat([bad, doubtful])
     with atomic_path(SKIPPED) as temporary:
         skipped.to_csv(temporary, index=False, lineterminator="\n")
     with atomic_path(MANIFEST) as temporary:

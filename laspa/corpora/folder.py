@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
+from laspa.corpora.languages import UNDETERMINED
 from laspa.errors import LaspaError
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
@@ -52,7 +53,7 @@ def _from_manifest(folder: Path) -> pd.DataFrame:
     missing = [column for column in REQUIRED if column not in table.columns]
     if missing:
         raise LaspaError(f"{file}: no column {', '.join(missing)}; it has {', '.join(table.columns)}")
-    for column in REQUIRED:
+    for column in ("path", "speaker"):  # a language may be left to the stage label
         empty = table.index[table[column] == ""]
         if len(empty):
             raise LaspaError(f"{file}, line {empty[0] + 2}: {column} is empty")
@@ -63,6 +64,7 @@ def _from_manifest(folder: Path) -> pd.DataFrame:
         raise LaspaError(
             f"{file}, line {twice[0] + 2}: lists {table['path'][twice[0]]} again; list a recording once"
         )
+    table["language"] = table["language"].replace("", UNDETERMINED)
     return table[[column for column in INDEX_COLUMNS if column in table.columns]]
 
 

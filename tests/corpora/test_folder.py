@@ -40,6 +40,12 @@ def test_a_manifest_gives_the_index_with_gender_and_split_where_present(tmp_path
     )
 
 
+def test_a_language_may_be_left_to_a_model(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "mine", "path,speaker,language\nb.wav,ann,\n", "b.wav")
+    prepare(["mine"], tmp_path, tmp_path / "raw")
+    assert read_index(tmp_path / "raw")["language"].tolist() == ["und"]
+
+
 def test_a_tree_gives_speaker_and_language(tmp_path: Path) -> None:
     for name in ("ann/en/1.wav", "ann/de/1.FLAC", "bob/en/2.mp3", "bob/en/3.ogg", "bob/en/notes.txt"):
         (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
