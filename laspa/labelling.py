@@ -14,8 +14,9 @@ from laspa.corpora.languages import iso_639_3
 from laspa.errors import LaspaError
 from laspa.labels import UNDETERMINED
 from laspa.mel import log_mel
-from laspa.params import Features, Label
+from laspa.params import Features
 from laspa.progress import progress
+from laspa.sections import Label
 
 # A labeller tells language and posterior of `(samples,)` float32 at 16 kHz.
 Labeller = Callable[[np.ndarray], tuple[str, float]]
