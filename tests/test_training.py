@@ -21,6 +21,7 @@ TINY = {
     "model.embedding_dim": 16,
     "model.decoder_dim": 8,
     "train.epochs": 3,
+    "train.dev_every": 1,
     "train.batch_size": 8,
     "train.crop_seconds": 0.3,
     "train.device": "cpu",
@@ -190,12 +191,12 @@ def test_a_loss_that_is_not_finite_later_leaves_the_state_of_the_epoch_before(pa
 
 def test_a_step_that_overflows_under_a_scaler_is_left_out_and_stops_nothing(params, data):
     loop = training._prepare(params, data, torch.device("cpu"), training.ALONE)
-    before = loop.model.speaker_head.centres.detach().clone()
-    loop.scaler = torch.amp.GradScaler("cpu", init_scale=3e38, growth_interval=10**6)
-    record = training._epoch(loop, training.phases(params)[0], 1, 1, params.loss_weights.model_dump())
+    loop.scaler = torch.amp.GradScaler("cpu", init_scale=3e38)  # what float32 just holds
+    weights = params.loss_weights.model_dump()
+    record = training._epoch(loop, training.phases(params)[0], 1, 1, weights)
+    assert loop.scaler.get_scale() < 3e38  # it did overflow
     assert np.isfinite(record["grad_norm"])
-    assert loop.scaler.get_scale() < 3e38
-    assert torch.equal(before, loop.model.speaker_head.centres)
+    assert all(torch.isfinite(value).all() for value in loop.model.state_dict().values())
 
 
 def test_the_loss_under_a_fixed_seed_is_pinned(params, data, tmp_path):
@@ -365,7 +366,9 @@ def test_a_saved_model_comes_back_and_a_damaged_one_is_named(params, data, tmp_p
 
 def test_the_state_of_another_model_is_refused_by_name(params, data, tmp_path):
     run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state")
-    wrong = r"state: the state of another model: .* is 16 .* there and 24 .* here and more; delete it"
+    wrong = (
+        r"state: the state of another model: centring.means is 2 × 16 there and 2 × 24 here and more; delete"
+    )
     with pytest.raises(LaspaError, match=wrong):
         run(with_overrides(params, {"model.embedding_dim": 24}), data, tmp_path / "state")
 

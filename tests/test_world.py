@@ -24,6 +24,7 @@ TINY = {
     "model.embedding_dim": 16,
     "model.decoder_dim": 8,
     "train.epochs": 2,
+    "train.dev_every": 1,
     "train.batch_size": 8,
     "train.workers": 2,
     "train.crop_seconds": 0.3,
@@ -118,12 +119,12 @@ def test_losses_and_weights_are_those_of_one_process_with_the_whole_batches(
 ) -> None:
     epochs = iter(range(1, 3))
 
-    def joined(_: Any, drawn: Any, crop: int, generator: Any, warp: float, bend: float) -> Any:
+    def joined(_: Any, drawn: Any, crop: int, generator: Any, *moved: Any) -> Any:
         epoch, parts = next(epochs), []
         for rank in range(WORKERS):
             seed = np.random.default_rng([params.seed, epoch, rank] if rank else [params.seed, epoch])
             rows = draw(part(rank), 4, seed)
-            parts.append(batches(part(rank), rows, crop, seed, warp, bend))
+            parts.append(batches(part(rank), rows, crop, seed, *moved))
         for one, other in zip(*parts, strict=True):
             yield Batch(*(torch.cat([getattr(b, n) for b in (one, other)]) for n in Batch.__annotations__))
 
