@@ -216,7 +216,7 @@ def time_epoch(settings: Features) -> None:
         classes = np.zeros(len(store), dtype=np.int64)
 
         def epoch(frames: np.ndarray) -> None:
-            data = TrainingSet(frames, store.offsets, classes, classes, [], [], 100.0)
+            data = TrainingSet(frames, store.offsets, classes, classes, [], [], 100.0, store.utterance_ids)
             generator = np.random.default_rng(1)
             for batch in batches(data, draw(data, BATCH, generator), CROP_FRAMES, generator):
                 assert batch.mel.shape == (BATCH, CROP_FRAMES, settings.num_mels)

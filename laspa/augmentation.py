@@ -22,9 +22,6 @@ from laspa.rooms import room_response
 from laspa.sections import Augment
 
 ROOMS = 64  # rooms made up; as many as are worth keeping in memory
-MUSAN = {"noise": "noise", "music": "music", "babble": "speech"}  # the part of MUSAN for a kind
-RIRS = ("simulated_rirs", "real_rirs_isotropic_noises")
-NOT_A_ROOM = "_noise_"  # in the names of the recordings among the rooms that are noises
 FULL_SCALE = 0.99  # what is louder is turned down to this peak
 
 
@@ -81,28 +78,6 @@ class Ring:
             if not speaker or source.speaker != speaker:
                 return source
         return self.sources[first % len(self)]
-
-
-def sources_of(options: Augment, root: Path, training: Sequence[Source]) -> dict[str, Ring]:
-    """The recordings there are for each kind that `options` asks for; empty where they are made up.
-
-    Args:
-        root: what relative folders are relative to.
-        training: recordings of the train split, of which babble is made where there is no MUSAN.
-
-    Raises:
-        LaspaError: a folder that does not hold what it should.
-    """
-    rings: dict[str, Ring] = {kind: Ring([]) for kind in options.kinds}
-    for kind in {"noise", "music", "babble"} & set(options.kinds):
-        if options.musan:
-            rings[kind] = Ring(_recordings(root / options.musan, (MUSAN[kind],), "augment.musan"))
-        elif kind == "babble":
-            rings[kind] = Ring(training)
-    if options.rirs and "reverb" in options.kinds:
-        rooms = _recordings(root / options.rirs, RIRS, "augment.rirs")
-        rings["reverb"] = Ring([room for room in rooms if NOT_A_ROOM not in room.path.name])
-    return rings
 
 
 def draw_change(
@@ -195,18 +170,6 @@ def _excerpt(path: Path, samples: int, start: float) -> np.ndarray:
 def _levelled(samples: np.ndarray) -> np.ndarray:
     power = np.mean(np.square(samples, dtype=np.float64))
     return samples / np.float32(np.sqrt(power)) if power else samples
-
-
-def _recordings(folder: Path, parts: Sequence[str], key: str) -> list[Source]:
-    paths = sorted(path for part in parts for path in (folder / part).rglob("*.wav"))
-    if not paths:
-        listed = " or ".join(f"{part}/**/*.wav" for part in parts)
-        what = f"holds no {listed}" if folder.is_dir() else "no such folder"
-        raise LaspaError(
-            f"params.yaml: {key} is {folder}: {what}; name the folder that the official archive unpacks to"
-        )
-    # Name and size stand for the content: hashing 11 GB a run would cost more than it is worth.
-    return [Source(path, f"{path.relative_to(folder).as_posix()} {path.stat().st_size}") for path in paths]
 
 
 def _place(name: str) -> int:

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.augmentation import Source, draw_change, sources_of
+from laspa.augmentation import Ring, Source, draw_change
+from laspa.errors import LaspaError
 from laspa.extraction import Utterance
+from laspa.noise_folders import noise_files, noise_folder
 from laspa.params import Features
 from laspa.sections import Augment
+
+MUSAN = {"noise": "noise", "music": "music", "babble": "speech"}  # what MUSAN calls what a kind adds
+ROOMS = ("simulated_rirs", "real_rirs")
 
 
 def plan_copies(
@@ -45,3 +50,38 @@ def plan_copies(
             utterances.append(Utterance(copy_id, path, sha256, change))
             rows.append(row | {"utterance_id": copy_id, "speaker": speaker, "copy_of": name})
     return utterances, pd.DataFrame(rows, columns=[*manifest.columns, "copy_of"])
+
+
+def sources_of(options: Augment, root: Path, training: Sequence[Source]) -> dict[str, Ring]:
+    """The recordings there are for each kind that `options` asks for; none where they are made up.
+
+    Args:
+        root: what relative folders are relative to.
+        training: recordings of the train split, of which babble is made where there is no MUSAN.
+
+    Raises:
+        LaspaError: a folder that is not MUSAN or RIRS_NOISES, or a part of it.
+    """
+    rings: dict[str, Ring] = {kind: Ring([]) for kind in options.kinds}
+    if options.musan and set(MUSAN) & set(options.kinds):
+        parts = _recordings("musan", root / options.musan, "augment.musan")
+        rings |= {kind: Ring(parts[part]) for kind, part in MUSAN.items() if kind in options.kinds}
+    elif "babble" in options.kinds:
+        rings["babble"] = Ring(training)
+    if options.rirs and "reverb" in options.kinds:
+        parts = _recordings("rirs_noises", root / options.rirs, "augment.rirs")
+        rings["reverb"] = Ring([room for part in ROOMS for room in parts[part]])
+    return rings
+
+
+def _recordings(name: str, folder: Path, key: str) -> dict[str, list[Source]]:
+    """By part. Name and size stand for the content: hashing 11 GB a run would cost more than it is worth."""
+    try:
+        inner = noise_folder(name, folder)
+        found = noise_files(name, inner)
+    except LaspaError as error:
+        raise LaspaError(f"params.yaml: {key}: {error}") from None
+    return {
+        part: [Source(path, f"{path.relative_to(inner)} {path.stat().st_size}") for path in paths]
+        for part, paths in found.items()
+    }

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from laspa.corpora.fetched import FetchedCorpus, downloads, fetch_corpus, plan_corpus
 from laspa.corpora.nisp import NISP
-from laspa.corpora.noises import MUSAN, RIRS_NOISES, noise_folder
+from laspa.corpora.noises import MUSAN, RIRS_NOISES
 from laspa.errors import LaspaError
+from laspa.noise_folders import noise_folder
 from laspa.params import load_params
 from laspa.progress import in_bytes
 from laspa.sections import Download

@@ -1,10 +1,7 @@
-"""MUSAN and RIRS_NOISES (OpenSLR 17 and 28): noises and rooms for augmentation, listed by kind."""
-
-from pathlib import Path
+"""MUSAN and RIRS_NOISES (OpenSLR 17 and 28), fetched; laspa/noise_folders.py reads them."""
 
 from laspa.corpora.corpus import Licence
 from laspa.corpora.fetched import FetchedCorpus
-from laspa.errors import LaspaError
 from laspa.fetching import RemoteFile
 
 MIRRORS = ("https://us.openslr.org", "https://openslr.elda.org", "https://openslr.magicdatatech.com")
@@ -34,56 +31,3 @@ RIRS_NOISES = FetchedCorpus(
     (),
     lambda _: [[_RIRS]],
 )
-
-# Kinds by folder. Recordings of real rooms and of the noise in them lie in one folder: names tell them apart.
-FOLDERS = {
-    "musan": {"noise": "noise", "music": "music", "speech": "speech"},
-    "rirs_noises": {
-        "simulated_rirs": "simulated_rirs",
-        "real_rirs": "real_rirs_isotropic_noises",
-        "isotropic_noises": "real_rirs_isotropic_noises",
-        "pointsource_noises": "pointsource_noises",
-    },
-}
-NOISE_IN_NAME = "noise"
-
-
-def noise_files(name: str, folder: Path) -> dict[str, list[Path]]:
-    """The recordings of MUSAN or RIRS_NOISES by kind, sorted.
-
-    Args:
-        name: musan or rirs_noises.
-        folder: `musan` or `RIRS_NOISES` as unpacked, or the folder that it was unpacked in.
-
-    Returns:
-        musan: noise, music, speech; rirs_noises: simulated_rirs, real_rirs, isotropic_noises and
-        pointsource_noises.
-
-    Raises:
-        LaspaError: a folder that is not this corpus, or a part of it.
-    """
-    inner = noise_folder(name, folder)
-    found = {}
-    for kind, part in FOLDERS[name].items():
-        files = sorted((inner / part).rglob("*.wav"))
-        if part == "real_rirs_isotropic_noises":
-            files = [file for file in files if (NOISE_IN_NAME in file.stem) == (kind == "isotropic_noises")]
-        if not files:
-            raise LaspaError(f"{inner / part}: no WAV of {kind}; delete {inner} and unpack {name} again")
-        found[kind] = files
-    return found
-
-
-def noise_folder(name: str, folder: Path) -> Path:
-    """`folder`, or the one in it or below, that has this corpus's folders.
-
-    Raises:
-        LaspaError: there is none.
-    """
-    parts = list(dict.fromkeys(FOLDERS[name].values()))
-    for one in (folder, *sorted(folder.glob("*/")), *sorted(folder.glob("*/*/"))):
-        if all((one / part).is_dir() for part in parts):
-            return one
-    raise LaspaError(
-        f"{folder}: not {name}, which has the folders {', '.join(parts)}; run laspa corpus fetch {name}"
-    )

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from laspa.corpora import commands, noises
-from laspa.corpora.noises import noise_files
 from laspa.errors import LaspaError
 from laspa.fetching import RemoteFile
+from laspa.noise_folders import noise_files
 from tests.bad_server import bad_server
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
