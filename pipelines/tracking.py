@@ -246,9 +246,16 @@ def _new_run(
 
 
 def _find_or_create(client: "MlflowClient", artifacts: str | None) -> str:
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
-        return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+        try:
+            return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+        except MlflowException:  # another process was a moment earlier: a server is behind no lock of ours
+            found = client.get_experiment_by_name(EXPERIMENT)
+            if found is None:
+                raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)

@@ -10,16 +10,9 @@ from typing import Any
 import pytest
 
 from laspa.files import read_json
-from tests.regression.tiny import make_tiny_project, run, set_params
+from tests.regression.tiny import SMALLEST, make_tiny_project, run, set_params
 
 UP_TO_DATE = "Data and pipelines are up to date."
-SMALLEST = {
-    "synthetic.train_speakers": 12,
-    "synthetic.dev_speakers": 4,
-    "synthetic.test_speakers": 8,
-    "synthetic.train_utterances": 4,
-    "train.epochs": 2,
-}
 
 
 @pytest.fixture(scope="module")
