@@ -65,10 +65,13 @@ def run(
     """A new run; FAILED if the block raises, KILLED if it is interrupted, else FINISHED.
 
     Args:
+        name: of the run; a training inside `dvc exp run` has the experiment's, to be told from others.
         kind: what the run is, a stage's name: train, ablate, tune.
         parent_run_id: makes this run a nested one; give it by hand, since a worker shares no session.
     """
     all_tags = {"laspa.kind": kind, **_origin_tags(params), **(tags or {})}
+    if kind == "train":
+        name = os.environ.get("DVC_EXP_NAME") or name
     if parent_run_id is not None:
         all_tags["mlflow.parentRunId"] = parent_run_id
 

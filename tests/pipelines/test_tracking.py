@@ -84,6 +84,18 @@ def test_a_run_carries_params_metrics_tags_and_files(root: Path, params: Params)
     assert list((root / "mlartifacts").rglob("model/config.json"))
 
 
+def test_a_training_in_an_experiment_has_its_name(
+    root: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "vague-noun")
+    names = []
+    for kind in ("train", "ablate"):
+        with tracking.run("laspa", kind, params) as run:
+            pass
+        names.append(stored(root, run.run_id).info.run_name)
+    assert names == ["vague-noun", "laspa"]
+
+
 def test_the_block_s_end_gives_the_status(root: Path, params: Params) -> None:
     runs = []
     for error in (ValueError, KeyboardInterrupt):
