@@ -14,6 +14,7 @@ from laspa.progress import progress
 from laspa.sections import Manifest
 
 SPLITS = ("train", "dev", "test")
+HANDED_OVER = 4096  # files at a time: a pool keeps a record of each that waits
 SHOWN = 10  # bad files named in an error; all of them stand in data/skipped.csv when skipped
 
 
@@ -86,9 +87,12 @@ def _checked(
         info = check_audio(path, content, options.min_seconds)
         return info.sample_rate, info.num_samples, hashlib.sha256(content).hexdigest(), info.problem
 
+    paths = index["path"].tolist()
     # Decoding and hashing happen outside Python's lock, so threads are enough.
     with ThreadPoolExecutor(workers) as pool:
-        yield from progress(pool.map(check, index["path"]), len(index), "check audio", unit="file")
+        batches = (paths[start : start + HANDED_OVER] for start in range(0, len(paths), HANDED_OVER))
+        checked = (one for batch in batches for one in pool.map(check, batch))
+        yield from progress(checked, len(paths), "check audio", unit="file")
 
 
 def _random_splits(speakers: pd.Series, options: Manifest) -> pd.Series:
