@@ -8,19 +8,27 @@ import numpy as np
 import soundfile
 import soxr
 
+from laspa.codecs import DECODERS
 from laspa.errors import LaspaError
 
 SAMPLE_RATE = 16_000
+FULL_SCALE = 1 - 2**-14  # peak amplitude at which a sample may have been clipped
 SILENCE = 2**-14  # peak amplitude below which a recording is silent: two steps of 16 bits
+
+READ = "WAV, FLAC, OGG, MP3, M4A and G.722"
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file holds, or why it cannot be used: `problem` is empty where it can."""
+    """What a file holds, or why it cannot be used: `problem` is empty where it can.
+
+    `clipped` is the share of samples at full scale.
+    """
 
     sample_rate: int
     num_samples: int
     problem: str
+    clipped: float = 0.0
 
 
 def read_audio(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
@@ -43,22 +51,30 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
         samples, rate = _decode(path, content)
     except LaspaError as error:
         return AudioInfo(0, 0, str(error).removeprefix(f"{path}: "))
-    problem = ""
+    problem, clipped = "", 0.0
     if len(samples) < min_seconds * rate:
         problem = (
             f"{len(samples)} samples at {rate} Hz are shorter than manifest.min_seconds, {min_seconds:g} s"
         )
     elif not np.isfinite(samples).all():
         problem = "samples that are not finite"
-    elif np.abs(samples).max() < SILENCE:
-        problem = "silent from end to end"
-    return AudioInfo(rate, len(samples), problem)
+    else:
+        peak = max(samples.max(), -samples.min())
+        if peak < SILENCE:
+            problem = "silent from end to end"
+        elif peak >= FULL_SCALE:
+            clipped = float(np.mean(np.abs(samples) >= FULL_SCALE))
+    return AudioInfo(rate, len(samples), problem, clipped)
 
 
 def _decode(path: Path | str, content: bytes | None = None) -> tuple[np.ndarray, int]:
     """Mono float32 and its rate. Integers are read as such and scaled here: 2.5 times as fast on WAV."""
     if content is None and not Path(path).is_file():
         raise LaspaError(f"{path}: no such file")
+    other = DECODERS.get(Path(path).suffix.lower())
+    if other:
+        channels, rate = other(path, Path(path).read_bytes() if content is None else content)
+        return channels.mean(axis=1, dtype=np.float32), rate
     try:
         with soundfile.SoundFile(io.BytesIO(content) if content is not None else str(path)) as file:
             sixteen_bits = file.subtype == "PCM_16"
@@ -66,6 +82,6 @@ def _decode(path: Path | str, content: bytes | None = None) -> tuple[np.ndarray,
             rate = file.samplerate
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         reason = getattr(error, "error_string", str(error)).rstrip(".")
-        raise LaspaError(f"{path}: cannot be decoded ({reason}); WAV, FLAC, OGG and MP3 are read") from None
+        raise LaspaError(f"{path}: cannot be decoded ({reason}); {READ} are read") from None
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     return (mono.astype(np.float32) / 32768 if sixteen_bits else mono.astype(np.float32)), rate

@@ -143,8 +143,8 @@ def _add_tune(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "corpus",
-        help="corpora that are fetched from the network",
-        description="What fetching a corpus will bring, and the fetching itself.",
+        help="corpora: what is fetched of them, and a check on real speech",
+        description="What fetching a corpus will bring, the fetching itself, and a check of a trained model.",
     )
     actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
     for name, what in (
@@ -152,9 +152,16 @@ def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
         ("fetch", "fetch and unpack it, or what is missing of it"),
     ):
         action = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
-        action.add_argument("name", metavar="NAME", help="nisp, musan or rirs_noises")
+        action.add_argument("name", metavar="NAME", help="nisp, voxceleb1, voxceleb2, musan or rirs_noises")
         action.add_argument("--params", default="params.yaml", metavar="YAML", help="the project's params")
         action.set_defaults(run=f"laspa.corpora.commands:{name}")
+    what = "how near a trained model puts one person in two languages, and others"
+    action = actions.add_parser("check", help=what, description=f"{what[0].upper()}{what[1:]}.")
+    action.add_argument("name", metavar="NAME", help="a corpus that is on disk, such as asterisk")
+    action.add_argument("--model", default="data/model", metavar="FOLDER", help="as train saves it")
+    action.add_argument("--params", default="params.yaml", metavar="YAML", help="the project's params")
+    action.add_argument("--json", action="store_true", help="print JSON")
+    action.set_defaults(run="laspa.corpora.commands:check")
 
 
 def _add_format_options(command: argparse.ArgumentParser) -> None:

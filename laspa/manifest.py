@@ -15,6 +15,7 @@ from laspa.sections import Manifest
 
 SPLITS = ("train", "dev", "test")
 HANDED_OVER = 4096  # files at a time: a pool keeps a record of each that waits
+CLIPPED_SHARE = 0.001  # of the samples at full scale, from which on it is said (our choice)
 SHOWN = 10  # bad files named in an error; all of them stand in data/skipped.csv when skipped
 
 
@@ -37,9 +38,10 @@ def build_manifest(
             recording in two splits, or a split without speakers.
     """
     rows = list(_checked(index, options, locate, workers))
-    checks = pd.DataFrame(rows, columns=["sample_rate", "num_samples", "sha256", "problem"])
+    checks = pd.DataFrame(rows, columns=["sample_rate", "num_samples", "sha256", "problem", "clipped"])
     table = pd.concat([index.reset_index(drop=True), checks], axis=1)
     bad = table[table["problem"] != ""]
+    _warn_of_clipping(table)
     if len(bad) and options.on_bad_audio == "fail":
         shown = "\n".join(
             f"  {path}: {problem}" for path, problem in bad[["path", "problem"]].head(SHOWN).values
@@ -77,15 +79,16 @@ def build_manifest(
 
 def _checked(
     index: pd.DataFrame, options: Manifest, locate: Callable[[str], Path], workers: int
-) -> Iterator[tuple[int, int, str, str]]:
-    def check(name: str) -> tuple[int, int, str, str]:
+) -> Iterator[tuple[int, int, str, str, float]]:
+    def check(name: str) -> tuple[int, int, str, str, float]:
         path = locate(name)
         try:
             content = path.read_bytes()
         except OSError as error:
-            return 0, 0, "", f"cannot be read ({error.strerror})"
+            return 0, 0, "", f"cannot be read ({error.strerror})", 0.0
         info = check_audio(path, content, options.min_seconds)
-        return info.sample_rate, info.num_samples, hashlib.sha256(content).hexdigest(), info.problem
+        sha256 = hashlib.sha256(content).hexdigest()
+        return info.sample_rate, info.num_samples, sha256, info.problem, info.clipped
 
     paths = index["path"].tolist()
     # Decoding and hashing happen outside Python's lock, so threads are enough.
@@ -93,6 +96,17 @@ def _checked(
         batches = (paths[start : start + HANDED_OVER] for start in range(0, len(paths), HANDED_OVER))
         checked = (one for batch in batches for one in pool.map(check, batch))
         yield from progress(checked, len(paths), "check audio", unit="file")
+
+
+def _warn_of_clipping(table: pd.DataFrame) -> None:
+    """Clipped recordings are kept: much of what people record is; but who has many should know."""
+    clipped = table[table["clipped"] >= CLIPPED_SHARE].sort_values("clipped", ascending=False)
+    if len(clipped):
+        print(
+            f"{len(clipped)} of {len(table)} recordings have {CLIPPED_SHARE:.1%} or more of their samples at "
+            f"full scale and may be clipped, most of all {clipped['path'].iloc[0]} "
+            f"({clipped['clipped'].iloc[0]:.1%}); they are kept"
+        )
 
 
 def _random_splits(speakers: pd.Series, options: Manifest) -> pd.Series:

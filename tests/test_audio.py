@@ -115,7 +115,7 @@ def test_files_that_are_no_recordings_are_named(tmp_path: Path) -> None:
         found = check(path)
         assert found.num_samples == 0
         assert found.problem.startswith("cannot be decoded (")
-        assert found.problem.endswith("); WAV, FLAC, OGG and MP3 are read")
+        assert found.problem.endswith("); WAV, FLAC, OGG, MP3, M4A and G.722 are read")
         with pytest.raises(LaspaError, match=r"a\.wav: cannot be decoded \("):
             read_audio(path)
 

@@ -1,21 +1,29 @@
-"""`laspa corpus plan` and `laspa corpus fetch`; their options are described in laspa/cli.py."""
+"""`laspa corpus plan`, `fetch` and `check`; their options are described in laspa/cli.py."""
 
 import argparse
 import difflib
+import json
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from laspa.corpora import catalogue
+from laspa.corpora.catalogue import CORPORA
+from laspa.corpora.check import compare, embed_files
+from laspa.corpora.corpus import INDEX_COLUMNS
 from laspa.corpora.fetched import FetchedCorpus, downloads, fetch_corpus, plan_corpus
-from laspa.corpora.nisp import NISP
 from laspa.corpora.noises import MUSAN, RIRS_NOISES
+from laspa.corpora.scan import read_table
 from laspa.errors import LaspaError
 from laspa.noise_folders import noise_folder
-from laspa.params import load_params
+from laspa.params import load_params, with_overrides
 from laspa.progress import in_bytes
+from laspa.recordings import locator
 from laspa.sections import Download
 from laspa.transfer import redacted
 
-CORPORA = {corpus.name: corpus for corpus in (NISP, MUSAN, RIRS_NOISES)}
+NOISES = {corpus.name: corpus for corpus in (MUSAN, RIRS_NOISES)}
+FETCHED = {name: corpus.fetched for name, corpus in CORPORA.items() if corpus.fetched} | NOISES
 UNKNOWN = "unknown until first fetch"
 
 
@@ -47,15 +55,35 @@ def fetch(options: argparse.Namespace) -> None:
     """Fetch and unpack a corpus, and say where it is."""
     corpus, settings, root = _chosen(options)
     folder = fetch_corpus(corpus, settings, root)
-    if corpus.name in (MUSAN.name, RIRS_NOISES.name):
+    if corpus.name in NOISES:
         folder = noise_folder(corpus.name, folder)
     print(f"{corpus.name} is in {folder}")
 
 
+def check(options: argparse.Namespace) -> None:
+    """Print the cosines of a corpus's voices within a language, across languages, and to others."""
+    params, root = load_params(options.params), Path(options.params).parent
+    if options.name not in CORPORA:
+        raise LaspaError(f"{options.name}: not a corpus; {', '.join(CORPORA)} are")
+    with TemporaryDirectory() as folder:
+        raw = Path(folder)
+        catalogue.prepare(with_overrides(params, {"corpus": options.name}), root, raw)
+        index, locate = read_table(raw / "index.csv", INDEX_COLUMNS), locator(raw, root)
+        paths = [locate(path) for path in index["path"]]
+        vectors = embed_files(paths, Path(options.model), params.features)
+    found = compare(vectors, index["speaker"], index["language"])
+    if options.json:
+        print(json.dumps({name: row._asdict() for name, row in found.items()}, indent=2))
+        return
+    print(f"{len(paths)} recordings of {options.name}; cosine, its standard deviation over pairs, pairs")
+    for name, row in found.items():
+        print(f"{name:<40} {row.mean:6.3f} ± {row.deviation:.3f} {row.pairs:>9,}")
+
+
 def _chosen(options: argparse.Namespace) -> tuple[FetchedCorpus, Download, Path]:
     """The corpus, the section download, and the project's root: the folder of the params."""
-    if options.name not in CORPORA:
-        near = difflib.get_close_matches(options.name, CORPORA, n=1)
+    if options.name not in FETCHED:
+        near = difflib.get_close_matches(options.name, FETCHED, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise LaspaError(f"{options.name}: not a corpus that is fetched, {', '.join(CORPORA)} are{hint}")
-    return CORPORA[options.name], load_params(options.params).download, Path(options.params).parent
+        raise LaspaError(f"{options.name}: not a corpus that is fetched, {', '.join(FETCHED)} are{hint}")
+    return FETCHED[options.name], load_params(options.params).download, Path(options.params).parent

@@ -8,7 +8,7 @@ from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
 from laspa.corpora.languages import UNDETERMINED
 from laspa.errors import LaspaError
 
-SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
+SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".g722"}
 REQUIRED = ["path", "speaker", "language"]
 
 
