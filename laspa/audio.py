@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from laspa.codecs import DECODERS
+from laspa.codecs import DECODERS, MissingDecoder
 from laspa.errors import LaspaError
 
 SAMPLE_RATE = 16_000
@@ -44,11 +44,17 @@ def read_audio(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
 
 
 def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioInfo:
-    """Decode a file's `content` and say what is wrong with it, if anything."""
+    """Decode a file's `content` and say what is wrong with it, if anything.
+
+    Raises:
+        MissingDecoder: nothing may be wrong with the file, so that it is not to be skipped.
+    """
     if not content:
         return AudioInfo(0, 0, "the file is empty")
     try:
         samples, rate = _decode(path, content)
+    except MissingDecoder:
+        raise
     except LaspaError as error:
         return AudioInfo(0, 0, str(error).removeprefix(f"{path}: "))
     problem, clipped = "", 0.0

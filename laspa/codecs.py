@@ -11,6 +11,12 @@ import numpy as np
 
 from laspa.errors import LaspaError
 
+
+
+class MissingDecoder(LaspaError):
+    """The recording may be sound, but what decodes it is not installed."""
+
+
 G722_RATE, G722_BITS_PER_SECOND = 16_000, 64_000  # mode 1 of ITU-T G.722, as Asterisk and SIP use it
 
 
@@ -18,12 +24,13 @@ def decode_av(path: Path | str, content: bytes) -> tuple[np.ndarray, int]:
     """The first audio stream of a container → (samples, channels) float32 in [-1, 1], and its rate.
 
     Raises:
-        LaspaError: PyAV is not installed, or it cannot decode `content`.
+        MissingDecoder: PyAV is not installed.
+        LaspaError: it cannot decode `content`.
     """
     try:
         import av
     except ImportError:
-        raise LaspaError(_missing(path, "PyAV")) from None
+        raise MissingDecoder(_missing(path, "PyAV")) from None
     try:
         with av.open(io.BytesIO(content), mode="r") as container:
             if not container.streams.audio:
@@ -44,12 +51,12 @@ def decode_g722(path: Path | str, content: bytes) -> tuple[np.ndarray, int]:
     """G.722 without a header, 64 kbit/s → (samples, 1) float32 in [-1, 1], and 16 kHz.
 
     Raises:
-        LaspaError: the wheel G722 is not installed.
+        MissingDecoder: the wheel G722 is not installed.
     """
     try:
         from G722 import G722
     except ImportError:
-        raise LaspaError(_missing(path, "G722")) from None
+        raise MissingDecoder(_missing(path, "G722")) from None
     samples = np.asarray(G722(G722_RATE, G722_BITS_PER_SECOND).decode(content), dtype=np.int16)
     return samples[:, None].astype(np.float32) / 32768, G722_RATE
 

@@ -15,6 +15,7 @@ from babel.core import get_global
 from great_expectations.expectations.expectation import Expectation
 
 from laspa.audio import SAMPLE_RATE
+from laspa.corpora.size import compare_sizes
 from laspa.framing import mel_settings, num_frames
 from laspa.params import Params
 
@@ -71,6 +72,7 @@ def manifest_tables(manifest: pd.DataFrame, params: Params) -> list[Table]:
         _recordings(manifest),
         _splits(manifest, params),
         _languages(manifest, params),
+        *_corpora(manifest),
     ]
 
 
@@ -282,6 +284,19 @@ def _languages(manifest: pd.DataFrame, params: Params) -> Table:
         rows["allowed"] = [language in known for language in rows["language"]]
     expectation = _expect(gxe.ExpectColumnValuesToBeInSet, what, remedy, column="allowed", value_set=[True])
     return Table("manifest_languages", rows, ["split", "language"], [expectation])
+
+
+def _corpora(manifest: pd.DataFrame) -> list[Table]:
+    """One row a corpus and number that its publisher gives; no table where none is given."""
+    rows = compare_sizes(manifest.dropna(subset=["corpus", "speaker", "language"]))
+    if rows.empty:
+        return []
+    what = "a corpus holds what its publisher says, a part of it no more than that"
+    remedy = (
+        "unpack its archives again, and look at data/skipped.csv; or the folder holds more than this corpus"
+    )
+    expectation = _expect(gxe.ExpectColumnValuesToBeInSet, what, remedy, column="fits", value_set=[True])
+    return [Table("manifest_corpora", rows, ["corpus", "number", "found", "published"], [expectation])]
 
 
 def _language_codes() -> set[str]:

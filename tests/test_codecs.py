@@ -76,10 +76,10 @@ def test_without_its_decoder_a_file_says_what_to_install(
     monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / name).write_bytes(b"1234")
     advice = f"needs {wheel} to be decoded; pip install 'laspa[codecs]'"
-    assert check_audio(tmp_path / name, b"1234", 0.5).problem == advice
-    with pytest.raises(LaspaError) as raised:
-        read_audio(tmp_path / name)
-    assert str(raised.value) == f"{tmp_path / name}: {advice}"
+    for use in (read_audio, lambda path: check_audio(path, b"1234", 0.5)):
+        with pytest.raises(LaspaError) as raised:
+            use(tmp_path / name)
+        assert str(raised.value) == f"{tmp_path / name}: {advice}"
 
 
 def test_a_damaged_m4a_is_named(tmp_path: Path) -> None:

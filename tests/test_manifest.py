@@ -1,6 +1,7 @@
 """The manifest: what is kept, skipped or refused, and speakers in one split each."""
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,42 @@ def test_bad_recordings_are_skipped_and_listed_where_asked(tmp_path: Path) -> No
     ]
     left = whole[~whole["path"].isin(skipped["path"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(manifest, left)
+
+
+def test_clipped_recordings_are_counted_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = corpus(tmp_path)
+    loud = np.full(16_000, 0.1)
+    loud[:160] = 1
+    soundfile.write(tmp_path / "s4/1.wav", loud, 16_000)
+    manifest, skipped = build(tmp_path, index)
+    assert len(manifest) == len(index)
+    assert skipped.empty
+    assert capsys.readouterr().out == (
+        "1 of 20 recordings have 0.1% or more of their samples at full scale and may be clipped, "
+        "most of all s4/1.wav (1.0%); they are kept\n"
+    )
+
+
+def test_a_file_shorter_than_a_frame_is_refused_or_skipped(tmp_path: Path) -> None:
+    index = corpus(tmp_path)
+    soundfile.write(tmp_path / "s4/1.wav", np.full(399, 0.1), 16_000)  # a frame is 400 samples
+    message = r"s4/1\.wav: 399 samples at 16000 Hz are shorter than manifest\.min_seconds, 0\.1 s"
+    with pytest.raises(LaspaError, match=message):
+        build(tmp_path, index, min_seconds=0.1)  # as small as it may be
+    manifest, skipped = build(tmp_path, index, min_seconds=0.1, on_bad_audio="skip")
+    assert skipped["path"].tolist() == ["s4/1.wav"]
+    assert len(manifest) == 19
+
+
+def test_a_missing_decoder_stops_even_where_bad_recordings_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = corpus(tmp_path)
+    (tmp_path / "s4/1.wav").rename(tmp_path / "s4/1.m4a")
+    index["path"] = index["path"].replace("s4/1.wav", "s4/1.m4a")
+    monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
+    with pytest.raises(LaspaError, match=r"s4/1\.m4a: needs PyAV.*pip install 'laspa\[codecs\]'"):
+        build(tmp_path, index, on_bad_audio="skip")
 
 
 def test_many_bad_recordings_are_counted(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from laspa.corpora.catalogue import CORPORA
+from laspa.corpora.size import corpus_sizes
 from laspa.metrics import eer
 
 CONDITION_RELATIONS: dict[str, tuple[bool | None, bool | None]] = {
@@ -144,6 +146,28 @@ def data_card(manifest: pd.DataFrame) -> list[dict[str, Any]]:
                 "languages": sorted(part["language"].unique().tolist()),
                 "utterances": len(part),
                 "hours": float((part["num_samples"] / part["sample_rate"]).sum() / 3600),
+            }
+        )
+    return rows
+
+
+def corpora_card(manifest: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row a corpus: title, how much of it is here, licence and citation, which may be empty."""
+    rows = []
+    for name, size in corpus_sizes(manifest).items():
+        corpus = CORPORA.get(name)
+        whole = corpus.complete.speakers if corpus else None
+        rows.append(
+            {
+                "title": corpus.title if corpus else name,
+                "speakers": size.speakers,
+                "of": whole if whole != size.speakers else None,
+                "languages": size.languages,
+                "utterances": size.utterances,
+                "hours": size.hours,
+                "licence": corpus.licence.name if corpus else "",
+                "licence_url": corpus.licence.url if corpus else "",
+                "citation": corpus.citation if corpus else "",
             }
         )
     return rows

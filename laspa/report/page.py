@@ -6,7 +6,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from laspa.report.analysis import DET_RATES, data_card, det_curve, present_conditions
+from laspa.report.analysis import DET_RATES, corpora_card, data_card, det_curve, present_conditions
 from laspa.report.gallery import Shown
 from laspa.report.results import Results
 from laspa.report.summary import BASELINE, LASPA, PLUS, difference, headliners, rate, verdict
@@ -110,6 +110,7 @@ def render(results: Results, shown: list[Shown]) -> str:
         omitted=_omitted(results),
         budget=_budget(results),
         card=data_card(results.manifest),
+        corpora=corpora_card(results.manifest),
         parameters=results.train.get("parameters") or {},
         provenance=_provenance(results),
         params=results.params,

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from laspa.aggregates import feature_aggregates
+from laspa.corpora.size import compare_sizes
 from laspa.errors import LaspaError
 from laspa.features import FeatureStore, Row, write_shard
 from laspa.framing import mel_settings, num_frames
@@ -168,6 +169,54 @@ def test_missing_columns_and_wrong_types_are_found(
         "manifest_columns: sample_rate is of type int32",
     ]
     assert "found: int64" in message
+
+
+def whole_corpus(speakers: int, per_speaker: int, seconds: float) -> pd.DataFrame:
+    """As many utterances of each speaker of TidyVoiceX, in 40 languages, by turns."""
+    count = speakers * per_speaker
+    return pd.DataFrame(
+        {
+            "corpus": "tidyvoice",
+            "speaker": [f"id{number % speakers}" for number in range(count)],
+            "language": [f"l{number % 40}" for number in range(count)],
+            "sample_rate": SAMPLES,
+            "num_samples": int(seconds * SAMPLES),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("speakers", "per_speaker", "seconds", "unfit"),
+    [
+        # 4,474 speakers and 457 hours are published: 18.4 s of each of 20 utterances a speaker.
+        (4474, 20, 18.4, []),
+        (4474, 20, 16.0, ["hours"]),
+        (100, 20, 18.4, []),  # a part of it: nothing is said of its hours
+        (4475, 20, 18.4, ["speakers"]),
+    ],
+)
+def test_a_corpus_is_held_against_what_its_publisher_says(
+    speakers: int, per_speaker: int, seconds: float, unfit: list[str]
+) -> None:
+    table = compare_sizes(whole_corpus(speakers, per_speaker, seconds))
+    assert table.loc[~table["fits"], "number"].tolist() == unfit
+    assert set(table["number"]) >= {"speakers", "languages"}
+    assert ("hours" in set(table["number"])) == (speakers == 4474)
+
+
+def test_a_corpus_of_too_many_languages_fails_with_both_numbers(
+    manifest: pd.DataFrame, params: Params, tmp_path: Path
+) -> None:
+    manifest["corpus"] = "nisp"
+    manifest["language"] = ["eng", "hin", "kan", "mal", "tam", "tel", "fra", "deu"] * 2
+    other = params.model_copy(update={"corpus": "nisp"})
+    names, message = failing(manifest_tables(manifest, other), tmp_path)
+    assert names == [
+        "manifest_corpora: a corpus holds what its publisher says, a part of it no more than that"
+    ]
+    assert "1 of 2 rows: corpus nisp, number languages, found 8" in message
+    assert "published 6" in message
+    assert "remedy: unpack its archives again" in message
 
 
 def test_languages_of_a_folder_are_iso_codes(manifest: pd.DataFrame, params: Params, tmp_path: Path) -> None:

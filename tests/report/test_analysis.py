@@ -9,6 +9,7 @@ from laspa.report.analysis import (
     MAP_POINTS,
     MAP_SPEAKERS,
     condition_scores,
+    corpora_card,
     data_card,
     det_curve,
     embedding_map,
@@ -111,3 +112,16 @@ def test_data_card_by_hand() -> None:
         "hours": pytest.approx(4 / 3600),
     }
     assert dev["speakers"] == test["utterances"] == 0
+
+
+def test_corpora_card_by_hand() -> None:
+    rows = [("tidyvoice-a", "eng", "tidyvoice"), ("tidyvoice-a", "fra", "tidyvoice"), ("mine", "und", "mine")]
+    manifest = pd.DataFrame(rows, columns=["speaker", "language", "corpus"])
+    mine, tidy = corpora_card(manifest.assign(num_samples=16_000, sample_rate=16_000))
+    counts = {"speakers": 1, "languages": 2, "utterances": 2, "hours": pytest.approx(2 / 3600)}
+    assert {name: tidy[name] for name in counts} == counts
+    assert (tidy["title"], tidy["of"]) == ("TidyVoiceX", 4474)  # of whom there is one
+    assert "2026" in tidy["citation"]
+    # Nothing is known of a corpus that is in no catalogue, and its language is not told.
+    assert (mine["title"], mine["of"], mine["licence"], mine["citation"]) == ("mine", None, "", "")
+    assert mine["languages"] == 0

@@ -149,6 +149,11 @@ def test_the_headline_says_what_was_measured(page: str, results: Results) -> Non
     assert "<code>prefix_len</code>" in page
 
 
+def test_the_data_card_names_licence_and_source(page: str) -> None:
+    assert ">The embedded corpus</th>" in page
+    assert "CC0 1.0 (https://creativecommons.org/publicdomain/zero/1.0/)<small>laspa, docs/corpora.md" in page
+
+
 def test_names_from_a_corpus_cannot_become_markup(results: Results) -> None:
     manifest = results.manifest.copy()
     manifest["language"] = manifest["language"].replace("en", "<script>$x_1$&")
