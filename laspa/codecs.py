@@ -12,7 +12,6 @@ import numpy as np
 from laspa.errors import LaspaError
 
 
-
 class MissingDecoder(LaspaError):
     """The recording may be sound, but what decodes it is not installed."""
 

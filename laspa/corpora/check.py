@@ -72,7 +72,8 @@ def compare(embeddings: np.ndarray, speakers: pd.Series, languages: pd.Series) -
         spoken = sorted(set(tongue[own]))
         for place, language in enumerate(spoken):
             rows = unit[own & (tongue == language)]
-            found[f"{speaker} within {language}"] = _cosines(rows @ rows.T, np.triu_indices(len(rows), 1))
+            if len(rows) > 1:
+                found[f"{speaker} within {language}"] = _cosines(rows @ rows.T, np.triu_indices(len(rows), 1))
             for other in spoken[place + 1 :]:
                 across = rows @ unit[own & (tongue == other)].T
                 found[f"{speaker} across {language} and {other}"] = _cosines(across)

@@ -1,4 +1,4 @@
-"""Any folders of recordings: a manifest.csv (path, speaker, language), or a speaker/language/ tree."""
+"""Any folders of recordings: a manifest (path, speaker, language), or a speaker/language/ tree."""
 
 from pathlib import Path
 
@@ -6,9 +6,11 @@ import pandas as pd
 
 from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
 from laspa.corpora.languages import UNDETERMINED
+from laspa.corpora.scan import read_table
 from laspa.errors import LaspaError
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".g722"}
+MANIFESTS = ("manifest.csv", "manifest.parquet")
 REQUIRED = ["path", "speaker", "language"]
 
 
@@ -33,26 +35,25 @@ def list_recordings(paths: list[str], root: Path) -> Listing:
             raise LaspaError(f"params.yaml: folder.paths has {path!r} twice; list each folder once")
         if not folder.is_dir():
             raise LaspaError(f"params.yaml: folder.paths has {path!r}, but {folder} is not a folder")
-        table = _from_manifest(folder) if (folder / "manifest.csv").exists() else _from_tree(folder)
-        table["bytes"] = [_size(folder, name) for name in table["path"]]
+        manifest = _manifest(folder)
+        table = _from_manifest(manifest) if manifest else _from_tree(folder)
+        table = table.reindex(columns=INDEX_COLUMNS, fill_value="")
+        table["bytes"] = [_size(folder, name, manifest) for name in table["path"]]
         table["path"] = f"{number}/" + table["path"]
         namesakes = sum(other.name == folder.name for other in folders[:number])
         prefix = f"{folder.name}{namesakes + 1}" if namesakes else folder.name
         table["speaker"] = f"{prefix}-" + table["speaker"]
         parts.append(table)
-    rows = pd.concat(parts).reindex(columns=[*INDEX_COLUMNS, "bytes"]).fillna("")
-    return Listing(rows, {str(number): path for number, path in enumerate(paths)})
+    return Listing(pd.concat(parts), {str(number): path for number, path in enumerate(paths)})
 
 
-def _from_manifest(folder: Path) -> pd.DataFrame:
-    file = folder / "manifest.csv"
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise LaspaError(f"{file}: not a CSV table ({error})") from None
-    missing = [column for column in REQUIRED if column not in table.columns]
-    if missing:
-        raise LaspaError(f"{file}: no column {', '.join(missing)}; it has {', '.join(table.columns)}")
+def _manifest(folder: Path) -> Path | None:
+    """manifest.csv or manifest.parquet."""
+    return next((folder / name for name in MANIFESTS if (folder / name).exists()), None)
+
+
+def _from_manifest(file: Path) -> pd.DataFrame:
+    table = read_table(file, REQUIRED)
     for column in ("path", "speaker"):  # a language may be left to the stage label
         empty = table.index[table[column] == ""]
         if len(empty):
@@ -72,18 +73,18 @@ def _from_tree(folder: Path) -> pd.DataFrame:
     files = sorted(file for file in folder.glob("*/*/*") if file.suffix.lower() in SUFFIXES)
     if not files:
         raise LaspaError(
-            f"{folder}: neither a manifest.csv (columns {', '.join(REQUIRED)}) nor recordings as "
+            f"{folder}: neither a {' or '.join(MANIFESTS)} (columns {', '.join(REQUIRED)}) nor recordings as "
             f"SPEAKER/LANGUAGE/NAME with one of {', '.join(sorted(SUFFIXES))}"
         )
     rows = [(file.relative_to(folder).as_posix(), file.parts[-3], file.parts[-2]) for file in files]
     return pd.DataFrame(rows, columns=REQUIRED)
 
 
-def _size(folder: Path, name: str) -> int:
+def _size(folder: Path, name: str, manifest: Path | None) -> int:
     try:
         return (folder / name).stat().st_size
     except OSError:
-        raise LaspaError(f"{folder / 'manifest.csv'}: lists {name}, but {folder / name} is missing") from None
+        raise LaspaError(f"{manifest}: lists {name}, but {folder / name} is missing") from None
 
 
 CORPUS = Corpus(

@@ -34,11 +34,13 @@ def walk(folder: Path, suffixes: set[str]) -> Iterator[tuple[str, int]]:
     while waiting:
         inner = waiting.pop()
         with os.scandir(folder / inner) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
+            ordered = sorted(entries, key=lambda entry: entry.name)
+            waiting += [
+                f"{inner}{entry.name}/" for entry in ordered[::-1] if entry.is_dir(follow_symlinks=False)
+            ]
+            for entry in ordered:
                 name = f"{inner}{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{name}/")
-                elif os.path.splitext(entry.name)[1].lower() in suffixes:
+                if os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
                     yield name, entry.stat().st_size
 
 

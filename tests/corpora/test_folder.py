@@ -46,6 +46,20 @@ def test_a_language_may_be_left_to_a_model(tmp_path: Path) -> None:
     assert read_index(tmp_path / "raw")["language"].tolist() == ["und"]
 
 
+def test_a_manifest_may_be_parquet(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "mine", "", "b.wav")
+    (tmp_path / "mine/manifest.csv").unlink()
+    table = pd.DataFrame({"path": ["b.wav"], "speaker": ["ann"], "language": ["en"], "age": [31]})
+    table.assign(gender=pd.Series([None], dtype="str")).to_parquet(tmp_path / "mine/manifest.parquet")
+    prepare(["mine"], tmp_path, tmp_path / "raw")
+    assert (tmp_path / "raw/index.csv").read_text() == (
+        "path,speaker,language,gender,split,bytes\n0/b.wav,mine-ann,eng,,,5\n"
+    )
+    table.drop(columns="speaker").to_parquet(tmp_path / "mine/manifest.parquet")
+    with pytest.raises(LaspaError, match=r"manifest\.parquet: no column speaker; it has path, language, age"):
+        prepare(["mine"], tmp_path, tmp_path / "raw")
+
+
 def test_a_tree_gives_speaker_and_language(tmp_path: Path) -> None:
     for name in ("ann/en/1.wav", "ann/de/1.FLAC", "bob/en/2.mp3", "bob/en/3.ogg", "bob/en/notes.txt"):
         (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +105,11 @@ HEADER = "path,speaker,language\n"
         (HEADER, "manifest.csv: no rows; list at least one recording"),
         ("", "manifest.csv: not a CSV table"),
         (HEADER + 'x.wav,"ann,en\n', "manifest.csv: not a CSV table"),
-        (None, "neither a manifest.csv (columns path, speaker, language) nor recordings as SPEAKER/LANGUAGE"),
+        (
+            None,
+            "neither a manifest.csv or manifest.parquet (columns path, speaker, language) nor recordings as "
+            "SPEAKER/LANGUAGE",
+        ),
     ],
 )
 def test_a_bad_folder_is_told_what_is_wrong(tmp_path: Path, manifest: str | None, message: str) -> None:
