@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +155,27 @@ def test_a_server_that_is_gone(server: BadServer, tmp_path: Path) -> None:
     with pytest.raises(LaspaError, match="no connection") as raised:
         fetch([file], tmp_path, tmp_path / "checksums.json", Download(**OPTIONS), "test")
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "first", "waits"),
+    [("500", 8.0, [8.0, 16.0, 32.0, 60.0]), ("busy", 0.25, [1.0, 1.0, 1.0, 2.0])],
+)
+def test_waits_double_to_a_minute_or_are_what_the_server_asks_for(
+    server: BadServer, tmp_path: Path, fault: str, first: float, waits: list[float]
+) -> None:
+    waited: list[float | None] = []
+
+    class Recorder(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout)
+            return False
+
+    server.always["/a.bin"] = fault
+    patience = transfer.Patience(retries=4, stall_seconds=5.0, wait_seconds=first)
+    with pytest.raises(transfer.Interrupted):
+        transfer.Transfer(f"{server.url}/a.bin", tmp_path / "x", patience, stop=Recorder()).run()
+    assert waited == waits
 
 
 def test_damage_on_the_way_is_fetched_once_more(server: BadServer, tmp_path: Path) -> None:
