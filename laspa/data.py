@@ -155,22 +155,22 @@ def _endless(values: np.ndarray, generator: np.random.Generator) -> Iterator[int
 def batches(
     data: TrainingSet,
     drawn: np.ndarray,
-    crop_frames: int,
+    crop_frames: int | np.ndarray,
     generator: np.random.Generator,
     warp: float = 0.0,
     bend: float = 0.0,
     change: MelChange | None = None,
 ) -> Iterator[Batch]:
-    """A random crop of each of the utterances `drawn`, (batches, batch_size).
+    """A random crop of each of the utterances `drawn`, (batches, batch_size); all of a batch are as long.
 
-    An utterance shorter than a crop is repeated to its length. Each crop's mel axis is moved as
-    `moved_axis` says; then comes what `change` does.
+    `crop_frames` is one length, or (batches,) of them. An utterance shorter than a crop is repeated to
+    its length. Each crop's mel axis is moved as `moved_axis` says; then comes what `change` does.
     """
     batch_size = drawn.shape[1]
-    for rows in drawn:
+    for rows, frames in zip(drawn, np.broadcast_to(crop_frames, len(drawn)), strict=True):
         lengths = data.offsets[rows + 1] - data.offsets[rows]
-        first = (generator.random(batch_size) * np.maximum(lengths - crop_frames + 1, 1)).astype(np.int64)
-        positions = (first[:, None] + np.arange(crop_frames)) % lengths[:, None] + data.offsets[rows][:, None]
+        first = (generator.random(batch_size) * np.maximum(lengths - frames + 1, 1)).astype(np.int64)
+        positions = (first[:, None] + np.arange(frames)) % lengths[:, None] + data.offsets[rows][:, None]
         mel = torch.from_numpy(data.frames.take(positions, axis=0)).float()  # faster than indexing
         if warp or bend:
             mel = read_at(mel, moved_axis(batch_size, data.num_mels, warp, bend, generator))

@@ -21,6 +21,7 @@ from laspa.progress import progress
 from laspa.world import ALONE, World, share_norms
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
+CROP_STREAM = 2**31  # of random numbers; those below are the processes' own
 SHOWN_UTTERANCES = 3  # of a batch that an error names
 
 Record = dict[str, Any]
@@ -180,7 +181,10 @@ def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int, weights: dict[str
     generator = np.random.default_rng([params.seed, epoch, *([world.rank] if world.rank else [])])
     batch_size = options.batch_size // world.size
     drawn = draw(data, batch_size, generator, options.batch_by, options.per_speaker)
-    crop_frames = max(1, round(phase.crop_seconds * data.frames_per_second))
+    # Drawn apart from what each process draws for itself: a batch has one length in all of them.
+    spread = np.random.default_rng([params.seed, epoch, CROP_STREAM]).uniform(-1, 1, len(drawn))
+    seconds = phase.crop_seconds * (1 + options.crop_spread * spread)
+    crop_frames = np.maximum(1, (seconds * data.frames_per_second).round().astype(int))
     change = mel_change(options)
     epoch_batches = batches(data, drawn, crop_frames, generator, options.warp, options.bend, change)
     if loop.device.type == "cuda":

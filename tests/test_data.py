@@ -43,6 +43,13 @@ def test_an_utterance_shorter_than_a_crop_is_repeated():
     assert row == [0, 1, 2, 0, 1, 2, 0]
 
 
+def test_each_batch_may_have_its_own_length():
+    data = counting_set([30] * 8)
+    generator = np.random.default_rng(0)
+    made = batches(data, draw(data, 4, generator), np.array([5, 9]), generator)
+    assert [batch.mel.shape[1] for batch in made] == [5, 9]
+
+
 def test_an_epoch_visits_every_utterance_at_most_once_and_drops_the_rest():
     data = counting_set([9] * 11)
     seen = [s for batch in epoch(data, 4, 5, seed=0) for s in batch.speaker.tolist()]

@@ -189,6 +189,27 @@ def test_a_loss_that_is_not_finite_later_leaves_the_state_of_the_epoch_before(pa
     assert run(params, data, tmp_path / "state").history == whole.history
 
 
+def test_crops_are_of_random_length_where_asked_and_else_of_one(params, data, tmp_path, monkeypatch):
+    def lengths(spread):
+        seen = []
+        given = training.batches
+
+        def watched(*arguments):
+            for batch in given(*arguments):
+                seen.append(batch.mel.shape[1])
+                yield batch
+
+        with monkeypatch.context() as patched:
+            patched.setattr(training, "batches", watched)
+            run(with_overrides(params, {"train.crop_spread": spread}), data, tmp_path / str(spread))
+        return seen
+
+    assert set(lengths(0.0)) == {30}
+    spread = lengths(0.5)
+    assert len(set(spread)) > 5
+    assert 15 <= min(spread) < 25 < 35 < max(spread) <= 45
+
+
 def test_a_step_that_overflows_under_a_scaler_is_left_out_and_stops_nothing(params, data):
     loop = training._prepare(params, data, torch.device("cpu"), training.ALONE)
     loop.scaler = torch.amp.GradScaler("cpu", init_scale=3e38)  # what float32 just holds
