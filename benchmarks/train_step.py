@@ -128,7 +128,7 @@ def main() -> None:
         f"batch {options.batch} × {options.seconds} s, {options.device}, {threads} threads, "
         f"torch {torch.__version__}, best of {options.turns}"
     )
-    print(f"{'system':<34} {'utt/s':>8} {'× SpeechBrain':>14} {'× float32':>10} {'GiB':>6}")
+    print(f"{'system':<34} {'utt/s':>8} {'× SpeechBrain':>14} {'× float32':>10}", flush=True)
     for name in names:
         net, _, precision = name.partition(", ")
         size = net.partition("-")[2]
@@ -136,7 +136,10 @@ def main() -> None:
         single = times.get(f"{net}, float32") if precision != "float32" else None
         ratios = [f"{min(other) / min(times[name]):.2f}" if other else "–" for other in (theirs, single)]
         rate = options.batch / min(times[name])
-        print(f"{name:<34} {rate:>8.1f} {ratios[0]:>14} {ratios[1]:>10} {peak_memory(name, options):>6.2f}")
+        print(f"{name:<34} {rate:>8.1f} {ratios[0]:>14} {ratios[1]:>10}", flush=True)
+    print("peak memory in GiB, of a process of its own on a CPU")
+    for name in names:
+        print(f"{name:<34} {peak_memory(name, options):>8.2f}", flush=True)
 
 
 if __name__ == "__main__":
