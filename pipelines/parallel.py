@@ -36,6 +36,9 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
     """
     scratch = (states / "ray").resolve()
     shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    problem = states / "problem"
+    problem.unlink(missing_ok=True)
     logging.getLogger("ray.train").setLevel(logging.CRITICAL)
     with ray_session({}, VARIABLES):
         gpus = _check_resources(params)
@@ -69,7 +72,6 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
         finally:
             records.put(None)
             told.join()
-    problem = states / "problem"
     if problem.exists():
         text = problem.read_text(encoding="utf-8")
         problem.unlink()
