@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,8 +24,8 @@ from laspa.framing import mel_settings
 from laspa.params import Features
 
 # Of this package, and those it computes with: a change of any may change a value.
-CODE = ("audio", "augmentation", "features", "framing", "mel", "noises", "rooms", "torchaudio_shim")
-LIBRARIES = ("numpy", "scipy", "soundfile", "soxr", "torch", "torchaudio")
+CODE = ("audio", "augmentation", "codecs", "features", "framing", "mel", "noises", "rooms", "torchaudio_shim")
+LIBRARIES = ("av", "G722", "numpy", "scipy", "soundfile", "soxr", "torch", "torchaudio")
 INDEX = "index.parquet"
 DIGEST_KEY = b"laspa.computed_by"
 
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 def computed_by(settings: Features) -> str:
     """SHA-256 of everything but the recording that decides a log-mel."""
     parts = [json.dumps(mel_settings(settings), sort_keys=True)]
-    parts += [f"{library} {version(library)}" for library in LIBRARIES]
+    parts += [f"{library} {_version(library)}" for library in LIBRARIES]
     texts = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in CODE]
     return hashlib.sha256(b"\0".join([*(part.encode() for part in parts), *texts])).hexdigest()
 
@@ -83,3 +83,10 @@ def places(kept: Path, settings: Features) -> dict[str, Place]:
         group, inside = divmod(row, features.ROWS_PER_GROUP)
         found[key] = Place(kept / features.shard_name(shard), group, inside)
     return found
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:  # the decoders are extras
+        return "none"

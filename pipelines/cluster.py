@@ -4,10 +4,7 @@ Plain tasks, not Ray Data: that decides by itself how rows lie in blocks and fil
 the same bytes whoever computes them.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.extraction import Shard, write_shard
@@ -26,26 +23,26 @@ def ray_engine(shards: list[Shard]) -> Iterator[None]:
     """
     import ray  # here, not above: only this engine needs it
 
-    _start(ray)
+    from pipelines.ray_session import ray_session
+
     try:
-        task = ray.remote(num_cpus=1, max_retries=2)(_write_shard)
-        waiting, running = [_absolute(shard) for shard in shards], []
-        most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
-        while waiting or running:
-            while waiting and len(running) < most:
-                running.append(task.remote(waiting.pop(0)))
-            done, running = ray.wait(running)
-            for problem in ray.get(done):
-                if problem:
-                    raise LaspaError(problem)
-                yield
+        with ray_session({}, {}):
+            task = ray.remote(num_cpus=1, max_retries=2)(_write_shard)
+            waiting, running = [_absolute(shard) for shard in shards], []
+            most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+            while waiting or running:
+                while waiting and len(running) < most:
+                    running.append(task.remote(waiting.pop(0)))
+                done, running = ray.wait(running)
+                for problem in ray.get(done):
+                    if problem:
+                        raise LaspaError(problem)
+                    yield
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
         raise LaspaError(
             f"features: a task on Ray failed ({reason}); finished shards are kept, run again to go on"
         ) from None
-    finally:
-        ray.shutdown()
 
 
 def _write_shard(shard: Shard) -> str:
@@ -62,21 +59,3 @@ def _absolute(shard: Shard) -> Shard:
     utterances = [one._replace(path=one.path.absolute()) for one in shard.utterances]
     kept = [place and place._replace(shard=place.shard.absolute()) for place in shard.kept]
     return shard._replace(path=shard.path.absolute(), utterances=utterances, kept=kept)
-
-
-def _start(ray: Any) -> None:
-    address = os.environ.get("RAY_ADDRESS", "local")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    root = Path(__file__).parents[1]
-    options: dict[str, Any] = {"include_dashboard": False}
-    if address != "local":
-        options = {"runtime_env": {"py_modules": [str(root / "laspa"), str(root / "pipelines")]}}
-    try:
-        ray.init(address=address, **options, **quiet)
-    except Exception as error:  # Ray raises no narrower one when its processes do not start in time
-        reason = str(error).strip().splitlines()[-1]
-        raise LaspaError(
-            f"RAY_ADDRESS is {address}: Ray does not start or answer there ({reason}); "
-            "start a cluster, or set features.engine to local"
-        ) from None

@@ -60,7 +60,5 @@ def test_a_cluster_that_does_not_answer_is_named(
     utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(
-        LaspaError, match=r"RAY_ADDRESS is 127\.0\.0\.1:1: Ray does not start or answer there"
-    ):
+    with pytest.raises(LaspaError, match=r"RAY_ADDRESS is '127\.0\.0\.1:1' but no Ray cluster answers"):
         extract(utterances, SETTINGS, tmp_path / "ray", tmp_path / "partial", engine=ray_engine)
