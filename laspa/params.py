@@ -131,7 +131,7 @@ class Tune(Section):
     """The search for hyperparameters, run on demand; laspa/tuning/space.py checks the space."""
 
     space: dict[str, dict[str, Any]]
-    sampler: Literal["random", "grid"]
+    sampler: Literal["random", "optuna", "grid"]
     seed: Seed
     trials: Count
     epochs: Count
@@ -144,6 +144,7 @@ class Tune(Section):
     gpus: Annotated[float, Field(ge=0)]
     max_hours: Positive
     storage: Annotated[str, Field(min_length=1)]
+    data: Annotated[str, Field(min_length=1)]
 
     @model_validator(mode="after")
     def _grace_is_within_the_budget(self) -> "Tune":

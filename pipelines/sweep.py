@@ -12,11 +12,13 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search import Searcher
 
 from laspa.errors import LaspaError
-from laspa.experiment import TrainingData
+from laspa.experiment import TrainingData, state_digest
 from laspa.params import Params, Tune
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Journal, Trial, dev_eer
+from laspa.tuning.sampler import draw_next
 from laspa.tuning.space import trial_params
 from laspa.tuning.storage import Storage
 from pipelines.board import Board
@@ -60,28 +62,26 @@ def run_trials(
     """Run the trials that have not ended, and write what becomes of each to the journal and the board.
 
     Args:
-        trials: of the whole sweep; their state is changed in place.
+        trials: of the whole sweep; their state is changed in place, and what is drawn on the way is added.
         scratch: a folder for what Ray keeps of its own.
     """
     options = params.tune
     for trial in trials:
         if trial.history:
             board.show(trial)
-    waiting = [trial for trial in trials if not trial.ended]
-    if not waiting:
+    queue = _Queue(params, trials, data, journal)
+    if not len(queue):
         return
     shutil.rmtree(scratch, ignore_errors=True)
-    configs = [
-        {"key": trial.key, "params": trial_params(params, trial.values).model_dump()} for trial in waiting
-    ]
     trainable = tune.with_resources(
         tune.with_parameters(train_trial, data=data, storage=storage),
         {"cpu": options.cpus, "gpu": options.gpus},
     )
     tuner = tune.Tuner(
         trainable,
-        param_space={"trial": tune.grid_search(configs)},
         tune_config=tune.TuneConfig(
+            search_alg=queue,
+            num_samples=len(queue),
             scheduler=_scheduler(options, trials),
             max_concurrent_trials=options.concurrent,
             reuse_actors=True,
@@ -92,12 +92,12 @@ def run_trials(
             name=scratch.name,
             storage_path=str(scratch.parent.resolve()),
             failure_config=tune.FailureConfig(max_failures=options.retries),
-            callbacks=[_Recorder(trials, options.epochs, journal, board)],
+            callbacks=[_Recorder(trials, options, journal, board)],
             verbose=0,
         ),
     )
     tuner.fit()
-    for trial in waiting:
+    for trial in trials:
         if not trial.ended:
             trial.status = STOPPED
             journal.save(trial)
@@ -105,12 +105,54 @@ def run_trials(
                 board.show(trial)
 
 
+class _Queue(Searcher):
+    """The trials that wait, and behind them those that Optuna draws when their turn comes."""
+
+    def __init__(self, params: Params, trials: list[Trial], data: TrainingData, journal: Journal) -> None:
+        super().__init__(metric="eer", mode="min")
+        self._params, self._trials, self._data, self._journal = params, trials, data, journal
+        self._waiting = [trial for trial in trials if not trial.ended]
+
+    def __len__(self) -> int:
+        """How many trials will come, at most."""
+        return len(self._waiting) + self._to_draw()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """The next trial's config."""
+        trial = self._waiting.pop(0) if self._waiting else self._drawn()
+        if trial is None:
+            return str(Searcher.FINISHED)
+        params = trial_params(self._params, trial.values)
+        return {"trial": {"key": trial.key, "params": params.model_dump()}}
+
+    def on_trial_complete(self, *_: Any, **__: Any) -> None:
+        """The recorder has written it down."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a sweep goes on from the journal."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: a sweep goes on from the journal."""
+
+    def _to_draw(self) -> int:
+        options = self._params.tune
+        return options.trials - len(self._trials) if options.sampler == "optuna" else 0
+
+    def _drawn(self) -> Trial | None:
+        values = draw_next(self._params, self._trials) if self._to_draw() else None
+        if values is None:
+            return None
+        key = state_digest(trial_params(self._params, values), self._data)
+        self._trials.append(self._journal.open(len(self._trials) + 1, key, values))
+        return self._trials[-1]
+
+
 class _Recorder(tune.Callback):
     """What Ray says of the trials, written to the journal and the board."""
 
-    def __init__(self, trials: list[Trial], epochs: int, journal: Journal, board: Board) -> None:
-        self._trials = {trial.key: trial for trial in trials}
-        self._epochs, self._journal, self._board = epochs, journal, board
+    def __init__(self, trials: list[Trial], options: Tune, journal: Journal, board: Board) -> None:
+        self._trials, self._options = trials, options
+        self._journal, self._board = journal, board
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray keeps a copy of its settings, but a sweep goes on from the journal."""
@@ -132,7 +174,7 @@ class _Recorder(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours = self._of(trial)
-        whole = len(ours.history) >= self._epochs
+        whole = len(ours.history) >= self._options.epochs
         ours.status = FAILED if ours.error else FINISHED if whole else PRUNED
         self._end(ours)
 
@@ -148,7 +190,8 @@ class _Recorder(tune.Callback):
         self._end(ours)
 
     def _of(self, trial: Any) -> Trial:
-        return self._trials[trial.config["trial"]["key"]]
+        key = trial.config["trial"]["key"]
+        return next(ours for ours in self._trials if ours.key == key)
 
     def _write(self, trial: Trial) -> None:
         self._journal.save(trial)
@@ -156,11 +199,12 @@ class _Recorder(tune.Callback):
 
     def _end(self, trial: Trial) -> None:
         self._write(trial)
-        ended = sum(other.ended for other in self._trials.values())
+        ended = sum(other.ended for other in self._trials)
+        drawn = self._options.trials if self._options.sampler == "optuna" else len(self._trials)
         rate = "" if trial.best is None else f", {PERCENT * trial.best:.2f} % EER on dev"
         what = f"{trial.status} after {len(trial.history)} epochs{rate}"
         _say(f"trial {trial.number}: {what}{'; ' + trial.error if trial.error else ''}")
-        _say(f"{ended} of {len(self._trials)} trials ended")
+        _say(f"{ended} of {drawn} trials ended")
 
 
 def _scheduler(options: Tune, trials: list[Trial]) -> ASHAScheduler | None:

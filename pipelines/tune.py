@@ -3,19 +3,21 @@
 A sweep that was killed or ran out of time goes on where it was: its journal lies beside the data.
 """
 
+import hashlib
 import shutil
 from pathlib import Path
 
 from laspa.errors import LaspaError
-from laspa.experiment import load_training_data, state_digest
+from laspa.experiment import TrainingData, load_training_data, state_digest
 from laspa.params import Params, load_params
-from laspa.tuning.journal import STOPPED, Journal
+from laspa.tuning.journal import STOPPED, Journal, Trial
 from laspa.tuning.outcome import write_outcome
 from laspa.tuning.space import draw_trials, trial_params
-from laspa.tuning.storage import Storage
+from laspa.tuning.storage import Storage, fetch
 from pipelines import stage
 
-DATA, RESULTS, PARTIAL = Path("data"), Path("reports/tune"), Path("data/.partial/tune")
+RESULTS, PARTIAL = Path("reports/tune"), Path("data/.partial/tune")
+READ = ("manifest.parquet", "trials/dev.parquet", "features")  # of tune.data; the test split is not
 
 
 def main() -> None:
@@ -24,24 +26,71 @@ def main() -> None:
     _check_device(params)
     storage = Storage(params.tune.storage)
     storage.check()
-    data = load_training_data(DATA)
-    journal = Journal(PARTIAL / "trials")
+    storage.fetch("sweep", PARTIAL)
+    data = load_training_data(_tables(params.tune.data))
+    journal = Journal(PARTIAL / "trials", lambda file: storage.send(file, f"sweep/trials/{file.name}"))
     trials = [
         journal.open(number, state_digest(trial_params(params, values), data), values)
         for number, values in enumerate(drawn, start=1)
     ]
+    if params.tune.sampler == "optuna":
+        trials += _drawn_before(params, data, journal, trials[0])
 
     from pipelines.board import board
     from pipelines.sweep import ray_started, run_trials
 
     with ray_started(params.tune), board(params, PARTIAL) as shown:
+        storage.send(PARTIAL / "sweep.json", "sweep/sweep.json")
         run_trials(params, trials, data, storage, journal, shown, PARTIAL / "ray")
         best = write_outcome(RESULTS, params, trials)
+        for file in sorted(RESULTS.iterdir()):
+            storage.send(file, f"results/{file.name}")
         shown.sweep.log_metrics({"best_dev_eer": best.best, "trials": len(trials)})
         shown.sweep.log_artifacts(RESULTS, "tune")
     if not any(trial.status == STOPPED for trial in trials):
         storage.remove([trial.key for trial in trials])
+        storage.forget("sweep")
         shutil.rmtree(PARTIAL)
+
+
+def _drawn_before(params: Params, data: TrainingData, journal: Journal, first: Trial) -> list[Trial]:
+    """Trials of this sweep that Optuna drew before it was killed, under these params and on these data."""
+    names = list(first.values)
+    found = [
+        trial
+        for trial in journal.kept()
+        if list(trial.values) == names
+        and trial.key != first.key
+        and trial.key == state_digest(trial_params(params, trial.values), data)
+    ]
+    return [
+        journal.open(number, trial.key, trial.values)
+        for number, trial in enumerate(found[: params.tune.trials - 1], start=2)
+    ]
+
+
+def _tables(place: str) -> Path:
+    """A local folder with what trials read; from a URI it is copied there once."""
+    if "://" not in place:
+        return Path(place)
+    folder = PARTIAL.parent / "tables" / hashlib.sha256(place.encode()).hexdigest()[:16]
+    for name in READ:
+        target = folder / name
+        try:
+            if not target.exists():
+                fetch(f"{place.rstrip('/')}/{name}", target)
+        except (OSError, ValueError) as error:
+            raise _unreadable(place, " ".join(str(error).split())) from None
+        if not target.exists():
+            raise _unreadable(place, f"there is no {name}")
+    return folder
+
+
+def _unreadable(place: str, why: str) -> LaspaError:
+    return LaspaError(
+        f"params.yaml: tune.data is {place!r}, which cannot be read ({why}); name the data folder of a "
+        "pipeline that has run, or a URI that it was copied to"
+    )
 
 
 def _check_device(params: Params) -> None:

@@ -4,6 +4,7 @@ One JSON file a trial, named by the digest of all that determines its training. 
 again, by a sweep that was killed or has more trials now, goes on or is there already.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,10 +69,10 @@ def dev_eer(record: dict[str, Any]) -> float:
 
 
 class Journal:
-    """The trials' files in a folder."""
+    """The trials' files in a folder, and whoever is to have a copy of what is written."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, copy: Callable[[Path], None] = lambda file: None) -> None:
+        self.folder, self._copy = folder, copy
 
     def open(self, number: int, key: str, values: Values) -> Trial:
         """The trial as it was left, or a new one; what was under way waits again."""
@@ -83,9 +84,15 @@ class Journal:
             trial.status = WAITING
         return trial
 
+    def kept(self) -> list[Trial]:
+        """All trials that have a file, of whatever sweep, in the order of their numbers."""
+        trials = [Trial(**read_json(file)) for file in self.folder.glob("[!.]*.json")]
+        return sorted(trials, key=lambda trial: (trial.number, trial.key))
+
     def save(self, trial: Trial) -> None:
         """Write the trial, whole or not at all."""
         write_json(self._file(trial.key), asdict(trial))
+        self._copy(self._file(trial.key))
 
     def _file(self, key: str) -> Path:
         return self.folder / f"{key}.json"

@@ -36,10 +36,16 @@ class Dimension:
         if self.kind == "integer":
             return int(generator.integers(low, high, endpoint=True))
         if self.kind == "uniform":
-            value = generator.uniform(low, high)
-        else:
-            value = math.exp(generator.uniform(math.log(low), math.log(high)))
-        return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), float(low)), float(high))
+            return rounded(self, generator.uniform(low, high))
+        return rounded(self, math.exp(generator.uniform(math.log(low), math.log(high))))
+
+
+def rounded(dimension: Dimension, value: Any) -> Any:
+    """A drawn number with few digits, within its range; anything else as it is."""
+    if dimension.kind not in ("uniform", "loguniform"):
+        return value
+    low, high = map(float, dimension.values)
+    return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), low), high)
 
 
 def search_space(params: Params, source: str = "params.yaml") -> list[Dimension]:
@@ -62,7 +68,8 @@ def draw_trials(params: Params, source: str = "params.yaml") -> list[Values]:
     """What each trial changes: combinations that are allowed, none twice, the same for the same seed.
 
     A random sweep begins with the params as they stand, so that its best is compared with them; raising
-    `tune.trials` adds trials behind those drawn before.
+    `tune.trials` adds trials behind those drawn before. Of a sweep by Optuna this is the first trial alone:
+    laspa/tuning/sampler.py draws the others when their turn comes.
 
     Raises:
         LaspaError: a space that is not right, holds no valid combination, or whose grid is larger
@@ -72,6 +79,8 @@ def draw_trials(params: Params, source: str = "params.yaml") -> list[Values]:
     if params.tune.sampler == "grid":
         return _grid(params, dimensions, source)
     trials = [current_values(params, dimensions)]
+    if params.tune.sampler == "optuna":
+        return trials
     trials += itertools.islice(_random(params, dimensions, trials[0]), params.tune.trials - 1)
     if len(trials) == 1 < params.tune.trials:
         raise LaspaError(f"{source}: tune.space holds no valid combination but the one that stands already")
@@ -154,7 +163,7 @@ def _random(params: Params, dimensions: list[Dimension], first: Values) -> Itera
     fruitless = 0
     while fruitless < FRUITLESS_DRAWS:
         values = {dimension.name: dimension.draw(generator) for dimension in dimensions}
-        if repr(values) in seen or not _is_allowed(params, values):
+        if repr(values) in seen or not is_allowed(params, values):
             fruitless += 1
             continue
         fruitless = 0
@@ -178,13 +187,14 @@ def _grid(params: Params, dimensions: list[Dimension], source: str) -> list[Valu
         )
     combinations = itertools.product(*(dimension.values for dimension in dimensions))
     trials = [dict(zip(names, values, strict=True)) for values in combinations]
-    trials = [values for values in trials if _is_allowed(params, values)]
+    trials = [values for values in trials if is_allowed(params, values)]
     if not trials:
         raise LaspaError(f"{source}: none of the {size} combinations of tune.space is valid")
     return trials
 
 
-def _is_allowed(params: Params, values: Values) -> bool:
+def is_allowed(params: Params, values: Values) -> bool:
+    """Whether the values go together."""
     try:
         trial_params(params, values)
     except CombinationError:

@@ -1,4 +1,4 @@
-"""Training states where every node finds them: in a folder, or at a URI that pyarrow's file systems read."""
+"""What a sweep keeps where every node finds it, and where it reads from: a folder, or a URI of pyarrow's."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +14,9 @@ PROBE = b"laspa"
 
 
 class Storage:
-    """A folder of training states.
+    """A folder of training states; at a URI the sweep's journal and results are kept beside them.
+
+    A node that drives a sweep may disappear like any other: with a URI the next one goes on.
 
     Raises:
         LaspaError: a place that cannot be written; the message names it and the reason.
@@ -27,6 +29,7 @@ class Storage:
             self._system.create_dir(self._root, recursive=True)
         except (OSError, ValueError) as error:
             raise _unusable(place, error) from None
+        self._elsewhere = "://" in place
 
     def check(self) -> None:
         """Write, read and delete a small file."""
@@ -59,6 +62,24 @@ class Storage:
                     self._copy(remote, self._system, str(temporary), fs.LocalFileSystem())
             yield Path(folder), lambda: self._copy(str(local), fs.LocalFileSystem(), remote, self._system)
 
+    def send(self, file: Path, name: str) -> None:
+        """Keep a copy of a local file under `name`; nothing to do where the storage is a folder."""
+        if self._elsewhere:
+            target = f"{self._root}/{name}"
+            self._system.create_dir(target.rpartition("/")[0], recursive=True)
+            self._copy(str(file), fs.LocalFileSystem(), target, self._system)
+
+    def fetch(self, name: str, folder: Path) -> None:
+        """Bring what was sent under the folder `name` into a local folder that is not there yet."""
+        if self._elsewhere and not folder.exists():
+            fetch(f"{self.place.rstrip('/')}/{name}", folder)
+
+    def forget(self, name: str) -> None:
+        """Delete what was sent under the folder `name`."""
+        source = f"{self._root}/{name}"
+        if self._elsewhere and self._system.get_file_info(source).type == fs.FileType.Directory:
+            self._system.delete_dir(source)
+
     def remove(self, keys: list[str]) -> None:
         """Delete the states of these trials; what else lies there is not ours."""
         for key in keys:
@@ -72,6 +93,28 @@ class Storage:
     @staticmethod
     def _copy(source: str, source_system: fs.FileSystem, target: str, target_system: fs.FileSystem) -> None:
         fs.copy_files(source, target, source_filesystem=source_system, destination_filesystem=target_system)
+
+
+def fetch(place: str, target: Path) -> None:
+    """Copy a file, or all of a folder, from a URI to a local path, whole or not at all.
+
+    Nothing is copied where nothing lies.
+
+    Raises:
+        OSError, ValueError: a place that cannot be read.
+    """
+    system, root = _opened(place)
+    kind = system.get_file_info(root).type
+    if kind == fs.FileType.NotFound:
+        return
+    inside = [fs.FileSelector(root, recursive=True)] if kind == fs.FileType.Directory else []
+    found = [one.path for selector in inside for one in system.get_file_info(selector) if one.is_file]
+    with atomic_path(target) as temporary:
+        for path in found or [root]:
+            local = temporary / path.removeprefix(root).lstrip("/") if found else temporary
+            local.parent.mkdir(parents=True, exist_ok=True)
+            here = fs.LocalFileSystem()
+            fs.copy_files(path, str(local), source_filesystem=system, destination_filesystem=here)
 
 
 def _opened(place: str) -> tuple[fs.FileSystem, str]:

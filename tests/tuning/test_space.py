@@ -119,7 +119,7 @@ def test_a_grid_that_cannot_be_run_is_refused() -> None:
     [
         ({"tune.grace_epochs": 7}, "tune: grace_epochs is 7 but should be at most epochs, 6"),
         ({"tune.gpus": 1.5}, "tune: gpus is 1.5 but should be a share of one GPU or a whole number"),
-        ({"tune.sampler": "tpe"}, "tune.sampler is 'tpe' but should be 'random' or 'grid'"),
+        ({"tune.sampler": "tpe"}, "tune.sampler is 'tpe' but should be 'random', 'optuna' or 'grid'"),
         ({"tune.keep_one_in": 1}, "tune.keep_one_in is 1 but should be at least 2"),
         ({"tune.trails": 1}, "unknown key tune.trails; the nearest known key is tune.trials"),
     ],

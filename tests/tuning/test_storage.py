@@ -7,7 +7,7 @@ import pytest
 from pyarrow import fs
 
 from laspa.errors import LaspaError
-from laspa.tuning.storage import Storage
+from laspa.tuning.storage import Storage, fetch
 
 
 @pytest.fixture
@@ -55,3 +55,36 @@ def test_a_place_that_cannot_be_written_is_refused(
     message = str(error.value)
     assert message.startswith(f"params.yaml: tune.storage is {place!r}, which cannot be used (")
     assert message.endswith("name a folder or a URI that this machine and all nodes can write")
+
+
+def test_what_a_driver_sends_is_there_for_the_next_one(tmp_path: Path) -> None:
+    """At a URI alone: a folder is the driver's own already."""
+    file = tmp_path / "trial.json"
+    file.write_text("first", encoding="utf-8")
+    here, there = (Storage(place) for place in (str(tmp_path / "folder"), (tmp_path / "store").as_uri()))
+    for storage in (here, there):
+        storage.send(file, "sweep/trials/abc.json")
+        storage.fetch("sweep", tmp_path / f"back from {storage is there}")
+    assert not (tmp_path / "back from False").exists()
+    assert (tmp_path / "back from True/trials/abc.json").read_text(encoding="utf-8") == "first"
+    file.write_text("second", encoding="utf-8")
+    there.send(file, "sweep/trials/abc.json")
+    there.fetch("sweep", tmp_path / "back from True")  # what lies there is newer, or the same
+    assert (tmp_path / "back from True/trials/abc.json").read_text(encoding="utf-8") == "first"
+    there.forget("sweep")
+    there.fetch("sweep", tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_file_and_a_folder_are_fetched_whole(tmp_path: Path) -> None:
+    (tmp_path / "data/features").mkdir(parents=True)
+    for name in ("manifest.parquet", "features/part-0.parquet", "features/part-1.parquet"):
+        (tmp_path / "data" / name).write_text(name, encoding="utf-8")
+    place = (tmp_path / "data").as_uri()
+    fetch(f"{place}/manifest.parquet", tmp_path / "copy/manifest.parquet")
+    fetch(f"{place}/features", tmp_path / "copy/features")
+    fetch(f"{place}/trials", tmp_path / "copy/trials")
+    copied = {str(file.relative_to(tmp_path / "copy")) for file in (tmp_path / "copy").rglob("*")}
+    names = {"features/part-0.parquet", "features/part-1.parquet"}
+    assert copied == {"manifest.parquet", "features"} | names
+    assert all((tmp_path / "copy" / name).read_text(encoding="utf-8") == name for name in names)

@@ -16,6 +16,8 @@ from pipelines.delivery import client_of
 from tests.regression.tiny import set_params
 from tests.tuning.tiny import make_tiny_sweep, start_tune
 
+pytestmark = pytest.mark.services
+
 EPOCHS = 30
 DIVERGES, NO_MEMORY_HOLDS = 10**30, 10**13
 TUNE = {
