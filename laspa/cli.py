@@ -126,13 +126,17 @@ def _add_trials(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _add_tune(commands: "Commands[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "tune",
-        help="use what a sweep found",
-        description="The best params of the last sweep, which `dvc --cd studies/tune repro` runs.",
+        help="search for hyperparameters, and use what was found",
+        description="Without an action: run the sweep of params.yaml in this checkout, or go on with it.",
     )
-    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    command.set_defaults(run="laspa.tuning.commands:search")
+    actions = command.add_subparsers(title="actions", metavar="ACTION")
+    confirm = "retrain the best with several seeds beside the params as they stand, and compare on test"
+    action = actions.add_parser("confirm", help=confirm, description=f"{confirm[0].upper()}{confirm[1:]}.")
+    action.set_defaults(run="laspa.tuning.commands:confirm")
     for name, what in (
-        ("apply", "write them into params.yaml, keeping its comments"),
-        ("show", "print the dvc exp run command that tries them"),
+        ("apply", "write the best params into params.yaml, keeping its comments"),
+        ("show", "print the dvc exp run command that tries the best params"),
     ):
         action = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         action.add_argument("--best", default="reports/tune/best.yaml", metavar="YAML", help="of the sweep")

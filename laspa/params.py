@@ -145,6 +145,7 @@ class Tune(Section):
     max_hours: Positive
     storage: Annotated[str, Field(min_length=1)]
     data: Annotated[str, Field(min_length=1)]
+    confirm_seeds: Annotated[list[Seed], Field(min_length=2)]
 
     @model_validator(mode="after")
     def _grace_is_within_the_budget(self) -> "Tune":

@@ -1,5 +1,7 @@
 """One system trained and measured with several seeds, each a tracked run, all in one folder at the end."""
 
+import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from laspa.experiment import TrainingData, load_training_data, state_digest, train_system
-from laspa.files import atomic_path, read_json, write_json
+from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.measurement import evaluate_system
 from laspa.params import Params
 from laspa.split import load_split, torch_device
@@ -57,6 +59,22 @@ def measure_seeds(
         columns = {f"seed-{seed}": scores for seed, (_, scores) in sorted(folder_of_seeds.items())}
         pd.DataFrame(columns).to_parquet(folder / "scores.parquet", index=False)
     shutil.rmtree(partial)
+
+
+def measure_once(
+    system: str, kind: str, runs: dict[int, Params], data: Path, results: Path, split: str = "test"
+) -> None:
+    """`measure_seeds`, unless that was done with the same params and data."""
+    inputs = [sha256_file(data / part) for part in ("manifest.parquet", f"trials/{split}.parquet")]
+    what = json.dumps(
+        [inputs, {seed: run.model_dump(exclude={"ablate", "study", "tune"}) for seed, run in runs.items()}]
+    )
+    digest = {"digest": hashlib.sha256(what.encode()).hexdigest()}
+    done = results / system / "inputs.json"
+    if done.exists() and read_json(done) == digest:
+        return
+    measure_seeds(system, kind, runs, data, results, split)
+    write_json(done, digest)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Run after `dvc repro`, whose tables it reads. A study that was killed goes on fr
 one whose params or data have changed starts anew.
 """
 
-import hashlib
 import json
 import os
 import subprocess
@@ -13,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path, read_json, sha256_file, write_json, write_text
+from laspa.files import atomic_path, sha256_file, write_json, write_text
 from laspa.params import Params, load_params, with_overrides
 from laspa.report.study import CEILING, Measured, choices_summary, results_page, study_summary
 from laspa.tables import read_manifest, read_trials
 from pipelines import stage
-from pipelines.seeds import measure_seeds
+from pipelines.seeds import measure_once
 
 DATA, RESULTS = Path("data"), Path("data/.partial/results")
 CHOICES = Path("data/.partial/choices")
@@ -43,13 +42,13 @@ def main() -> None:
 
     short = {"train.epochs": params.study.choice_epochs, "train.dev_every": params.study.choice_epochs}
     for name, changes in params.study.choices.items():
-        _measure_once(name, by_seed(changes | short), DATA, CHOICES, "dev")
+        measure_once(name, "study", by_seed(changes | short), DATA, CHOICES, "dev")
     systems = {name: by_seed(changes) for name, changes in params.study.systems.items()}
     ceiling = by_seed(params.study.systems["baseline"] | params.study.ceiling)
     for name, runs in systems.items():
-        _measure_once(name, runs, DATA, RESULTS, "test")
+        measure_once(name, "study", runs, DATA, RESULTS, "test")
     _prepare_corpus(ceiling[params.study.seeds[0]])
-    _measure_once(CEILING, ceiling, CEILING_DATA / "data", RESULTS, "test")
+    measure_once(CEILING, "study", ceiling, CEILING_DATA / "data", RESULTS, "test")
     measured = {name: Measured.read(RESULTS / name) for name in (*systems, CEILING)}
     chosen_from = {name: Measured.read(CHOICES / name) for name in params.study.choices}
     trials, manifest = read_trials(DATA / "trials/test.parquet"), read_manifest(DATA / "manifest.parquet")
@@ -58,20 +57,6 @@ def main() -> None:
     write_json(SUMMARY, summary)
     write_text(PAGE, results_page(summary))
     print(PAGE.read_text(encoding="utf-8"))
-
-
-def _measure_once(name: str, runs: dict[int, Params], data: Path, results: Path, split: str) -> None:
-    """Measure a system unless that was done with the same params and data."""
-    inputs = [sha256_file(data / part) for part in ("manifest.parquet", f"trials/{split}.parquet")]
-    what = json.dumps(
-        [inputs, {seed: run.model_dump(exclude={"ablate", "study", "tune"}) for seed, run in runs.items()}]
-    )
-    digest = {"digest": hashlib.sha256(what.encode()).hexdigest()}
-    done = results / name / "inputs.json"
-    if done.exists() and read_json(done) == digest:
-        return
-    measure_seeds(name, "study", runs, data, results, split)
-    write_json(done, digest)
 
 
 def _prepare_corpus(params: Params) -> None:

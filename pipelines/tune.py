@@ -27,7 +27,7 @@ def main() -> None:
     storage = Storage(params.tune.storage)
     storage.check()
     storage.fetch("sweep", PARTIAL)
-    data = load_training_data(_tables(params.tune.data))
+    data = load_training_data(tables(params.tune.data, READ))
     journal = Journal(PARTIAL / "trials", lambda file: storage.send(file, f"sweep/trials/{file.name}"))
     trials = [
         journal.open(number, state_digest(trial_params(params, values), data), values)
@@ -69,12 +69,16 @@ def _drawn_before(params: Params, data: TrainingData, journal: Journal, first: T
     ]
 
 
-def _tables(place: str) -> Path:
-    """A local folder with what trials read; from a URI it is copied there once."""
+def tables(place: str, names: tuple[str, ...]) -> Path:
+    """A local folder with the tables `names` of a data folder; from a URI they are copied there once.
+
+    Raises:
+        LaspaError: a URI that cannot be read, or where one of them is missing.
+    """
     if "://" not in place:
         return Path(place)
     folder = PARTIAL.parent / "tables" / hashlib.sha256(place.encode()).hexdigest()[:16]
-    for name in READ:
+    for name in names:
         target = folder / name
         try:
             if not target.exists():

@@ -1,8 +1,10 @@
-"""What `laspa tune apply` and `laspa tune show` do; their options are described in laspa/cli.py."""
+"""What `laspa tune` and its actions do; their options are described in laspa/cli.py."""
 
 import argparse
 import re
 import shlex
+import subprocess
+import sys
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -17,6 +19,28 @@ from laspa.params import load_params, with_overrides
 from laspa.tuning.space import Values
 
 SCALAR = re.compile(r"""("[^"]*"|'[^']*'|[^\s,}\]#]+)([ \t]*)""")  # and the room behind it
+
+
+def search(options: argparse.Namespace) -> None:
+    """Run the sweep of the checkout that this is called in."""
+    _in_checkout("tune")
+
+
+def confirm(options: argparse.Namespace) -> None:
+    """Measure what the best of the sweep gains, in the checkout that this is called in."""
+    _in_checkout("confirm")
+
+
+def _in_checkout(script: str) -> None:
+    """Run a script of the pipeline, which the library does not import, and end as it ends."""
+    file = Path("pipelines") / f"{script}.py"
+    if not file.exists():
+        raise LaspaError(
+            f"{file}: no such file; a sweep reads a project's params and data: call this in a checkout's root"
+        )
+    ended = subprocess.run([sys.executable, "-m", f"pipelines.{script}"], check=False)
+    if ended.returncode:
+        sys.exit(ended.returncode)
 
 
 def apply(options: argparse.Namespace) -> None:
@@ -69,7 +93,7 @@ def _best(options: argparse.Namespace) -> Values:
     try:
         best = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise LaspaError(f"{file}: no such file; run the sweep (dvc --cd studies/tune repro)") from None
+        raise LaspaError(f"{file}: no such file; run the sweep (laspa tune)") from None
     except yaml.YAMLError as error:
         raise LaspaError(f"{file}: not valid YAML: {error}") from None
     if not isinstance(best, dict) or not all(isinstance(name, str) for name in best):

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path
+from laspa.files import atomic_path, read_json
 from laspa.params import Params
 from laspa.report.svg import file_svg
 from laspa.tuning.figures import importance_figure, parallel_figure
@@ -18,12 +18,17 @@ from laspa.tuning.journal import FAILED, FINISHED, Trial
 from laspa.tuning.page import render
 from laspa.tuning.space import search_space
 
-BEST_FILE = "best.yaml"
+BEST_FILE, TRIALS_FILE, CONFIRMED_FILE = "best.yaml", "trials.json", "confirmed.json"
 PERCENT = 100
 
 
-def write_outcome(folder: Path, params: Params, trials: list[Trial]) -> Trial:
+def write_outcome(
+    folder: Path, params: Params, trials: list[Trial], confirmed: dict[str, Any] | None = None
+) -> Trial:
     """Write trials.csv, trials.json, best.yaml, the plots and index.html; return the best trial.
+
+    Args:
+        confirmed: what `laspa.tuning.confirmation` says of the best, for the page and confirmed.json.
 
     Raises:
         LaspaError: no trial finished; the message says why.
@@ -39,14 +44,38 @@ def write_outcome(folder: Path, params: Params, trials: list[Trial]) -> Trial:
         temporary.mkdir()
         write = {
             "trials.csv": _csv(rows),
-            "trials.json": _json(trials),
+            TRIALS_FILE: _json(trials),
             BEST_FILE: _best(best, trials),
-            "index.html": render(rows, best.number, figures, found),
+            "index.html": render(rows, best.number, figures, found, confirmed),
             **{f"{name}.svg": file_svg(figure) for name, figure in figures.items()},
         }
+        if confirmed is not None:
+            write[CONFIRMED_FILE] = json.dumps(confirmed, indent=2, sort_keys=True, allow_nan=False) + "\n"
         for name, text in write.items():
             (temporary / name).write_text(text, encoding="utf-8")
     return best
+
+
+def read_outcome(folder: Path) -> list[Trial]:
+    """The trials that `write_outcome` wrote, with what it needs of them.
+
+    Raises:
+        LaspaError: no sweep has been written there.
+    """
+    if not (folder / TRIALS_FILE).exists():
+        raise LaspaError(f"{folder / TRIALS_FILE}: no such file; run the sweep (laspa tune)")
+    return [
+        Trial(
+            number=kept["trial"],
+            key="",
+            values=kept["values"],
+            status=kept["status"],
+            history=[{"epoch": epoch, "dev": dev} for epoch, dev in enumerate(kept["dev"], start=1)],
+            retries=kept["retries"],
+            error=kept["error"],
+        )
+        for kept in read_json(folder / TRIALS_FILE)
+    ]
 
 
 def best_trial(trials: list[Trial]) -> Trial:

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from laspa.report.svg import css_variables, page_svg
+from laspa.tuning.confirmation import in_words
 from laspa.tuning.importance import FEWEST_TRIALS, Importance
 
 TITLES = {
@@ -17,7 +18,11 @@ PERCENT = 100
 
 
 def render(
-    rows: list[dict[str, Any]], best: int, figures: dict[str, Figure], found: Importance | None
+    rows: list[dict[str, Any]],
+    best: int,
+    figures: dict[str, Figure],
+    found: Importance | None,
+    confirmed: dict[str, Any] | None = None,
 ) -> str:
     """The page as HTML: figures and the table of trials, best first."""
     loader = jinja2.ChoiceLoader([jinja2.PackageLoader("laspa.tuning"), jinja2.PackageLoader("laspa.report")])
@@ -40,6 +45,7 @@ def render(
         best=best,
         rate=next(row["dev_eer"] for row in rows if row["trial"] == best),
         importance=found,
+        confirmed=None if confirmed is None else in_words(confirmed),
         fewest=FEWEST_TRIALS,
         percent=PERCENT,
     )  # fmt: skip

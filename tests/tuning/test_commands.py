@@ -55,7 +55,7 @@ def test_show_prints_the_command_of_an_experiment(project: Path, capsys: pytest.
         ("num_heads: 3", "best.yaml: num_heads is 3 but must divide model.attention_dim, 4"),
         ("[1, 2]", "best.yaml is [1, 2] but should hold dotted names and values"),
         ("a: [", "best.yaml: not valid YAML"),
-        (None, "best.yaml: no such file; run the sweep (dvc --cd studies/tune repro)"),
+        (None, "best.yaml: no such file; run the sweep (laspa tune)"),
     ],
 )
 def test_best_params_that_do_not_fit_change_nothing(
@@ -78,3 +78,19 @@ def test_best_params_that_do_not_fit_change_nothing(
 )
 def test_values_are_replaced_where_they_stand(text: str, expected: str) -> None:
     assert with_values(text, {"a.b": 10, "a.c": 2}) == expected
+
+
+def test_a_sweep_runs_in_a_checkout_alone_and_ends_as_its_script_does(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tune"]) == 1
+    assert "pipelines/tune.py: no such file; a sweep reads a project's params" in capsys.readouterr().err
+    (project / "pipelines").mkdir()
+    (project / "pipelines/__init__.py").touch()
+    (project / "pipelines/tune.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
+    (project / "pipelines/confirm.py").write_text("open('ran', 'w').close()\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["tune"])
+    assert ended.value.code == 3
+    assert main(["tune", "confirm"]) == 0
+    assert (project / "ran").exists()

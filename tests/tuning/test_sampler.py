@@ -1,4 +1,4 @@
-"""What Optuna draws: guided by what trials have shown, never what is not allowed, the same after a restart."""
+"""What Optuna draws: guided by earlier trials, never what is not allowed, the same after a restart."""
 
 from pathlib import Path
 from typing import Any
