@@ -12,6 +12,7 @@ import ray
 
 from laspa.errors import LaspaError
 
+START_TRIES = 3  # of Ray on this machine
 ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection
 NO_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0"}  # to Ray's makers
 
@@ -31,12 +32,7 @@ def ray_session(driver: Mapping[str, str], workers: Mapping[str, str]) -> Iterat
         os.environ.setdefault(name, value)  # workers on this machine inherit them
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
-        try:
-            ray.init(address=address, include_dashboard=False, **quiet)
-        except Exception as error:  # Ray raises no narrower one when its processes do not start in time
-            raise LaspaError(
-                f"Ray did not start on this machine ({_one_line(error)}); start again"
-            ) from error
+        _start_here(quiet)
     else:
         _check_address(address)
         root = Path(__file__).parents[1]
@@ -50,6 +46,20 @@ def ray_session(driver: Mapping[str, str], workers: Mapping[str, str]) -> Iterat
         yield
     finally:
         ray.shutdown()
+
+
+def _start_here(quiet: dict[str, Any]) -> None:
+    """Start Ray on this machine; a busy one may miss the half minute that Ray gives its processes."""
+    for left in reversed(range(START_TRIES)):
+        try:
+            ray.init(address="local", include_dashboard=False, **quiet)
+            return
+        except Exception as error:  # Ray raises no narrower one when its processes do not start in time
+            ray.shutdown()
+            if not left:
+                raise LaspaError(
+                    f"Ray did not start on this machine ({_one_line(error)}); start again"
+                ) from error
 
 
 def _check_address(address: str) -> None:

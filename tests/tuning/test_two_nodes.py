@@ -1,4 +1,4 @@
-"""A sweep on a real Ray cluster of two nodes, one of which is killed on the way; what it keeps is at a URI."""
+"""A sweep on a real Ray cluster of two nodes, one killed on the way; what it keeps is at a URI."""
 
 from pathlib import Path
 from typing import Any
