@@ -13,7 +13,7 @@ from laspa.bootstrap import eer_intervals, min_dcf_intervals
 from laspa.calibration import Calibration
 from laspa.detection import act_dcf, cllr, eer_convex_hull, frr_at_far, min_cllr
 from laspa.errors import LaspaError
-from laspa.lists import TrialList, read_language_labels, read_parquet
+from laspa.lists import TrialList, read_language_labels, read_models, read_parquet
 from laspa.metrics import eer, min_dcf
 
 GROUPINGS = ("condition", "language-pair", "gender", "seen")
@@ -32,7 +32,11 @@ class About:
 
 
 def about_names(
-    trials: TrialList, manifest: Path | str | None, languages: Path | str | None, separator: str
+    trials: TrialList,
+    manifest: Path | str | None,
+    languages: Path | str | None,
+    separator: str,
+    models: Path | str | None = None,
 ) -> About:
     """Speakers, languages and genders of a list's names, from files or from the names themselves.
 
@@ -40,16 +44,22 @@ def about_names(
         manifest: Parquet with columns utterance_id, speaker and, where known, language, gender, split.
         languages: CSV of `filename,label`; wins over the manifest's languages.
         separator: without a manifest, what stands before it in a name is the speaker.
+        models: lines of `model utterance …`; a model is of the speaker, language and gender of its first
+            utterance.
 
     Raises:
         LaspaError: a file lacks one of the names, or a speaker contradicts a trial's label.
     """
+    known_as = trials.names
+    if models is not None:
+        first = {model: utterances[0] for model, utterances in read_models(models).items()}
+        known_as = pa.array([first.get(name, name) for name in trials.names.to_pylist()], pa.string())
     columns: dict[str, np.ndarray] = {}
     trained = None
     if manifest is not None:
         table = read_parquet(manifest, ("utterance_id", "speaker"))
         known = table["utterance_id"].cast(pa.string()).combine_chunks()
-        place = pc.index_in(trials.names, value_set=known)
+        place = pc.index_in(known_as, value_set=known)
         _refuse_missing(trials, place, manifest)
         for name in ("speaker", "language", "gender"):
             if name in table.column_names:
@@ -57,14 +67,14 @@ def about_names(
         if {"split", "language"} <= set(table.column_names):
             trained = table.filter(pc.equal(table["split"], "train"))["language"]
     else:
-        parts = pc.split_pattern(trials.names, separator, max_splits=1)
+        parts = pc.split_pattern(known_as, separator, max_splits=1)
         if pc.all(pc.equal(pc.list_value_length(parts), 2)).as_py():
             columns["speaker"] = pc.list_element(parts, 0).to_numpy(zero_copy_only=False)
     if languages is not None:
         labels = read_language_labels(languages)
-        place = pc.index_in(trials.names, value_set=pa.array(list(labels), pa.string()))
+        place = pc.index_in(known_as, value_set=pa.array(list(labels), pa.string()))
         _refuse_missing(trials, place, languages)
-        columns["language"] = np.array([labels[name] for name in trials.names.to_pylist()], dtype=object)
+        columns["language"] = np.array([labels[name] for name in known_as.to_pylist()], dtype=object)
     about = About(
         **columns, trained_languages=frozenset(trained.to_pylist()) if trained is not None else None
     )
@@ -75,8 +85,14 @@ def about_names(
 
 def _refuse_missing(trials: TrialList, place: pa.Array, path: Path | str) -> None:
     if place.null_count:
-        name = trials.names.filter(pc.is_null(place))[0].as_py()
-        raise LaspaError(f"{path}: lacks {place.null_count} utterance(s) of {trials.path}, {name} among them")
+        row = trials.first_with(trials.names.filter(pc.is_null(place)))
+        number = next(
+            int(side[row]) for side in (trials.enroll, trials.test) if not place[int(side[row])].is_valid
+        )
+        raise LaspaError(
+            f"{trials.place(row)}: {path} lacks {trials.names[number]}, and {place.null_count} utterance(s) "
+            "of the list in all; expected a row for each, named alike"
+        )
 
 
 def _refuse_contradiction(trials: TrialList, speaker: np.ndarray, from_manifest: bool) -> None:
@@ -166,8 +182,7 @@ def measure_parts(
     target, numbers = _labelled(trials), speaker_numbers(trials, about)
     measured: dict[str, dict[str, dict[str, Any] | None]] = {}
     for kind in ("all", *kinds):
-        whole = {"all": np.ones(len(trials), dtype=bool)}
-        parts = whole if kind == "all" else dict(groups(kind, trials, about))
+        parts = parts_of(kind, trials, about)
         both = {name: part for name, part in parts.items() if len(np.unique(target[part])) > 1}
         intervals: dict[str, dict[str, tuple[float, float]]] = {name: {} for name in both}
         if numbers is not None and resamples:
@@ -180,6 +195,11 @@ def measure_parts(
         for name, part in both.items():
             measured[kind][name] = measure(scores[part], target[part], intervals[name], calibration)
     return measured
+
+
+def parts_of(kind: str, trials: TrialList, about: About) -> dict[str, np.ndarray]:
+    """Which trials belong to each part of a grouping; `all` is the grouping of one part."""
+    return {"all": np.ones(len(trials), dtype=bool)} if kind == "all" else dict(groups(kind, trials, about))
 
 
 def speaker_numbers(trials: TrialList, about: About) -> tuple[np.ndarray, np.ndarray] | None:

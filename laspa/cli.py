@@ -58,14 +58,6 @@ def _add_metrics(commands: "Commands[argparse.ArgumentParser]") -> None:
     command.add_argument("scores", metavar="SCORES", help="text `enroll test score [label]`, or Parquet")
     _add_list_options(command)
     _add_speaker_options(command)
-    command.add_argument("--languages", metavar="CSV", help="languages of utterances: `filename,label`")
-    command.add_argument(
-        "--by",
-        action="append",
-        default=[],
-        choices=("condition", "language-pair", "gender", "seen"),
-        help="measure parts of the list too; may be given several times",
-    )
     ratios = command.add_mutually_exclusive_group()
     ratios.add_argument("--llr", action="store_true", help="scores are natural log likelihood ratios")
     ratios.add_argument("--calibrate", metavar="DEV_SCORES", help="fit the calibration on these scores")
@@ -182,6 +174,8 @@ def _add_list_options(command: argparse.ArgumentParser) -> None:
 
 def _add_speaker_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--manifest", metavar="PARQUET", help="speakers, languages and genders")
+    command.add_argument("--languages", metavar="CSV", help="languages of utterances: `filename,label`")
+    command.add_argument("--models", metavar="MAP", help="utterances of each model: `model utterance …`")
     command.add_argument(
         "--speaker-separator", default="/", metavar="TEXT", help="without a manifest: ends the speaker's name"
     )
@@ -193,6 +187,13 @@ def _add_speaker_options(command: argparse.ArgumentParser) -> None:
         help=f"resamples of the speakers; 0 for no interval (default {DEFAULT_RESAMPLES})",
     )
     command.add_argument("--seed", type=int, default=1, help="of the resamples")
+    command.add_argument(
+        "--by",
+        action="append",
+        default=[],
+        choices=("condition", "language-pair", "gender", "seen"),
+        help="measure parts of the list too; may be given several times",
+    )
 
 
 def _count(text: str) -> int:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laspa.breakdown import about_names, measure_parts, speaker_numbers
+from laspa.breakdown import About, about_names, measure_parts, parts_of, speaker_numbers
 from laspa.calibration import Calibration, fit_calibration
-from laspa.comparison import compare_eers
+from laspa.comparison import compare_parts
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.lists import (
@@ -47,7 +47,7 @@ def metrics(options: argparse.Namespace) -> None:
     calibration = Calibration(1.0, 0.0) if options.llr else None
     if options.calibrate:
         calibration = _calibration(options)
-    about = about_names(trials, options.manifest, options.languages, options.speaker_separator)
+    about = _about(trials, options)
     kinds = list(dict.fromkeys(options.by))
     found = measure_parts(trials, scores, about, kinds, calibration, options.bootstrap, options.seed)
     rows = {name: row for parts in found.values() for name, row in parts.items()}
@@ -73,32 +73,41 @@ def metrics(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Print the difference of two systems' EERs, its interval and p-value."""
+    """Print the difference of two systems' EERs, its interval and p-value, of all trials and by part."""
     trials, first = _scored(options.first, options.trials, options)
     assert trials.target is not None
     again, second = read_scores(options.second, options.keep_duplicates)
     second = scores_of(trials, again, second)
-    about = about_names(trials, options.manifest, None, options.speaker_separator)
+    about = _about(trials, options)
     numbers = speaker_numbers(trials, about)
     if numbers is None or not options.bootstrap:
         why = "--bootstrap 0" if numbers is not None else f"names without {options.speaker_separator!r}"
         raise LaspaError(
             f"compare resamples speakers: {why} leaves none; name a --manifest, or more resamples"
         )
-    found = compare_eers(first, second, trials.target, *numbers, options.bootstrap, options.seed)
+    parts = {
+        name: part
+        for kind in ("all", *dict.fromkeys(options.by))
+        for name, part in parts_of(kind, trials, about).items()
+        if len(np.unique(trials.target[part])) > 1
+    }
+    compared = compare_parts(first, second, trials.target, *numbers, parts, options.bootstrap, options.seed)
     info = _list_info(trials, numbers)
     if options.json:
-        print(json.dumps({"trial_list": info, **asdict(found)}, indent=2))
+        result = {name: asdict(found) for name, found in compared.items()}
+        print(json.dumps({"trial_list": info, "parts": result}, indent=2))
         return
     print(f"{info['name']}: {info['trials']} trials, {info['speakers']} speakers, sha256 {info['sha256']}")
-    for name, path in (("first", options.first), ("second", options.second)):
-        print(f"EER {getattr(found, name) * PERCENT:7.3f} %  {path}")
-    low, high = found.low * PERCENT, found.high * PERCENT
-    print(
-        f"difference {found.difference * PERCENT:+.3f} points, 95 % interval [{low:+.3f}, {high:+.3f}], ",
-        end="",
-    )
-    print(f"p = {found.p_value:.3g} ({found.resamples} resamples of the speakers)")
+    print(f"EER in %, its difference in points: first {options.first}, second {options.second}")
+    width = max(map(len, [*compared, "trials of"]))
+    print(f"{'trials of':<{width}} {'first':>8} {'second':>8} {'difference':>11}  95 % interval         p")
+    for name, found in compared.items():
+        rates = (
+            f"{found.first * PERCENT:8.3f} {found.second * PERCENT:8.3f} {found.difference * PERCENT:+11.3f}"
+        )
+        interval = f"{found.low * PERCENT:+.3f} to {found.high * PERCENT:+.3f}"
+        print(f"{name:<{width}} {rates}  {interval:<19} {found.p_value:7.3g}")
+    print(f"from {compared['all'].resamples} resamples of the speakers, the same for both")
 
 
 def score(options: argparse.Namespace) -> None:
@@ -169,6 +178,10 @@ def _calibration(options: argparse.Namespace) -> Calibration:
             "on dev utterances, never on those it is measured on"
         )
     return fit_calibration(scores[dev.target], scores[~dev.target])
+
+
+def _about(trials: TrialList, options: argparse.Namespace) -> About:
+    return about_names(trials, options.manifest, options.languages, options.speaker_separator, options.models)
 
 
 def _list_info(trials: TrialList, numbers: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Two systems on the same trials: is the difference of their EERs more than chance?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,21 @@ def compare_eers(
     resamples: int,
     seed: int,
 ) -> Comparison:
+    """`compare_parts` of all trials together."""
+    everything = {"all": np.ones(len(target), dtype=bool)}
+    return compare_parts(first, second, target, enroll, test, everything, resamples, seed)["all"]
+
+
+def compare_parts(
+    first: np.ndarray,
+    second: np.ndarray,
+    target: np.ndarray,
+    enroll: np.ndarray,
+    test: np.ndarray,
+    parts: Mapping[str, np.ndarray],
+    resamples: int,
+    seed: int,
+) -> dict[str, Comparison]:
     """Paired bootstrap over speakers: each resample weighs the trials of both systems alike.
 
     The draws are those of `bootstrap.eer_interval`. The p-value is twice the share of resamples
@@ -40,24 +56,30 @@ def compare_eers(
         first, second: (trials,) scores of the two systems.
         target: (trials,) boolean.
         enroll, test: (trials,) speaker numbers.
+        parts: (trials,) boolean each, which trials belong to a part.
 
     Raises:
-        LaspaError: no resample holds trials of both classes.
+        LaspaError: no resample holds trials of both classes of a part.
     """
-    everything = {"all": np.ones(len(target), dtype=bool)}
     drawn_first, drawn_second = (
-        resampled_eers(scores, target, enroll, test, everything, resamples, seed)["all"]
-        for scores in (first, second)
+        resampled_eers(scores, target, enroll, test, parts, resamples, seed) for scores in (first, second)
     )
-    drawn = drawn_second - drawn_first
-    drawn = drawn[~np.isnan(drawn)]
-    if not len(drawn):
-        speakers = len(np.unique(np.append(enroll, test)))
-        raise LaspaError(
-            f"comparison: none of {resamples} resamples of {speakers} speakers holds targets and "
-            "non-targets; more speakers are needed"
-        )
-    one, other = (eer(scores[target], scores[~target]) for scores in (first, second))
+    compared = {}
+    for name, part in parts.items():
+        drawn = drawn_second[name] - drawn_first[name]
+        drawn = drawn[~np.isnan(drawn)]
+        if not len(drawn):
+            speakers = len(np.unique(np.append(enroll, test)))
+            raise LaspaError(
+                f"comparison: none of {resamples} resamples of {speakers} speakers holds targets and "
+                "non-targets; more speakers are needed"
+            )
+        rates = [eer(scores[part & target], scores[part & ~target]) for scores in (first, second)]
+        compared[name] = _compared(rates[0], rates[1], drawn)
+    return compared
+
+
+def _compared(one: float, other: float, drawn: np.ndarray) -> Comparison:
     sides = [(np.sum(drawn <= 0) + 1) / (len(drawn) + 1), (np.sum(drawn >= 0) + 1) / (len(drawn) + 1)]
     low, high = percentile_interval(drawn)
     p_value = min(1.0, 2 * min(sides))

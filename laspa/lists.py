@@ -46,7 +46,7 @@ class TrialList:
     """Trials as row numbers into `names`.
 
     enroll, test: (trials,) int32; target: (trials,) bool, None where the list has no labels;
-    relations: boolean columns that the file itself carries.
+    relations: boolean columns that the file itself carries; header: whether its first line holds names.
     """
 
     path: str
@@ -55,6 +55,7 @@ class TrialList:
     test: np.ndarray
     target: np.ndarray | None
     relations: dict[str, np.ndarray] = field(default_factory=dict)
+    header: bool = False
 
     def __len__(self) -> int:
         return len(self.enroll)
@@ -63,7 +64,12 @@ class TrialList:
         """Where a trial stands, for messages: `file:line`, or `file: row` of a Parquet table."""
         if is_parquet(self.path):
             return f"{self.path}: row {row + 1}"
-        return f"{self.path}:{line_of_row(self.path, row)}"
+        return f"{self.path}:{line_of_row(self.path, row, self.header)}"
+
+    def first_with(self, names: pa.Array) -> int:
+        """The first trial that has one of these names on a side."""
+        wanted = pc.is_in(self.names, value_set=names).to_numpy(zero_copy_only=False)
+        return int(np.flatnonzero(wanted[self.enroll] | wanted[self.test])[0])
 
     def pair(self, row: int) -> str:
         return f"{self.names[self.enroll[row]]} {self.names[self.test[row]]}"

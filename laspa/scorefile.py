@@ -41,22 +41,20 @@ def read_scores(path: Path | str, keep_duplicates: bool = False) -> tuple[TrialL
         table = read_parquet(path, ("enroll", "test", "score"))
         trials = trials_of_table(path, table)
         scores = table["score"].cast(pa.float64()).fill_null(np.nan).to_numpy()
-        header = False
     else:
-        trials, scores, header = _read_text(path)
+        trials, scores = _read_text(path)
     if not np.isfinite(scores).all():
         row = int(np.flatnonzero(~np.isfinite(scores))[0])
-        where = trials.place(row) if is_parquet(path) else f"{path}:{line_of_row(path, row, header)}"
         bad = int((~np.isfinite(scores)).sum())
         raise LaspaError(
-            f"{where}: score {scores[row]} of {trials.pair(row)} is not a finite number ({bad} such "
-            "score(s) in the file); expected one for every trial, such as 0.42"
+            f"{trials.place(row)}: score {scores[row]} of {trials.pair(row)} is not a finite number ({bad} "
+            "such score(s) in the file); expected one for every trial, such as 0.42"
         )
     check_duplicates(trials, keep_duplicates)
     return trials, scores
 
 
-def _read_text(path: Path | str) -> tuple[TrialList, np.ndarray, bool]:
+def _read_text(path: Path | str) -> tuple[TrialList, np.ndarray]:
     first = first_fields(path, EXPECTED)
     if len(first) not in (3, 4):
         raise LaspaError(f"{path}:{line_of_row(path, 0)}: expected {EXPECTED}, got {' '.join(first)!r}")
@@ -76,7 +74,7 @@ def _read_text(path: Path | str) -> tuple[TrialList, np.ndarray, bool]:
             problem = _wrong_label(["", "", "", label[row].as_py()])
             raise LaspaError(f"{path}:{line_of_row(path, row, header)}: {problem}; expected {expected}")
         target = np.array(meaning, dtype=bool)[code]
-    return TrialList(str(path), names, enroll, test, target), table["score"].to_numpy(), header
+    return TrialList(str(path), names, enroll, test, target, header=header), table["score"].to_numpy()
 
 
 def _wrong_label(fields: list[str]) -> str:
@@ -93,10 +91,10 @@ def scores_of(trials: TrialList, scored: TrialList, scores: np.ndarray) -> np.nd
     """
     place = pc.index_in(scored.names, value_set=trials.names)
     if place.null_count:
-        name = scored.names.filter(pc.is_null(place))[0].as_py()
+        row = scored.first_with(scored.names.filter(pc.is_null(place)))
         raise LaspaError(
-            f"{scored.path}: {place.null_count} utterance(s) are not in {trials.path}, {name} among them; "
-            "the scores belong to another list, or the names are written otherwise there"
+            f"{scored.place(row)}: {scored.pair(row)} is no trial of {trials.path}: {place.null_count} "
+            f"utterance(s) are not in it; expected names as in {trials.pair(0)}"
         )
     rows = place.to_numpy()
     number = len(trials.names)

@@ -5,6 +5,7 @@ Usage: python -m pipelines.ablate SYSTEM, a key of `ablate.systems` in params.ya
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.params import Params, load_params, with_overrides
@@ -27,8 +28,8 @@ def main() -> None:
     measure_seeds(system, "ablate", seed_runs(params, system), DATA, RESULTS)
 
 
-def seed_runs(params: Params, system: str) -> dict[int, Params]:
-    """The params of each seed's run: the system's changes, on the budget that all systems share."""
+def seed_runs(params: Params, system: str, further: dict[str, Any] | None = None) -> dict[int, Params]:
+    """The params of each seed's run: the system's changes and further ones, on the budget that all share."""
     budget = {
         "train.epochs": params.ablate.epochs,
         "train.crop_seconds": params.ablate.crop_seconds,
@@ -38,7 +39,7 @@ def seed_runs(params: Params, system: str) -> dict[int, Params]:
         "train.workers": 1,
         "evaluate.bootstrap": RESAMPLES,
     }
-    changes = params.ablate.systems[system] | budget
+    changes = params.ablate.systems[system] | (further or {}) | budget
     return {seed: with_overrides(params, changes | {"seed": seed}) for seed in params.ablate.seeds}
 
 

@@ -7,18 +7,22 @@ import pyarrow.parquet as pq
 from laspa.files import atomic_path, sha256_file, write_json, write_text
 from laspa.params import load_params
 from laspa.report.gallery import gallery
+from laspa.report.grid import read_grid
 from laspa.report.page import plot_tables, render
 from laspa.report.results import read_results
 from laspa.report.svg import file_svg
 from pipelines import stage, tracking
 
+GRID = Path("studies/grid.json")  # written on demand, by studies/grid
 DATA, REPORTS, WEIGHTS = Path("data"), Path("reports"), Path("data/model/model.safetensors")
 SUMMARY, PAGE, PLOTS = REPORTS / "summary.json", REPORTS / "index.html", REPORTS / "plots"
 
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
-    results = read_results(DATA, REPORTS, tracking.flat_params(params), _features(DATA / "features"))
+    results = read_results(
+        DATA, REPORTS, tracking.flat_params(params), _features(DATA / "features"), read_grid(GRID)
+    )
     shown = list(gallery(results))
     write_json(SUMMARY, results.summary)
     write_text(PAGE, render(results, shown))

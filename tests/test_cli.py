@@ -111,7 +111,7 @@ def test_scores_are_cosines_in_the_lists_order(corpus):
     assert [trials.pair(row) for row in range(5)] == [read_list("list.txt").pair(row) for row in range(5)]
 
 
-def test_a_models_vector_is_the_mean_direction_of_its_utterances(corpus):
+def test_a_models_vector_is_the_mean_direction_of_its_utterances(corpus, capsys):
     with open("models.txt", "w") as models, open("cn.txt", "w") as trials:
         models.write("s10-enroll s10/en/0 s10/hi/0\n")
         trials.write("s10-enroll s10/ta/0 1\ns10-enroll s11/ta/0 0\n")
@@ -121,6 +121,13 @@ def test_a_models_vector_is_the_mean_direction_of_its_utterances(corpus):
     mean = (unit["s10/en/0"] + unit["s10/hi/0"]) / 2
     expected = [mean @ unit[name] / np.linalg.norm(mean) for name in ("s10/ta/0", "s11/ta/0")]
     np.testing.assert_allclose(read_scores("cn.parquet")[1], expected, atol=1e-5)
+    # A model is known by its first utterance: Hindi would be across languages, too.
+    measured = ["metrics", "cn.parquet", "--manifest", "manifest.parquet", "--by", "condition", "--json"]
+    capsys.readouterr()
+    run(*measured, "--models", "models.txt", "--bootstrap", "0")
+    assert json.loads(capsys.readouterr().out)["parts"].keys() == {"all", "cross_cross"}
+    message = refused(capsys, *measured)
+    assert message.startswith("cn.parquet: row 1: manifest.parquet lacks s10-enroll, and 1 utt")
 
 
 def test_metrics_are_printed_and_machine_readable(corpus, capsys):
@@ -179,12 +186,22 @@ def test_compare_prints_difference_and_interval(corpus, capsys):
     run("score", "--embeddings", "all.parquet", "--trials", "list.txt", "--output", "normed.txt", *cohort)
     capsys.readouterr()
     run("compare", "scores.txt", "normed.txt", "--bootstrap", "200", "--json")
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["parts"]["all"]
     trials, scores = read_scores("normed.txt")
     assert found["second"] == eer(scores[trials.target], scores[~trials.target])
     assert found["low"] <= found["difference"] <= found["high"]
-    run("compare", "scores.txt", "normed.txt", "--bootstrap", "200")
-    assert f"difference {100 * found['difference']:+.3f} points, 95 % interval" in capsys.readouterr().out
+    by = ["--by", "condition", "--manifest", "manifest.parquet"]
+    run("compare", "scores.txt", "normed.txt", "--bootstrap", "200", *by)
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert rows["all"][3] == f"{100 * found['difference']:+.3f}"
+    assert rows["all"][4:7:2] == [f"{100 * found[end]:+.3f}" for end in ("low", "high")]
+    language = np.array([name.split("/")[1] for name in trials.names.to_pylist()])
+    same = language[trials.enroll] == language[trials.test]
+    first, second = (
+        100 * eer(values[trials.target & ~same], values[~trials.target & same])
+        for values in (read_scores("scores.txt")[1], scores)
+    )
+    assert rows["cross_same"][1:4] == [f"{first:.3f}", f"{second:.3f}", f"{second - first:+.3f}"]
 
 
 def test_a_cohort_with_evaluated_speakers_is_refused(corpus, capsys):
@@ -219,7 +236,11 @@ def test_bad_input_ends_with_one_line_that_says_what_is_wrong(corpus, capsys):
     )
     unknown = edited("unknown.txt", fourth, f"{enroll} s99/en/0 {score} {label}")
     message = refused(capsys, "metrics", unknown, "--trials", "list.txt")
-    assert "unknown.txt: 1 utterance(s) are not in list.txt, s99/en/0 among them" in message
+    assert f"unknown.txt:4: {enroll} s99/en/0 is no trial of list.txt: 1 utterance" in message
+    message = refused(capsys, "metrics", unknown, "--manifest", "manifest.parquet")
+    assert message.startswith(
+        "unknown.txt:4: manifest.parquet lacks s99/en/0, and 1 utterance(s) of the list"
+    )
     Path("empty.txt").touch()
     assert refused(capsys, "metrics", "empty.txt").startswith("empty.txt: empty; expected lines of")
     twice = edited("twice.txt", fourth, f"{fourth}\n{fourth}")

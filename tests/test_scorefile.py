@@ -60,6 +60,7 @@ def test_what_is_written_reads_the_same(tmp_path, name, labels):
         ("a b 1 target\na c 2 impostor\n", "scores.txt:2: label 'impostor' is none of target, nontarget"),
         ("1 a\n", "scores.txt:1: expected `enroll test score` or `enroll test score label`, got '1 a'"),
         ("a b 1\nc d 0\na b 2\n", "scores.txt:3: a b stands in .*scores.txt:1 too"),
+        ("enroll test score\na b 1\na b 2\n", "scores.txt:3: a b stands in .*scores.txt:2 too"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_line(tmp_path, text, message):
@@ -89,7 +90,7 @@ def test_scores_are_put_into_the_lists_order(tmp_path):
         ("a b 1\nc b 2\n", r"no score for 1 of 3 trials, the first is a c \(.*list.txt:3\)"),
         ("a b 1\nc b 2\nc a 3\n", r"no score for 1 of 3 trials, the first is a c"),  # sides are not swapped
         ("a b 1\nc b 2\na c 3\nb c 4\n", "b c is scored but is no trial of .*list.txt"),
-        ("a b 1\nc b 2\na c 3\na x 4\n", r"1 utterance\(s\) are not in .*list.txt, x among them"),
+        ("a b 1\nc b 2\na c 3\na x 4\n", r"scores.txt:4: a x is no trial of .*list.txt: 1 utterance"),
     ],
 )
 def test_scores_of_another_list_are_refused(tmp_path, text, message):

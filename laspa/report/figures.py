@@ -46,6 +46,8 @@ DEV_LINES = {
     "eer_all": ("all trials", GREY, "^"),
 }
 MARKERS = "os^Dv"
+LINE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
+LINE_SPREAD = 0.12  # of a place on the axis, between lines, so that intervals do not cover each other
 
 
 @styled
@@ -73,10 +75,40 @@ def systems(summary: Summary, names: list[str], labels: dict[str, str]) -> Figur
         if reference is not None:
             axis.axvline(100 * reference["mean"], color=BLUE, linewidth=1, linestyle=(0, (2, 2)), zorder=0)
         axis.set_title(f"EER, {CONDITION_LABELS[condition]} (%)")
-        axis.set_xlim(left=0)
         axis.grid(axis="y", visible=False)
     axes[0].set_yticks(range(len(names)), [labels.get(name, name) for name in names])
     axes[0].set_ylim(len(names) - 0.4, -0.6)
+    return figure
+
+
+@styled
+def grid(cells: list[dict[str, Any]], condition: str) -> Figure:
+    """EER on dev against prefix length, a line a head count, and the other way round, with intervals."""
+    figure, axes = _figure(WIDE, 3.4, 1, 2, sharey=True)
+    sides = (
+        ("prefix_len", "num_heads", "prefix length (tokens)", "heads"),
+        ("num_heads", "prefix_len", "heads", "prefix"),
+    )
+    for axis, (along, by, label, name) in zip(axes, sides, strict=True):
+        places = sorted({cell[along] for cell in cells})
+        lines = sorted({cell[by] for cell in cells})
+        for index, line in enumerate(lines):
+            shift = LINE_SPREAD * (index - (len(lines) - 1) / 2)
+            row = sorted((cell for cell in cells if cell[by] == line), key=lambda cell: int(cell[along]))
+            x = [places.index(cell[along]) + shift for cell in row]
+            found = [cell["eer"][condition] for cell in row]
+            mean = [100 * eers["mean"] for eers in found]
+            colour, marker = LINE_COLOURS[index % len(LINE_COLOURS)], MARKERS[index % len(MARKERS)]
+            axis.plot(x, mean, color=colour, marker=marker, markersize=4, linewidth=1.2, label=f"{line}")
+            for place, eers in zip(x, found, strict=True):
+                if eers["low"] is not None:
+                    ends = [100 * max(eers["low"], 0), 100 * eers["high"]]
+                    axis.plot([place, place], ends, color=colour, linewidth=1, alpha=0.7)
+        axis.set_xticks(range(len(places)), [str(place) for place in places])
+        axis.set_xlabel(label)
+        axis.grid(axis="x", visible=False)
+        axis.legend(title=name, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(lines))
+    axes[0].set_ylabel(f"EER on dev, {CONDITION_LABELS[condition]} (%)")
     return figure
 
 
@@ -222,6 +254,7 @@ def losses(history: list[dict[str, Any]]) -> Figure:
                 if epochs:
                     axis.plot(epochs, values, color=colour, linestyle=line, label=term.upper())
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")  # powers would be written in TeX, which is off
             axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         _epoch_axis(axis, history)
     for axis in axes[len(shown) :]:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from laspa.report import analysis, figures
+from laspa.report.grid import main_condition
 from laspa.report.results import Results
 from laspa.report.summary import rate
 from laspa.report.wording import CONDITION_LABELS, LABELS, interval_text, percent
@@ -29,6 +30,7 @@ class Shown:
 def gallery(results: Results) -> Iterator[Shown]:
     """The figures that these results allow, in the order of the page."""
     yield _systems(results)
+    yield from _grid(results)
     yield from _trials(results)
     yield from _embeddings(results)
     yield from _training(results)
@@ -49,6 +51,27 @@ def _systems(results: Results) -> Shown:
         "Dot: mean over seeds. Bar: 95 % t-interval over seeds. Ticks: seeds. Dashed: the baseline's mean.",
         f"EER by system, in per cent: {told}.",
         figures.systems(results.summary, names, LABELS),
+        wide=True,
+    )
+
+
+def _grid(results: Results) -> Iterator[Shown]:
+    if results.grid is None:
+        return
+    cells, condition = results.grid["cells"], main_condition(results.grid)
+    ranked = sorted(cells, key=lambda cell: float(cell["eer"][condition]["mean"]))
+    told = " to ".join(
+        f"{interval_text(cell['eer'][condition])} with prefix {cell['prefix_len']} and {cell['num_heads']} "
+        f"head{'s'[: cell['num_heads'] > 1]}"
+        for cell in (ranked[0], ranked[-1])
+    )
+    yield Shown(
+        "grid",
+        "grid",
+        "EER on dev by prefix length and by heads",
+        "Dot: mean over seeds. Bar: 95 % t-interval over seeds.",
+        f"EER on dev of {len(cells)} combinations of prefix length and heads, in per cent: from {told}.",
+        figures.grid(cells, condition),
         wide=True,
     )
 

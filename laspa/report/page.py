@@ -8,6 +8,8 @@ from markupsafe import Markup
 
 from laspa.report.analysis import DET_RATES, corpora_card, data_card, det_curve, present_conditions
 from laspa.report.gallery import Shown
+from laspa.report.grid import CONDITIONS as GRID_CONDITIONS
+from laspa.report.grid import against_no_prefix, main_condition
 from laspa.report.results import Results
 from laspa.report.summary import BASELINE, LASPA, PLUS, difference, headliners, rate, verdict
 from laspa.report.svg import css_variables, page_svg
@@ -31,8 +33,10 @@ CONDITION_MEANINGS = {
 }
 RATE_COLUMNS = {  # of a part of the trial list, in detail.json
     "eer": "EER",
+    "eer_convex_hull": "EER<br>of the hull",
     "min_dcf_01": "minDCF<br>(0.01)",
     "min_dcf_05": "minDCF<br>(0.05)",
+    "act_dcf_01": "actDCF<br>(0.01)",
     "act_dcf_05": "actDCF<br>(0.05)",
     "cllr": "Cllr",
     "min_cllr": "minCllr",
@@ -46,7 +50,7 @@ PART_NAMES = {
     "m-m": "men",
     "f-m": "a woman and a man",
 }
-SHARES = {"eer", "frr_at_far_1", "frr_at_far_01"}  # shown in per cent
+SHARES = {"eer", "eer_convex_hull", "frr_at_far_1", "frr_at_far_01"}  # shown in per cent
 PROBE_LABELS = {
     "language_linear": "Language, by a linear probe",
     "language_mlp": "Language, by a small MLP",
@@ -100,6 +104,7 @@ def render(results: Results, shown: list[Shown]) -> str:
         headline=_headline(results),
         findings=findings(results.summary),
         systems=[_system_row(results, name) for name in results.systems()],
+        grid=_grid(results),
         trained=results.summary["trained"],
         rates=_rates(results),
         rate_columns=[Markup(label) for label in RATE_COLUMNS.values()],
@@ -185,6 +190,38 @@ def _system_row(results: Results, name: str) -> dict[str, Any]:
         "probe": interval_text(system.get("language_probe_accuracy")),
         "mapc": f"{system['mapc']['mean']:.3f}" if system.get("mapc") else "–",
         "added": f"{added['mean']:.2f}" if added else "–",
+    }
+
+
+def _grid(results: Results) -> dict[str, Any] | None:
+    """Prefix length against heads on dev: a row a cell; None where that was not measured."""
+    grid = results.grid
+    if grid is None:
+        return None
+    main = main_condition(grid)
+    rows = []
+    for cell in grid["cells"]:
+        change = against_no_prefix(grid, cell, main)
+        share = cell["prefix_share"]
+        told = [f"{side} {percent(share[side])}" for side in share] if cell["prefix_len"] else []
+        rows.append(
+            {
+                "prefix": cell["prefix_len"],
+                "heads": cell["num_heads"],
+                "eer": [interval_text(cell["eer"].get(name)) for name in GRID_CONDITIONS],
+                "change": points_text(change).replace(" points", "") if change else "–",
+                "verdict": VERDICTS[verdict(change)],
+                "added": f"{cell['added_parameters_percent']:.2f}",
+                "share": ", ".join(told) or "–",
+            }
+        )
+    return {
+        "rows": rows,
+        "main": CONDITION_LABELS[main],
+        "conditions": [CONDITION_LABELS[name] for name in GRID_CONDITIONS],
+        "budget": f"{_counted([grid['epochs']], 'epoch')}, {_counted([len(grid['seeds'])], 'seed')}",
+        "trials": grid["trial_list"],
+        "other_corpus": grid["manifest_sha256"] != results.manifest_sha256,
     }
 
 
@@ -276,6 +313,7 @@ def _provenance(results: Results) -> dict[str, str]:
         "Corpus": ", ".join(corpora),
         "Trial list": f"{trial_list.get('name', '–')}: {trial_list.get('trials', 0):,} trials of "
         f"{trial_list.get('speakers', 0):,} speakers",
-        "Trial list, SHA-256": str(trial_list.get("sha256", "–")),
+        "Trial list, SHA-256 of its lines": str(trial_list.get("sha256", "–")),
+        "Manifest, SHA-256": results.manifest_sha256,
         **results.features,
     }

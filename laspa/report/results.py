@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from laspa.errors import LaspaError
-from laspa.files import read_json
+from laspa.files import read_json, sha256_file
+from laspa.report.grid import Grid
 from laspa.report.summary import BASELINE, Summary, headliners, read_seeds, summarise
 from laspa.tables import read_manifest
 
@@ -22,6 +23,7 @@ class Results:
     detail, probe, attention, gradients: what docs/evaluation.md says of them.
     reconstructions: `{"utterance_id", "original", "reconstructed"}`, mels as (frames, mels); may be empty.
     params: dotted names and values, as text; features: settings and digest of the mels.
+    grid: prefix length and heads on dev, as `grid.collect` has it, where that was measured.
     """
 
     summary: Summary
@@ -33,9 +35,11 @@ class Results:
     attention: dict[str, Any]
     gradients: dict[str, Any]
     manifest: pd.DataFrame
+    manifest_sha256: str
     reconstructions: list[dict[str, Any]]
     params: dict[str, str]
     features: dict[str, str]
+    grid: Grid | None = None
 
     def systems(self) -> list[str]:
         """Names of the systems: the baseline first, LASPA and LASPA+ last, the others between by name."""
@@ -45,7 +49,9 @@ class Results:
         return first + names + [name for name in ends if name != BASELINE]
 
 
-def read_results(data: Path, reports: Path, params: dict[str, str], features: dict[str, str]) -> Results:
+def read_results(
+    data: Path, reports: Path, params: dict[str, str], features: dict[str, str], grid: Grid | None = None
+) -> Results:
     """Read what the stages before the report have written under `data` and `reports`.
 
     Raises:
@@ -64,9 +70,11 @@ def read_results(data: Path, reports: Path, params: dict[str, str], features: di
         attention=read_json(evaluation / "attention.json"),
         gradients=read_json(evaluation / "gradients.json"),
         manifest=read_manifest(data / "manifest.parquet"),
+        manifest_sha256=sha256_file(data / "manifest.parquet"),
         reconstructions=_read_reconstructions(evaluation / "reconstruction.parquet"),
         params=params,
         features=features,
+        grid=grid,
     )
 
 

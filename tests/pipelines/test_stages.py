@@ -11,7 +11,13 @@ from laspa.params import load_params
 ROOT = Path(__file__).parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Stages that are run on demand, each a DVC project of its own two folders down.
-ON_DEMAND = yaml.safe_load((ROOT / "studies/tune/dvc.yaml").read_text().replace("../../", ""))["stages"]
+ON_DEMAND = {
+    f"{study}/{name}": stage
+    for study in ("tune", "grid")
+    for name, stage in yaml.safe_load((ROOT / f"studies/{study}/dvc.yaml").read_text().replace("../../", ""))[
+        "stages"
+    ].items()
+}
 
 # How files are written and errors shown changes no output, and params are listed by key.
 PLUMBING = {"laspa/__init__.py", "laspa/errors.py", "laspa/files.py", "laspa/params.py", "laspa/progress.py"}

@@ -19,6 +19,7 @@ import pytest
 from laspa.params import load_params
 from laspa.report.analysis import DET_RATES
 from laspa.report.gallery import gallery
+from laspa.report.grid import read_grid
 from laspa.report.page import plot_tables, render
 from laspa.report.results import Results, read_results
 from laspa.report.svg import COLOURS, file_svg
@@ -28,6 +29,7 @@ from pipelines.tracking import flat_params
 REPOSITORY = Path(__file__).parents[2]
 ALL_FIGURES = {
     "systems",
+    "grid",
     "det",
     "scores",
     "languages",
@@ -67,7 +69,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, write_results: Callable[...
 @pytest.fixture(scope="module")
 def results(folder: Path) -> Results:
     params = flat_params(load_params(REPOSITORY / "params.yaml"))
-    return read_results(folder / "data", folder / "reports", params, {"Features, digest": "cd" * 32})
+    return read_results(
+        folder / "data",
+        folder / "reports",
+        params,
+        {"Features, digest": "cd" * 32},
+        read_grid(folder / "studies/grid.json"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +162,17 @@ def test_the_data_card_names_licence_and_source(page: str) -> None:
     assert "CC0 1.0 (https://creativecommons.org/publicdomain/zero/1.0/)<small>laspa, docs/corpora.md" in page
 
 
+def test_the_grid_says_whose_it_is_and_what_the_prefix_did(page: str, results: Results) -> None:
+    assert results.grid
+    table = page[page.index('id="grid"') : page.index('id="trials"')]
+    rows = re.findall(r'<th scope="row" class="n">(\d+)</th><td class="n">(\d)</td>', table)
+    assert rows == [("0", "1"), ("0", "2"), ("8", "1"), ("8", "2")]
+    assert "+2.00<small>+2.00 to +2.00</small><small>higher: worse</small>" in table
+    assert "another corpus" not in table
+    moved = Results(**{**vars(results), "grid": {**results.grid, "manifest_sha256": "ef" * 32}})
+    assert "another corpus" in render(moved, list(gallery(moved)))
+
+
 def test_names_from_a_corpus_cannot_become_markup(results: Results) -> None:
     manifest = results.manifest.copy()
     manifest["language"] = manifest["language"].replace("en", "<script>$x_1$&")
@@ -168,9 +187,11 @@ def test_another_process_writes_the_same_bytes(folder: Path, page: str, results:
     code = (
         "import sys\nfrom pathlib import Path\nfrom laspa.params import load_params\n"
         "from laspa.report.gallery import gallery\nfrom laspa.report.page import render\n"
+        "from laspa.report.grid import read_grid\n"
         "from laspa.report.results import read_results\nfrom pipelines.tracking import flat_params\n"
         f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}))\n"
-        "results = read_results(Path('data'), Path('reports'), params, {'Features, digest': 'cd' * 32})\n"
+        "results = read_results(Path('data'), Path('reports'), params, {'Features, digest': 'cd' * 32}, "
+        "read_grid(Path('studies/grid.json')))\n"
         "sys.stdout.write(render(results, list(gallery(results))))\n"
     )
     environment = {
@@ -191,7 +212,9 @@ def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
     write_results(tmp_path, seeds=1, speakers=4, languages=1, language_encoder=False, epochs=1, utterances=3)
     results = read_results(tmp_path / "data", tmp_path / "reports", {}, {})
     page = render(results, list(gallery(results)))
-    assert not {"attention", "reconstruction"} & set(read(page).figures)
+    assert not {"attention", "reconstruction", "grid"} & set(read(page).figures)
+    assert "Not measured yet." in page
+    assert "dvc --cd studies/grid repro" in page
     assert "cross / same: no speaker speaks two languages" in page
     assert "one seed, so no conclusion" in page
     assert "no errors at these rates" in page or "det" in read(page).figures
