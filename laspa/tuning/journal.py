@@ -21,6 +21,8 @@ WAITING, RUNNING, FINISHED, PRUNED, FAILED, STOPPED = (
     "stopped",
 )
 ENDED = (FINISHED, PRUNED, FAILED)
+# As laspa.experiment.dev_eers orders them, which a file with sorted keys does not keep.
+STEERING = ("eer_cross_same", "eer_same_same", "eer_all")
 
 
 @dataclass
@@ -65,7 +67,8 @@ class Trial:
 
 def dev_eer(record: dict[str, Any]) -> float:
     """The EER on dev that steers training: cross/same where the corpus has it."""
-    return float(next(iter(record["dev"].values())))
+    dev = record["dev"]
+    return float(next(dev[name] for name in STEERING if name in dev))
 
 
 class Journal:

@@ -34,3 +34,12 @@ def test_epochs_that_are_repeated_count_once() -> None:
     assert [trial.add(item) for item in repeated] == [True, True, False, False, True]
     assert trial.best == 0.2
     assert Trial(2, "def", {}).best is None
+
+
+def test_a_trial_that_is_read_again_has_the_same_rate(tmp_path: Path) -> None:
+    """Its file has sorted keys, in which eer_all comes before eer_cross_same."""
+    journal = Journal(tmp_path)
+    trial = Trial(1, "abc", {}, FINISHED, [record(1, 0.3), record(2, 0.2)])
+    journal.save(trial)
+    assert journal.open(1, "abc", {}).best == trial.best == 0.2
+    assert [kept.best for kept in journal.kept()] == [0.2]
