@@ -27,7 +27,6 @@ DESCRIPTIONS = {
     "laspa_centred": "`laspa`, the language's mean taken away from what is scored",
     "laspa_warped": "`laspa`, the mel axis warped and bent in training",
     "laspa_plus": "both: the default",
-    "plus_no_mapc_no_mse": "`laspa_plus` without MAPC and without reconstruction",
     "ceiling": "the baseline, trained on a corpus whose speakers all speak two languages",
 }
 
