@@ -17,7 +17,7 @@ import pandas as pd
 from laspa.experiment import TrainingData, load_training_data, state_digest, train_system
 from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.measurement import evaluate_system
-from laspa.params import Params
+from laspa.params import Params, System
 from laspa.split import load_split, torch_device
 from pipelines import tracking
 
@@ -66,9 +66,8 @@ def measure_once(
 ) -> None:
     """`measure_seeds`, unless that was done with the same params and data."""
     inputs = [sha256_file(data / part) for part in ("manifest.parquet", f"trials/{split}.parquet")]
-    what = json.dumps(
-        [inputs, {seed: run.model_dump(exclude={"ablate", "study", "tune"}) for seed, run in runs.items()}]
-    )
+    read = {*System.model_fields, "seed", "features", "train", "evaluate"}
+    what = json.dumps([inputs, {seed: run.model_dump(include=read) for seed, run in runs.items()}])
     digest = {"digest": hashlib.sha256(what.encode()).hexdigest()}
     done = results / system / "inputs.json"
     if done.exists() and read_json(done) == digest:

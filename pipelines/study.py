@@ -23,7 +23,7 @@ DATA, RESULTS = Path("data"), Path("data/.partial/results")
 CHOICES = Path("data/.partial/choices")
 CEILING_DATA = Path("data/.partial/ceiling")
 DEV_LOOKS = 4  # of a run, for its best epoch
-CORPUS_STAGES = ("download", "manifest", "trials", "features")
+CORPUS_STAGES = ("download", "label", "manifest", "trials", "features")
 PAGE, SUMMARY = Path("docs/results.md"), Path("reports/study.json")
 
 
