@@ -10,57 +10,21 @@ import pytest
 import torch
 
 from laspa import checkpoint, files, training
-from laspa.checkpoint import LAST_FILE, load_model, save_model
 from laspa.data import TrainingSet
 from laspa.errors import LaspaError
-from laspa.params import load_params, with_overrides
-from laspa.training import balanced, best_record, learning_rate_factor, stalled, train
-
-TINY = {
-    "model.speaker_encoder": "tdnn_small",
-    "model.embedding_dim": 16,
-    "model.decoder_dim": 8,
-    "train.epochs": 3,
-    "train.dev_every": 1,
-    "train.batch_size": 8,
-    "train.crop_seconds": 0.3,
-    "train.device": "cpu",
-    "train.threads": 1,
-}
+from laspa.params import with_overrides
+from laspa.training import balanced, best_record, learning_rate_factor, stalled
+from tests.small_training import run, small_data, small_params
 
 
 @pytest.fixture(scope="module")
 def params():
-    return with_overrides(load_params(Path(__file__).parents[1] / "params.yaml"), TINY)
+    return small_params()
 
 
 @pytest.fixture(scope="module")
-def data() -> TrainingSet:
-    """Four speakers, each with a spectrum of its own, under noise; languages alternate."""
-    generator = np.random.default_rng(0)
-    speaker = np.repeat(np.arange(4), 10)
-    spectrum = generator.normal(size=(4, 12))
-    frames = np.concatenate([spectrum[s] + generator.normal(size=(40, 12)) for s in speaker])
-    offsets = np.arange(41) * 40
-    return TrainingSet(
-        frames.astype(np.float16),
-        offsets,
-        speaker,
-        speaker % 2,
-        list("abcd"),
-        ["de", "en"],
-        100.0,
-        [f"{'abcd'[s]}/{row}" for row, s in enumerate(speaker)],
-    )
-
-
-def run(params, data, state_file, dev=None, on_epoch=lambda record: None):
-    """Train; unless told otherwise each epoch is better on dev than those before."""
-
-    def falling(model):
-        return {"eer": -float(model.speaker_encoder.norm.num_batches_tracked)}
-
-    return train(params, data, torch.device("cpu"), dev or falling, on_epoch, state_file)
+def data():
+    return small_data()
 
 
 def test_every_loss_falls_and_the_record_holds_what_was_watched(params, data, tmp_path):
@@ -343,55 +307,6 @@ def test_fine_tuning_starts_from_the_best_weights_with_its_own_margin_and_crops(
 def test_half_precision_by_float16_needs_a_gpu(params, data, tmp_path):
     with pytest.raises(LaspaError, match=r"train\.precision is float16, which needs a GPU; choose bfloat16"):
         run(with_overrides(params, {"train.precision": "float16"}), data, tmp_path / "state")
-
-
-def test_a_model_to_start_from_gives_all_but_its_heads(params, data, tmp_path):
-    first = run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state").model
-    save_model(tmp_path / "model", first, 12, data.speakers, data.languages)
-    others = TrainingSet(**{**data.__dict__, "speaker": np.arange(40) % 5, "speakers": list("vwxyz")})
-    start = {"train.resume": "weights-only", "train.weights_from": str(tmp_path / "model")}
-    start |= {"train.epochs": 1, "train.learning_rate": 1e-9}
-    second = run(with_overrides(params, start), others, tmp_path / "second").model
-    for part in ("speaker_encoder", "language_encoder", "fusion", "decoder"):
-        for one, other in zip(
-            getattr(first, part).parameters(), getattr(second, part).parameters(), strict=True
-        ):
-            torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
-    assert len(second.speaker_head.centres) == 5
-    wrong = (
-        r"weights_from is .*, a model of another architecture: model.embedding_dim is 16 there and 24 here"
-    )
-    with pytest.raises(LaspaError, match=wrong):
-        run(with_overrides(params, start | {"model.embedding_dim": 24}), others, tmp_path / "third")
-
-
-def test_a_saved_model_comes_back_and_a_damaged_one_is_named(params, data, tmp_path):
-    model = run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state").model
-    save_model(tmp_path / "model", model, 12, data.speakers, data.languages)
-    loaded, config = load_model(tmp_path / "model")
-    mel = torch.randn(2, 40, 12)
-    torch.testing.assert_close(loaded.eval()(mel).speaker, model.eval()(mel).speaker)
-    assert config["languages"] == ["de", "en"]
-    with pytest.raises(LaspaError, match=r"last\.safetensors: no such file"):
-        load_model(tmp_path / "model", LAST_FILE)
-    last = {name: value + 1 for name, value in model.state_dict().items()}
-    save_model(tmp_path / "model", model, 12, data.speakers, data.languages, last)
-    assert torch.equal(
-        load_model(tmp_path / "model", LAST_FILE)[0].speaker_head.centres, last["speaker_head.centres"]
-    )
-    weights = tmp_path / "model" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(LaspaError, match="not a whole safetensors file"):
-        load_model(tmp_path / "model")
-
-
-def test_the_state_of_another_model_is_refused_by_name(params, data, tmp_path):
-    run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state")
-    wrong = (
-        r"state: the state of another model: centring.means is 2 × 16 there and 2 × 24 here and more; delete"
-    )
-    with pytest.raises(LaspaError, match=wrong):
-        run(with_overrides(params, {"model.embedding_dim": 24}), data, tmp_path / "state")
 
 
 RARE = {
