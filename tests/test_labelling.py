@@ -70,6 +70,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         list("abcd"),
         languages,
         100.0,
+        [f"{voice}/{name}/{take}" for voice, name, take in ids],
     )
     folder = tmp_path_factory.mktemp("model")
     falling = itertools.count(1)  # on dev the last epoch is the best
