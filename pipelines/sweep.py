@@ -243,8 +243,9 @@ def _check_resources(options: Tune) -> None:
 
 
 def _why(trial: Any) -> str:
-    """The last line of the error that Ray kept of a trial."""
-    lines = str(trial.get_error() or "").strip().splitlines()
+    """The last line of the error that Ray wrote down of a trial, here; its copy in the storage comes later."""
+    written = trial.error_file and Path(trial.error_file)
+    lines = written.read_text(encoding="utf-8").strip().splitlines() if written and written.exists() else []
     return lines[-1].strip() if lines else "its process ended"
 
 

@@ -36,6 +36,7 @@ def test_the_bytes_are_those_of_local_processes_and_kept_log_mels_are_used(
 ) -> None:
     extract(utterances, SETTINGS, tmp_path / "local", tmp_path / "p1", workers=1)
     monkeypatch.chdir(tmp_path)  # the project's own paths are relative
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # which a stage's workers find by the folder it starts in
     computed = extract(utterances[1:], SETTINGS, Path("ray"), Path("p2"), engine=ray_engine)
     assert computed == 10
     computed = extract(utterances, SETTINGS, Path("ray"), Path("p2"), engine=ray_engine)
