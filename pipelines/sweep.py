@@ -243,7 +243,7 @@ def _check_resources(options: Tune) -> None:
 
 
 def _why(trial: Any) -> str:
-    """The last line of the error that Ray wrote down of a trial, here; its copy in the storage comes later."""
+    """The last line of the error that Ray wrote down of a trial; what it copies to the storage comes later."""
     written = trial.error_file and Path(trial.error_file)
     lines = written.read_text(encoding="utf-8").strip().splitlines() if written and written.exists() else []
     return lines[-1].strip() if lines else "its process ended"
