@@ -243,9 +243,10 @@ def _check_resources(options: Tune) -> None:
 
 
 def _why(trial: Any) -> str:
-    """The last line of the error that Ray wrote down of a trial; what it copies to the storage comes later."""
+    """The last line of the error that Ray wrote down of a trial; its copy in the storage comes later."""
     written = trial.error_file and Path(trial.error_file)
-    lines = written.read_text(encoding="utf-8").strip().splitlines() if written and written.exists() else []
+    text = written.read_text(encoding="utf-8") if written and written.exists() else ""
+    lines = text.strip().splitlines()
     return lines[-1].strip() if lines else "its process ended"
 
 
