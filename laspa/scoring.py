@@ -3,6 +3,7 @@
 import numpy as np
 
 BLOCK = 512  # trials at a time: both gathered blocks stay in the processor's cache
+RANKS = 2**16  # numpy sorts integers of at most 16 bits by radix
 
 
 def length_normalised(embeddings: np.ndarray) -> np.ndarray:
@@ -32,15 +33,19 @@ def cosine_scores(embeddings: np.ndarray, enroll: np.ndarray, test: np.ndarray) 
     # The square of the floor is still a number: two rows of zeros score 0.
     floor = np.sqrt(np.finfo(np.float32).tiny)
     length = np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)), floor)
-    scores = np.empty(len(enroll), dtype=np.float32)
-    by_enroll = np.argsort(enroll)  # so that a vector enrolled often comes from memory once
+    # Trials of one enrolment together, so that a vector enrolled often comes from memory once. Nearly
+    # in order is enough for that: sixteen bits are sorted by counting, in a tenth of the time.
+    rank = enroll.astype(np.int64) * RANKS // len(vectors)
+    order = np.argsort(rank.astype(np.uint16), kind="stable")
+    one, other = enroll[order], test[order]
+    products = np.empty(len(order), dtype=np.float32)
     sides = np.empty((2, BLOCK, vectors.shape[1]), dtype=np.float32)
-    for start in range(0, len(scores), BLOCK):
-        trials = by_enroll[start : start + BLOCK]
-        one, other = enroll[trials], test[trials]
+    for start in range(0, len(order), BLOCK):
+        block = products[start : start + BLOCK]
         for rows, gathered in zip((one, other), sides, strict=True):
             # Any mode but "raise" writes straight into `out`; the rows are checked above.
-            np.take(vectors, rows, axis=0, out=gathered[: len(rows)], mode="clip")
-        products = np.einsum("ij,ij->i", *sides[:, : len(one)])
-        scores[trials] = products / (length[one] * length[other])
+            np.take(vectors, rows[start : start + BLOCK], axis=0, out=gathered[: len(block)], mode="clip")
+        np.einsum("ij,ij->i", *sides[:, : len(block)], out=block)
+    scores = np.empty_like(products)
+    scores[order] = products / (length[one] * length[other])
     return scores
