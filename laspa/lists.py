@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
@@ -38,6 +37,7 @@ LABELS = {
 }
 EXPECTED = "a trial: `1|0 enroll test`, `enroll test target|nontarget`, `model test 1|0` or `enroll test`"
 RELATIONS = ("same_language", "same_gender", "unseen_language")  # kept from this project's own tables
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth's multiplier for hashing
 WRITTEN_AT_A_TIME = 1_000_000  # trials, to bound memory
 
 
@@ -173,8 +173,7 @@ def trials_of_table(path: Path | str, table: pa.Table) -> TrialList:
 def check_duplicates(trials: TrialList, keep: bool) -> None:
     """Refuse a trial that stands in the list twice."""
     pair = trials.enroll.astype(np.int64) * len(trials.names) + trials.test
-    ordered = np.sort(pair)
-    if not (ordered[1:] == ordered[:-1]).any():
+    if not _repeats(pair):
         return
     order = np.argsort(pair, kind="stable")
     again = np.flatnonzero(pair[order][1:] == pair[order][:-1])
@@ -191,6 +190,25 @@ def check_duplicates(trials: TrialList, keep: bool) -> None:
             f"{trials.place(first[earliest])} too; a trial comes once ({len(again)} come again; "
             "--keep-duplicates counts them all the same)"
         )
+
+
+def _repeats(numbers: np.ndarray) -> bool:
+    """Whether a number comes twice.
+
+    Each is put into a slot of a table, and what finds another number in its slot is sorted: a sixth of
+    them, where there are twice as many slots. This takes a third of the time of sorting all.
+    """
+    bits = (2 * len(numbers) + 1).bit_length()
+    slot = (numbers.astype(np.uint64) * GOLDEN >> np.uint64(64 - bits)).view(np.int64)
+    place = np.arange(len(numbers), dtype=np.min_scalar_type(len(numbers)))
+    table = np.empty(2**bits, dtype=place.dtype)
+    table[slot] = place
+    kept = table[slot]
+    others = np.flatnonzero(kept != place)
+    if (numbers[kept[others]] == numbers[others]).any():
+        return True
+    rest = np.sort(numbers[others])
+    return bool((rest[1:] == rest[:-1]).any())
 
 
 def write_list(path: Path | str, trials: TrialList, form: str) -> None:
@@ -214,25 +232,34 @@ def digest(trials: TrialList) -> str:
 def _text(trials: TrialList, form: str) -> Iterator[pa.Buffer]:
     """The lines of a list in blocks, to bound memory."""
     labels = {value: text for text, value in LABELS[form].items()}
+    rows = {"enroll": trials.enroll, "test": trials.test}
+    words = dict.fromkeys(rows, trials.names)
+    if labels and trials.target is not None:
+        rows["label"] = trials.target.astype(np.int8)
+        words["label"] = pa.array([labels[False], labels[True]])
     for start in range(0, len(trials), WRITTEN_AT_A_TIME):
-        rows = slice(start, start + WRITTEN_AT_A_TIME)
-        columns = {
-            "enroll": trials.names.take(pa.array(trials.enroll[rows])),
-            "test": trials.names.take(pa.array(trials.test[rows])),
-        }
-        if labels and trials.target is not None:
-            words = pa.array([labels[False], labels[True]])
-            columns["label"] = words.take(pa.array(trials.target[rows].astype(np.int8)))
-        yield text_lines([columns[name] for name in FORMATS[form]])
+        block = slice(start, start + WRITTEN_AT_A_TIME)
+        yield text_lines(
+            [pa.DictionaryArray.from_arrays(rows[name][block], words[name]) for name in FORMATS[form]]
+        )
 
 
 def text_lines(columns: list[pa.Array]) -> pa.Buffer:
-    """Columns as lines of fields parted by a space."""
-    options = pa.csv.WriteOptions(include_header=False, delimiter=" ", quoting_style="none")
-    names = [str(number) for number in range(len(columns))]
-    sink = pa.BufferOutputStream()
-    pa.csv.write_csv(pa.Table.from_arrays(columns, names=names), sink, options)
-    return sink.getvalue()
+    """Columns, dictionaries where words come often, as lines of fields parted by a blank.
+
+    Each word is given what follows it, a blank or the line's end: the words in order are then the text.
+    """
+    ends = [" "] * (len(columns) - 1) + ["\n"]
+    words, rows, known = [], [], 0
+    for column, end in zip(columns, ends, strict=True):
+        if not pa.types.is_dictionary(column.type):
+            column = pa.DictionaryArray.from_arrays(np.arange(len(column)), column.cast(pa.string()))
+        words.append(pc.binary_join_element_wise(column.dictionary, end, "").cast(pa.large_string()))
+        rows.append(column.indices.to_numpy().astype(np.int64) + known)
+        known += len(column.dictionary)
+    text = pa.concat_arrays(words).take(pa.array(np.stack(rows, axis=1).ravel()))
+    _, offsets, characters = text.buffers()
+    return characters[: np.frombuffer(offsets, dtype=np.int64)[len(text)]]
 
 
 def refuse_blanks(trials: TrialList) -> None:

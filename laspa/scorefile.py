@@ -145,7 +145,8 @@ def write_scores(path: Path | str, trials: TrialList, scores: np.ndarray) -> Non
                 writer.write_table(table)
             else:
                 if trials.target is not None:
-                    columns["label"] = words.take(pa.array(trials.target[rows].astype(np.int8)))
-                file.write(text_lines([column.cast(pa.string()) for column in columns.values()]))
+                    label = trials.target[rows].astype(np.int8)
+                    columns["label"] = pa.DictionaryArray.from_arrays(label, words)
+                file.write(text_lines(list(columns.values())))
         if writer is not None:
             writer.close()

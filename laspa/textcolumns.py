@@ -94,7 +94,8 @@ def _read_regular(path: Path | str, columns: dict[str, pa.DataType], header: boo
     if not len(table) or any(column.null_count for column in table.columns):
         return None
     table = encode_names(table.unify_dictionaries(), columns)
-    for name, kind in columns.items():
+    one_of_each = {kind: name for name, kind in columns.items()}  # names share a dictionary
+    for kind, name in one_of_each.items():
         if kind in (NAME, LABEL):
             values = table[name].chunk(0).dictionary
             if pc.any(pc.match_substring_regex(values, r"^$|[\s,]")).as_py():

@@ -1,12 +1,24 @@
 """Trial lists: each format of the field from a small literal list, and what is said of a wrong one."""
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.lists import FORMATS, detect_format, read_language_labels, read_list, read_models, write_list
+from laspa.lists import (
+    FORMATS,
+    TrialList,
+    check_duplicates,
+    detect_format,
+    digest,
+    read_language_labels,
+    read_list,
+    read_models,
+    write_list,
+)
 
 VOXCELEB = """1 id10270/x6uYqmx31kE/00001.wav id10270/8jEAjG6SegY/00008.wav
 0 id10270/x6uYqmx31kE/00001.wav id10300/ize_eiCFEg0/00003.wav
@@ -140,6 +152,35 @@ def test_duplicates_can_be_kept_but_not_contradictions(tmp_path):
     assert len(read_list(written(tmp_path, "1 a b\n0 a c\n1 a b\n"), keep_duplicates=True)) == 3
     with pytest.raises(LaspaError, match="another label"):
         read_list(written(tmp_path, "1 a b\n0 a b\n"), keep_duplicates=True)
+
+
+@pytest.mark.parametrize("trials", [1, 2, 3, 60, 3000])
+def test_a_repeated_trial_is_found_wherever_it_stands(trials):
+    generator = np.random.default_rng(trials)
+    names = pa.array([f"u{number}" for number in range(2 * trials)])
+    for _ in range(50):
+        pair = generator.choice(4 * trials**2, size=trials, replace=False)
+        if again := trials > 1 and generator.random() < 0.5:
+            first, second = generator.choice(trials, size=2, replace=False)
+            pair[first] = pair[second]
+        enroll, test = (side.astype(np.int32) for side in np.divmod(pair, 2 * trials))
+        found = TrialList("made up.parquet", names, enroll, test, None)
+        assert again == (len(set(zip(enroll.tolist(), test.tolist(), strict=True))) < trials)
+        check_duplicates(found, keep=True)
+        if again:
+            with pytest.raises(LaspaError, match=f"row {max(first, second) + 1}: .* stands in .*row"):
+                check_duplicates(found, keep=False)
+        else:
+            check_duplicates(found, keep=False)
+
+
+def test_the_digest_is_of_the_lines_whatever_stands_in_a_name(tmp_path):
+    lines = ['a"x spk/é.wav 1\n', 'a"x c 0\n', "c c; 1\n"]
+    trials = read_list(written(tmp_path, "".join(lines)))
+    assert digest(trials) == hashlib.sha256("".join(lines).encode()).hexdigest()
+    write_list(tmp_path / "out.txt", trials, "kaldi")
+    expected = 'a"x spk/é.wav target\na"x c nontarget\nc c; target\n'
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8") == expected
 
 
 def test_a_format_can_be_forced(tmp_path):

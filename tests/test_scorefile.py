@@ -76,6 +76,12 @@ def test_a_table_names_the_row(tmp_path):
             read_scores(path)
 
 
+def test_lines_of_scores_are_written_as_they_stand(tmp_path):
+    trials, _ = read_scores(written(tmp_path, 'a"x é 1 target\na"x c 2 nontarget\n'))
+    write_scores(tmp_path / "out.txt", trials, np.array([0.5, -0.25], dtype=np.float32))
+    assert (tmp_path / "out.txt").read_text(encoding="utf-8") == 'a"x é 0.5 target\na"x c -0.25 nontarget\n'
+
+
 def test_scores_are_put_into_the_lists_order(tmp_path):
     trials = read_list(written(tmp_path, "1 a b\n0 c b\n0 a c\n", "list.txt"))
     scored, scores = read_scores(written(tmp_path, "c b 3\na c 4\na b 5\n"))
