@@ -23,10 +23,8 @@ DESCRIPTIONS = {
     "baseline": "the speaker encoder with AAM-softmax alone",
     "grl": "a language adversary behind a gradient reversal",
     "grl_mapc": "the adversary, a language encoder and MAPC",
-    "laspa": "as published",
-    "laspa_centred": "`laspa`, the language's mean taken away from what is scored",
-    "laspa_warped": "`laspa`, the mel axis warped and bent in training",
-    "laspa_plus": "both: the default",
+    "laspa": "as published, with what the paper leaves open chosen on dev",
+    "laspa_plus": "the default: mel axes warped and bent in training, the language's mean taken away",
     "ceiling": "the baseline, trained on a corpus whose speakers all speak two languages",
 }
 
