@@ -9,12 +9,13 @@ it is the thread's own time, so that waiting for a core that is shared does not 
 """
 
 import argparse
-import resource
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +96,12 @@ def peak_memory(name: str, options: argparse.Namespace) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+def own_peak() -> float:
+    """Most memory that this process has held, in GiB. `ru_maxrss` would begin with that of its parent."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) / 2**20 if found else float("nan")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -111,7 +118,7 @@ def main() -> None:
         step = stepper(options.memory, options)
         step()
         step()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        print(own_peak())
         return
     names = [name for name in SYSTEMS if options.only in name]
     steps = {name: stepper(name, options) for name in names}
