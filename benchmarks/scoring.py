@@ -8,7 +8,6 @@ and polars are compared with where they are installed; the project does not need
 
 import functools
 import importlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from memory import own_peak
 from sklearn.metrics import roc_curve
 
 from laspa.lists import TrialList, digest, read_list, write_list
@@ -34,7 +34,6 @@ LINES = 800_000
 CHALLENGE_UTTERANCES, CHALLENGE_TRIALS = 60_000, 12_000_000  # TidyVoice 2026, dev
 PRIORS = (0.01, 0.05)
 STRIDE = 1_000_003  # a prime, so that its multiples meet all pairs
-KIB_PER_GIB = 1024**2
 
 
 def main() -> None:
@@ -227,8 +226,7 @@ def challenge() -> None:
     for name, taken in parts.items():
         print(f"  {name:46} {taken:8.3f} s")
     print(f"  {'sum of the parts':46} {sum(parts.values()):8.3f} s")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_GIB
-    print(f"  {'end to end':46} {whole:8.3f} s, peak memory {peak:.2f} GiB")
+    print(f"  {'end to end':46} {whole:8.3f} s, peak memory {own_peak():.2f} GiB")
 
 
 if __name__ == "__main__":

@@ -9,15 +9,14 @@ it is the thread's own time, so that waiting for a core that is shared does not 
 """
 
 import argparse
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 
 import torch
+from memory import own_peak
 from torch import Tensor, nn
 
 from laspa import torchaudio_shim  # noqa: F401 (lets SpeechBrain's import of torchaudio succeed)
@@ -94,12 +93,6 @@ def peak_memory(name: str, options: argparse.Namespace) -> float:
     command = [sys.executable, __file__, "--memory", name, "--batch", str(options.batch)]
     command += ["--seconds", str(options.seconds)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def own_peak() -> float:
-    """Most memory that this process has held, in GiB. `ru_maxrss` would begin with that of its parent."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) / 2**20 if found else float("nan")
 
 
 def main() -> None:
