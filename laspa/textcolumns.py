@@ -94,24 +94,31 @@ def _read_regular(path: Path | str, columns: dict[str, pa.DataType], header: boo
     if not len(table) or any(column.null_count for column in table.columns):
         return None
     table = encode_names(table.unify_dictionaries(), columns)
-    one_of_each = {kind: name for name, kind in columns.items()}  # names share a dictionary
-    for kind, name in one_of_each.items():
-        if kind in (NAME, LABEL):
-            values = table[name].chunk(0).dictionary
-            if pc.any(pc.match_substring_regex(values, r"^$|[\s,]")).as_py():
-                return None
+    one_of_each = {kind: name for name, kind in columns.items() if kind != NUMBER}  # names share a dictionary
+    if any(_any_broken(table[name].chunk(0).dictionary) for name in one_of_each.values()):
+        return None
     return table
+
+
+def _any_broken(words: pa.Array) -> bool:
+    """Whether a word is empty or holds a blank, a comma or a control character."""
+    _, offsets, characters = words.buffers()
+    ends = np.frombuffer(offsets, np.int32)[words.offset : words.offset + len(words) + 1]
+    used = np.frombuffer(characters, np.uint8)[ends[0] : ends[-1]]
+    return bool((np.diff(ends) == 0).any() or (used <= ord(" ")).any() or (used == ord(",")).any())
 
 
 def encode_names(table: pa.Table, columns: dict[str, pa.DataType]) -> pa.Table:
     """NAME columns as rows of one dictionary that they share; one chunk a column."""
     fields = [name for name, kind in columns.items() if kind == NAME]
-    chunks = [chunk for name in fields for chunk in table[name].chunks]
-    encoded = pa.chunked_array(chunks).dictionary_encode()  # one dictionary for all chunks
-    rows = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
-    for name, part in zip(fields, np.split(rows, len(fields)), strict=True):
-        shared = pa.DictionaryArray.from_arrays(pa.array(part), encoded.chunk(0).dictionary)
-        table = table.set_column(table.column_names.index(name), name, shared)
+    encoded = [table[name].dictionary_encode() for name in fields]  # one dictionary for all chunks of each
+    own = [column.chunk(0).dictionary for column in encoded]
+    shared = pa.concat_arrays(own).dictionary_encode()
+    places = np.split(shared.indices.to_numpy(), np.cumsum([len(names) for names in own])[:-1])
+    for name, column, place in zip(fields, encoded, places, strict=True):
+        rows = place[np.concatenate([chunk.indices.to_numpy() for chunk in column.chunks])]
+        numbered = pa.DictionaryArray.from_arrays(pa.array(rows), shared.dictionary)
+        table = table.set_column(table.column_names.index(name), name, numbered)
     return table.combine_chunks()
 
 
