@@ -30,11 +30,16 @@ from laspa.world import ALONE, World
 
 @dataclass
 class TrainingData:
-    """Everything training reads; `digest` names its content."""
+    """Everything training reads; `digest` names its content.
+
+    language_is_corpus: no corpus of several holds more than one language, so that what a language does to a
+    voice cannot be told from how the corpus was recorded.
+    """
 
     train: TrainingSet
     dev: Split
     digest: str
+    language_is_corpus: bool = False
 
 
 def load_training_data(data: Path, world: World = ALONE) -> TrainingData:
@@ -55,7 +60,10 @@ def load_training_data(data: Path, world: World = ALONE) -> TrainingData:
     copies = data / "features" / COPIES_FILE
     digests += [sha256_file(copies)] if copies.is_file() else []
     digest = hashlib.sha256("".join(digests).encode()).hexdigest()
-    return TrainingData(training_set(features, manifest), load_split(data, "dev"), digest)
+    one_language_each = manifest["corpus"].nunique() > 1 and bool(
+        (manifest.groupby("corpus")["language"].nunique() == 1).all()
+    )
+    return TrainingData(training_set(features, manifest), load_split(data, "dev"), digest, one_language_each)
 
 
 def state_digest(params: Params, data: TrainingData) -> str:
@@ -75,10 +83,19 @@ def train_system(
 ) -> Trained:
     """Train what `params` describe; an interrupted run goes on from its state in the folder `states`.
 
-    In a corpus of one language the terms that need two are left out, and said to be.
+    In a corpus of one language the terms that need two are left out, and where each language is a corpus of
+    its own centring is, since it would take away what tells corpora apart; both are said.
     """
     if len(data.train.languages) < 2:
         params = _without_language(params, data.train.languages[0])
+    elif data.language_is_corpus and params.model.centring == "language":
+        print(
+            "warning: no corpus of the training speech has two languages, so that a language's mean is a "
+            "corpus's; centring is off",
+            file=sys.stderr,
+            flush=True,
+        )
+        params = with_overrides(params, {"model.centring": "none"})
     device = torch_device(params.train.device)
     state_file = states / f"{state_digest(params, data)}.safetensors"
     return train(

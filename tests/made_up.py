@@ -34,6 +34,7 @@ def write_tables(folder: Path, languages: tuple[str, ...]) -> None:
             "utterance_id": names,
             "speaker": [f"s{speaker}" for speaker, _, _ in ids],
             "language": [language for _, language, _ in ids],
+            "corpus": "made_up",
             "split": ["dev" if speaker >= 4 else "train" for speaker, _, _ in ids],
         }
     )

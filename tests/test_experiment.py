@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from laspa.experiment import load_training_data, state_digest, train_system
@@ -37,6 +38,20 @@ def test_a_corpus_of_one_language_trains_without_what_needs_two_and_says_so(para
     assert record["mse"] > 0
     assert list(record["dev"]) == ["eer_same_same", "eer_all"]
     assert trained.model.system.model.centring == "none"
+
+
+@pytest.mark.parametrize("each_its_own", [True, False])
+def test_where_a_language_is_a_corpus_its_mean_is_not_taken_away(each_its_own, params, tmp_path, capsys):
+    (tmp_path / "params.yaml").write_text(PARAMS_FILE.read_text())
+    write_tables(tmp_path, languages=("de", "en"))
+    table = pd.read_parquet(tmp_path / "data/manifest.parquet")
+    table["corpus"] = table["language"] if each_its_own else ["one", "two"] * (len(table) // 2)
+    table.to_parquet(tmp_path / "data/manifest.parquet")
+    trained = train_system(params, load_training_data(tmp_path / "data"), tmp_path / "states")
+    warned = "a language's mean is a corpus's; centring is off\n" in capsys.readouterr().err
+    assert (trained.model.system.model.centring, warned) == (
+        ("none", True) if each_its_own else ("language", False)
+    )
 
 
 def test_a_run_is_named_by_all_that_determines_it(params, tmp_path):

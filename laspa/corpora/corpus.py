@@ -41,8 +41,9 @@ class Listing:
 
     Args:
         rows: columns path, speaker (unique in the corpus), language (ISO 639-1 or 639-3), gender (f, m or
-            empty), split (train, dev, test, or empty: the manifest splits by speaker), and, for recordings
-            that stand elsewhere, bytes: a change of size is then seen.
+            empty), split (train, dev, test, or empty: the manifest splits by speaker), for recordings that
+            stand elsewhere, bytes: a change of size is then seen, and, where it is itself joined of several
+            corpora, corpus: the name of each.
         folders: where recordings stand that are not beside the index: a path that begins with a key of it
             stands in that folder, which is relative to the project's root.
     """

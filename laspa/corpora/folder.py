@@ -19,7 +19,7 @@ def list_recordings(paths: list[str], root: Path) -> Listing:
 
     A path in the index starts with its folder's number, a speaker's name with its folder's name,
     so that two folders may use the same names for different people (a second folder of one name
-    is numbered). The size of each file is part of the index: a file that changes its size is
+    is numbered). Each of several folders is a corpus of its own in the column `corpus`. The size of each file is part of the index: a file that changes its size is
     seen when this stage runs again.
 
     Raises:
@@ -43,6 +43,8 @@ def list_recordings(paths: list[str], root: Path) -> Listing:
         namesakes = sum(other.name == folder.name for other in folders[:number])
         prefix = f"{folder.name}{namesakes + 1}" if namesakes else folder.name
         table["speaker"] = f"{prefix}-" + table["speaker"]
+        if len(paths) > 1:
+            table["corpus"] = f"folder-{prefix}"
         parts.append(table)
     return Listing(pd.concat(parts), {str(number): path for number, path in enumerate(paths)})
 

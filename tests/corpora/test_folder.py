@@ -84,6 +84,7 @@ def test_several_folders_are_joined_and_each_path_is_found_again(tmp_path: Path)
     # Three people called s1, two of them in folders of one name.
     assert index["speaker"].tolist() == ["a-s1", "a2-s1", "b-s1"]
     assert index["gender"].tolist() == ["", "m", ""]
+    assert index["corpus"].tolist() == ["folder-a", "folder-a2", "folder-b"]
     found = [locator(tmp_path / "raw", tmp_path)(path) for path in index["path"]]
     assert found == [tmp_path / "a/x.wav", tmp_path / "other/a/y.wav", tmp_path / "b/z.wav"]
 
