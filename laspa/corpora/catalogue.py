@@ -31,8 +31,8 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
     """Bring the corpora of `params` under `raw`: their recordings or where these stand, and index.csv.
 
     Languages become ISO 639-3, but for the embedded corpus by itself, whose codes are those of its params.
-    Joined corpora get their names in front of their speakers, and the column `corpus` says whose a row is, where
-    the corpus itself has not said so.
+    Joined corpora get their names in front of their speakers, and the column `corpus` says whose a row is,
+    where the corpus itself has not said so.
 
     Args:
         root: of the project: what relative folders are relative to.

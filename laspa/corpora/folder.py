@@ -19,8 +19,9 @@ def list_recordings(paths: list[str], root: Path) -> Listing:
 
     A path in the index starts with its folder's number, a speaker's name with its folder's name,
     so that two folders may use the same names for different people (a second folder of one name
-    is numbered). Each of several folders is a corpus of its own in the column `corpus`. The size of each file is part of the index: a file that changes its size is
-    seen when this stage runs again.
+    is numbered). Each of several folders is a corpus of its own in the column `corpus`. The size
+    of each file is part of the index: a file that changes its size is seen when this stage runs
+    again.
 
     Raises:
         LaspaError: no folder given or one twice, a folder without recordings, a manifest without
