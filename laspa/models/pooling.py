@@ -1,6 +1,8 @@
 """What looks along time and must not see padding: masks, masked statistics, attentive pooling."""
 
+import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +24,30 @@ def zero_padding(hidden: Tensor, mask: Tensor | None) -> Tensor:
 
 def masked_mean(hidden: Tensor, mask: Tensor | None) -> Tensor:
     """Mean over real frames, and mels: `(batch, channels, [mels,] time)` → `(batch, channels)`."""
-    frames = hidden.mean(dim=2) if hidden.ndim == 4 else hidden
     if mask is None:
-        return frames.mean(dim=-1)
+        mean: Tensor = _Mean.apply(hidden)
+        return mean
+    frames = hidden.mean(dim=2) if hidden.ndim == 4 else hidden
     return zero_padding(frames, mask).sum(dim=-1) / mask.sum(dim=-1, keepdim=True)
+
+
+class _Mean(torch.autograd.Function):
+    """Mean over all dimensions behind the channels.
+
+    torch's own gradient is written out before it is divided, and no longer in the channels-last format that
+    the gradient it is added to has: nine tenths of the time of both.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor) -> Tensor:
+        ctx.shape = hidden.shape
+        return hidden.mean(dim=tuple(range(2, hidden.ndim)))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        batch, channels, *spread = ctx.shape
+        share = gradient / math.prod(spread)
+        return share.view(batch, channels, *[1] * len(spread)).expand(ctx.shape)
 
 
 def statistics_pooling(frames: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -73,7 +73,8 @@ class ResNetSE(nn.Module):
         mask = length_mask(lengths, mel.shape[1]) if lengths is not None else None
         image = instance_norm(mel.transpose(1, 2), mask)[:, None]
         # Convolutions over channels-last images are the faster ones, on CPUs and GPUs alike.
-        hidden = zero_padding(self.stem(image), mask).contiguous(memory_format=torch.channels_last)
+        hidden = self.stem[0](image).contiguous(memory_format=torch.channels_last)
+        hidden = zero_padding(self.stem[1:](hidden), mask)
         for block in self.blocks:
             mask = mask[:, :: block.stride] if mask is not None else None
             hidden = block(hidden, mask)
