@@ -41,6 +41,25 @@ def test_aam_of_a_right_angle_is_worked_by_hand():
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-math.cos(0.5))), abs=2e-4)
 
 
+def test_the_nearest_sub_centre_of_a_class_counts():
+    # Cosines with the centres of class 0: 0 and 1; of class 1: 0 and -1. The nearest give 1 and 0, as above.
+    head = AAMSoftmax(2, 2, sub_centres=2)
+    with torch.no_grad():
+        head.centres.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]))
+    loss = head(torch.tensor([[0.0, 2.0]]), torch.tensor([0]), 0.5, 1.0)
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-math.cos(0.5))), abs=2e-4)
+
+
+def test_aam_keeps_float32_under_autocast():
+    generator = torch.Generator().manual_seed(0)
+    head = head_with(torch.randn(5, 8, generator=generator).tolist())
+    embedding, label = torch.randn(6, 8, generator=generator), torch.arange(6) % 5
+    with torch.autocast("cpu", torch.bfloat16):
+        under = head(embedding, label, 0.3, 30.0)
+    assert under.dtype == torch.float32
+    torch.testing.assert_close(under, head(embedding, label, 0.3, 30.0), rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("margin", [0.0, 0.2, 1.0])
 def test_aam_equals_a_naive_derivation_in_float64(margin):
     generator = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from laspa.models.encoders import ENCODERS
-from laspa.models.pooling import AttentiveStatistics, length_mask
+from laspa.models.pooling import AttentiveStatistics, length_mask, masked_mean
 from laspa.params import Encoder
 
 
@@ -29,6 +29,18 @@ def test_padding_changes_no_embedding(name, frames):
 
 def test_params_name_the_same_encoders():
     assert set(get_args(Encoder)) == set(ENCODERS)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 4, 5)])
+@pytest.mark.parametrize("lengths", [None, [5, 2]])
+def test_a_masked_mean_and_its_gradient_are_those_of_the_real_frames(shape, lengths):
+    hidden = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mask = None if lengths is None else length_mask(torch.tensor(lengths), 5)
+    expected = torch.stack(
+        [row[..., :length].flatten(1).mean(1) for row, length in zip(hidden, lengths or [5, 5], strict=True)]
+    )
+    torch.testing.assert_close(masked_mean(hidden, mask), expected)
+    assert torch.autograd.gradcheck(lambda given: masked_mean(given, mask), hidden.requires_grad_())
 
 
 def test_uniform_attention_gives_mean_and_deviation():

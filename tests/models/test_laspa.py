@@ -69,25 +69,33 @@ def test_each_system_has_its_terms_and_only_the_parts_it_trains(params, system, 
 
 
 @pytest.mark.parametrize("keys", ["frames", "pooled"])
-def test_the_language_encoder_learns_through_the_prefix_tuners(params, keys):
-    only_mse = {"loss_weights.nll": 0, "loss_weights.mapc": 0, "model.keys": keys, "model.content_dim": 0}
-    model = build(params, **only_mse)
+@pytest.mark.parametrize(("asks", "answers"), [("speaker", "language"), ("language", "speaker")])
+def test_each_encoder_learns_through_the_other_ones_tuner(params, keys, asks, answers):
+    model = build(params, **{"model.heads": "fused", "model.keys": keys})
     mel, *_ = batch()
 
-    def gradient(detached: bool) -> float:
+    def gradient() -> float:
+        encoder = model.get_submodule(f"{answers}_encoder")
         model.zero_grad()
-        speaker, _ = model.speaker_encoder(mel)
-        language, frames = model.language_encoder(mel)
-        tokens = frames if keys == "frames" else language[:, None, :]
-        fused, _ = model.fusion["speaker"](speaker, tokens.detach() if detached else tokens)
-        rebuilt = model.decoder(fused, torch.zeros_like(language), frames.detach(), mel.shape[1])
-        (rebuilt - mel).square().mean().backward()
-        return sum(
-            float(p.grad.abs().sum()) for p in model.language_encoder.parameters() if p.grad is not None
-        )
+        getattr(model(mel), asks)[:, 0].sum().backward()
+        return sum(float(p.grad.abs().sum()) for p in encoder.parameters() if p.grad is not None)
 
-    assert gradient(detached=False) > 0
-    assert gradient(detached=True) == 0
+    assert gradient() > 0
+    model.fusion[asks].register_forward_pre_hook(lambda _, given: (given[0], given[1].detach(), *given[2:]))
+    assert gradient() == 0
+
+
+def test_the_adversary_pulls_the_embedding_the_other_way(params):
+    model = build(params, **params.ablate.systems["grl"])
+    mel, speaker, language = batch()
+    output = model(mel)
+    terms = model.loss_terms(output, mel, speaker, language, margin=0.2)
+    (reversed_gradient,) = torch.autograd.grad(terms["grl"], output.speaker)
+    embedding = output.speaker.detach().requires_grad_()
+    plain = torch.nn.functional.cross_entropy(model.adversary(embedding), language)
+    (gradient,) = torch.autograd.grad(plain, embedding)
+    assert gradient.abs().max() > 0
+    torch.testing.assert_close(reversed_gradient, -gradient)
 
 
 @pytest.mark.parametrize("changes", [{}, {"model.keys": "pooled"}, {"model.fusion": "concat"}])
