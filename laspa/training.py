@@ -213,7 +213,8 @@ def _epoch(loop: _Loop, phase: Phase, number: int, epoch: int, weights: dict[str
         loss = sum(weighted.values(), torch.zeros((), device=loop.device))
         if step == steps and not options.compile:  # what is compiled cannot be gone through twice
             gradients = _gradient_norms(weighted, model, world)
-        loop.scaler.scale(loss / options.accumulate).backward()
+        before = (step - 1) // options.accumulate * options.accumulate
+        loop.scaler.scale(loss / min(options.accumulate, steps - before)).backward()  # the last may be fewer
         if step % options.accumulate == 0 or step == steps:
             world.mean(one.grad for one in model.parameters() if one.grad is not None)
             loop.scaler.unscale_(loop.optimizer)

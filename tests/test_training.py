@@ -262,6 +262,8 @@ def test_two_batches_accumulated_step_once_with_the_mean_of_their_gradients(para
     assert whole.norm() > 0.01
     # Batch normalisation sees half of the utterances at a time, hence not the same to the bit.
     assert (halves - whole).norm() < 0.3 * whole.norm()
+    # A last group that is not full has the mean of the batches that it has.
+    torch.testing.assert_close(moved("more", batch_size=20, accumulate=5), halves)
 
 
 def test_training_stops_where_dev_gets_no_better_and_a_run_gone_on_with_stops_there_too(
