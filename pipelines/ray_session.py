@@ -13,7 +13,10 @@ import ray
 from laspa.errors import LaspaError
 
 START_TRIES = 3  # of Ray on this machine
-ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection
+ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection, and to speak
+# What opens an HTTP/2 connection, and the frame that its server begins with: RFC 9113, 3.4 and 6.5.
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+FRAME_HEADER_BYTES, FRAME_TYPE, SETTINGS = 9, 3, 4
 NO_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0"}  # to Ray's makers
 
 
@@ -63,12 +66,18 @@ def _start_here(quiet: dict[str, Any]) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Refuse a host and port that take no connection; Ray itself would try for minutes."""
+    """Refuse a host and port where nobody speaks gRPC; Ray itself would try for a quarter of an hour."""
     found = re.fullmatch(r"(?:ray://)?(?P<host>[^:/]+):(?P<port>\d+)", address)
     if not found:
         return
     try:
-        socket.create_connection((found["host"], int(found["port"])), timeout=ANSWER_SECONDS).close()
+        place = found["host"], int(found["port"])
+        with socket.create_connection(place, timeout=ANSWER_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(HTTP2_PREFACE)
+                said = connection.recv(FRAME_HEADER_BYTES, socket.MSG_WAITALL)
+                if said[FRAME_TYPE : FRAME_TYPE + 1] != bytes((SETTINGS,)):
+                    raise ConnectionError("what listens there does not speak gRPC")
     except (OSError, OverflowError) as error:
         raise _nobody(address, error) from None
 

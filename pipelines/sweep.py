@@ -117,6 +117,10 @@ class _Queue(Searcher):
         """How many trials will come, at most."""
         return len(self._waiting) + self._to_draw()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray would write the features into its copy of a sweep, which goes on from the journal."""
+        return {}
+
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """The next trial's config."""
         trial = self._waiting.pop(0) if self._waiting else self._drawn()

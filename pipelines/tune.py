@@ -13,7 +13,7 @@ from laspa.params import Params, load_params
 from laspa.tuning.journal import STOPPED, Journal, Trial
 from laspa.tuning.outcome import write_outcome
 from laspa.tuning.space import draw_trials, trial_params
-from laspa.tuning.storage import Storage, fetch
+from laspa.tuning.storage import Storage, fetch, in_words
 from pipelines import stage
 
 RESULTS, PARTIAL = Path("reports/tune"), Path("data/.partial/tune")
@@ -84,16 +84,17 @@ def tables(place: str, names: tuple[str, ...]) -> Path:
             if not target.exists():
                 fetch(f"{place.rstrip('/')}/{name}", target)
         except (OSError, ValueError) as error:
-            raise _unreadable(place, " ".join(str(error).split())) from None
+            raise _unreadable(place, str(error)) from None
         if not target.exists():
             raise _unreadable(place, f"there is no {name}")
     return folder
 
 
 def _unreadable(place: str, why: str) -> LaspaError:
+    shown, reason, credentials = in_words(place, why)
     return LaspaError(
-        f"params.yaml: tune.data is {place!r}, which cannot be read ({why}); name the data folder of a "
-        "pipeline that has run, or a URI that it was copied to"
+        f"params.yaml: tune.data is {shown!r}, which cannot be read ({reason}); name the data folder of a "
+        f"pipeline that has run, or a URI that it was copied to{credentials}"
     )
 
 

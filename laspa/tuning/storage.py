@@ -9,6 +9,7 @@ from pyarrow import fs
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.transfer import redacted
 
 PROBE = b"laspa"
 
@@ -124,9 +125,17 @@ def _opened(place: str) -> tuple[fs.FileSystem, str]:
     return fs.LocalFileSystem(), str(Path(place).resolve())
 
 
+def in_words(place: str, why: object) -> tuple[str, str, str]:
+    """A place without what may be secret, the reason without it too, and where credentials come from."""
+    shown = redacted(place) if "://" in place else place
+    reason = " ".join(str(why).split()).replace(place, shown)
+    credentials = "; its credentials come from the environment (AWS_ACCESS_KEY_ID, …)"
+    return shown, reason, credentials if "://" in place else ""
+
+
 def _unusable(place: str, why: object) -> LaspaError:
-    reason = " ".join(str(why).split())
+    shown, reason, credentials = in_words(place, why)
     return LaspaError(
-        f"params.yaml: tune.storage is {place!r}, which cannot be used ({reason}); name a folder or a "
-        "URI that this machine and all nodes can write"
+        f"params.yaml: tune.storage is {shown!r}, which cannot be used ({reason}); name a folder or a "
+        f"URI that this machine and all nodes can write{credentials}"
     )

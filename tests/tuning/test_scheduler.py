@@ -1,16 +1,19 @@
 """What Ray is told before a trial starts: earlier trials, and whether the machines have what is asked."""
 
+import pickle
 import socket
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from laspa.errors import LaspaError
 from laspa.params import load_params, with_overrides
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, Trial
-from pipelines import sweep
+from pipelines import ray_session, sweep
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 GRACE = PARAMS.tune.grace_epochs
@@ -82,3 +85,35 @@ def test_an_address_that_nobody_answers_is_refused_at_once(
     message = str(error.value)
     assert message.startswith(f"RAY_ADDRESS is '{scheme}127.0.0.1:{port}' but no Ray cluster answers there")
     assert message.endswith("correct it, or unset it to stay on this machine")
+
+
+def test_a_port_where_another_program_listens_is_refused_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_session, "ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{mute.getsockname()[1]}")
+        with pytest.raises(LaspaError, match="no Ray cluster answers there"), sweep.ray_started(PARAMS.tune):
+            raise AssertionError
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request", b"SSH-", b""])
+def test_a_server_of_another_protocol_is_refused(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(said)
+
+        threading.Thread(target=answer, daemon=True).start()
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(LaspaError, match="does not speak gRPC"), sweep.ray_started(PARAMS.tune):
+            raise AssertionError
+
+
+def test_ray_keeps_no_copy_of_the_data() -> None:
+    """Its settings of a sweep are pickled into the sweep's folder, and again as trials go on."""
+    data: Any = np.zeros(10**6, dtype=np.float32)
+    journal: Any = None
+    queue = sweep._Queue(PARAMS, [Trial(1, "a", {})], data, journal)
+    assert len(pickle.dumps(queue)) < 1000

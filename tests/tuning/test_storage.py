@@ -8,6 +8,7 @@ from pyarrow import fs
 
 from laspa.errors import LaspaError
 from laspa.tuning.storage import Storage, fetch
+from pipelines.tune import READ, tables
 
 
 @pytest.fixture
@@ -54,7 +55,19 @@ def test_a_place_that_cannot_be_written_is_refused(
         Storage(place)
     message = str(error.value)
     assert message.startswith(f"params.yaml: tune.storage is {place!r}, which cannot be used (")
-    assert message.endswith("name a folder or a URI that this machine and all nodes can write")
+    assert "name a folder or a URI that this machine and all nodes can write" in message
+    assert ("credentials come from the environment" in message) == ("://" in place)
+
+
+@pytest.mark.parametrize("secret", ["ann:hunter2@bucket/states", "bucket/states?secret_key=hunter2"])
+def test_no_secret_of_a_place_is_shown(secret: str) -> None:
+    with pytest.raises(LaspaError) as error:
+        Storage(f"nothing://{secret}")
+    with pytest.raises(LaspaError) as other:
+        tables(f"nothing://{secret}", READ)
+    for message in (str(error.value), str(other.value)):
+        assert "hunter2" not in message
+        assert "'nothing://bucket/states'" in message
 
 
 def test_what_a_driver_sends_is_there_for_the_next_one(tmp_path: Path) -> None:
