@@ -18,6 +18,9 @@ SILENCE = 2**-14  # peak amplitude below which a recording is silent: two steps 
 READ = "WAV, FLAC, OGG, MP3, M4A and G.722"
 
 
+UNKNOWN_LENGTH = 0x7FFFF000  # from here on, a WAV's length is what writers put that cannot go back to it
+
+
 @dataclass(frozen=True)
 class AudioInfo:
     """What a file holds, or why it cannot be used: `problem` is empty where it can.
@@ -58,7 +61,9 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
     except LaspaError as error:
         return AudioInfo(0, 0, str(error).removeprefix(f"{path}: "))
     problem, clipped = "", 0.0
-    if len(samples) < min_seconds * rate:
+    if cut := _cut_short(content):
+        problem = cut
+    elif len(samples) < min_seconds * rate:
         problem = (
             f"{len(samples)} samples at {rate} Hz are shorter than manifest.min_seconds, {min_seconds:g} s"
         )
@@ -71,6 +76,21 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
         elif peak >= FULL_SCALE:
             clipped = float(np.mean(np.abs(samples) >= FULL_SCALE))
     return AudioInfo(rate, len(samples), problem, clipped)
+
+
+def _cut_short(content: bytes) -> str:
+    """What a WAV lacks by its own header: libsndfile reads one as far as it goes, and refuses such a FLAC."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return ""
+    place = 12
+    while place + 8 <= len(content):
+        size = int.from_bytes(content[place + 4 : place + 8], "little")
+        if content[place : place + 4] == b"data":
+            there = len(content) - place - 8
+            lacking = there < size < UNKNOWN_LENGTH
+            return f"cut short: {there:,} of {size:,} bytes of sound" if lacking else ""
+        place += 8 + size + size % 2  # chunks are padded to even lengths
+    return ""
 
 
 def _decode(path: Path | str, content: bytes | None = None) -> tuple[np.ndarray, int]:
@@ -88,6 +108,8 @@ def _decode(path: Path | str, content: bytes | None = None) -> tuple[np.ndarray,
             rate = file.samplerate
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         reason = getattr(error, "error_string", str(error)).rstrip(".")
-        raise LaspaError(f"{path}: cannot be decoded ({reason}); {READ} are read") from None
+        raise LaspaError(
+            f"{path}: cannot be decoded ({reason}): damaged, cut short, or none of {READ}"
+        ) from None
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     return (mono.astype(np.float32) / 32768 if sixteen_bits else mono.astype(np.float32)), rate

@@ -44,7 +44,7 @@ def build_manifest(
     _warn_of_clipping(table)
     if len(bad) and options.on_bad_audio == "fail":
         shown = "\n".join(
-            f"  {path}: {problem}" for path, problem in bad[["path", "problem"]].head(SHOWN).values
+            f"  {locate(path)}: {problem}" for path, problem in bad[["path", "problem"]].head(SHOWN).values
         )
         more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise LaspaError(
@@ -69,7 +69,7 @@ def build_manifest(
         good.loc[free, "split"] = _random_splits(good.loc[free, "speaker"], options)
     if set(good["split"]) == {"train", "test"}:
         good.loc[good["speaker"].isin(_dev_speakers(good, options)), "split"] = "dev"
-    _check_splits(good)
+    _check_splits(good, locate)
     columns = ["utterance_id", "speaker", "language", "gender", "corpus", "split"]
     columns += ["path", "sample_rate", "num_samples", "sha256"]
     good = good[columns].astype({"sample_rate": "int32", "num_samples": "int64"})
@@ -126,7 +126,7 @@ def _dev_speakers(table: pd.DataFrame, options: Manifest) -> list[str]:
     return list(shuffled[: max(2, round(options.dev_share * len(names)))])
 
 
-def _check_splits(table: pd.DataFrame) -> None:
+def _check_splits(table: pd.DataFrame, locate: Callable[[str], Path]) -> None:
     unknown = set(table["split"]) - set(SPLITS)
     if unknown:
         raise LaspaError(
@@ -144,7 +144,9 @@ def _check_splits(table: pd.DataFrame) -> None:
         if (crossing > 1).any():
             rows = table[table[what] == crossing.index[crossing > 1][0]]
             name = "speaker" if what == "speaker" else "recording"
+            one, other = (locate(path) for path in rows.drop_duplicates("split")["path"].iloc[:2])
+            remedy = "the corpus's splits" + (" or names of speakers" if name == "speaker" else "")
             raise LaspaError(
-                f"the same {name} stands in {' and '.join(sorted(rows['split'].unique()))}: "
-                f"{rows['path'].iloc[0]} and {rows['path'].iloc[-1]}; a {name} belongs to one split"
+                f"the same {name} stands in {' and '.join(sorted(rows['split'].unique()))}: {one} and "
+                f"{other}; a {name} belongs to one split, mend {remedy}"
             )

@@ -1,5 +1,6 @@
 """Reading recordings of every kind, and the plain word for each that cannot be used."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_files_that_are_no_recordings_are_named(tmp_path: Path) -> None:
         found = check(path)
         assert found.num_samples == 0
         assert found.problem.startswith("cannot be decoded (")
-        assert found.problem.endswith("); WAV, FLAC, OGG, MP3, M4A and G.722 are read")
+        assert found.problem.endswith("): damaged, cut short, or none of WAV, FLAC, OGG, MP3, M4A and G.722")
         with pytest.raises(LaspaError, match=r"a\.wav: cannot be decoded \("):
             read_audio(path)
 
@@ -130,3 +131,50 @@ def test_a_flac_cut_short_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(LaspaError, match=r"gone\.wav: no such file$"):
         read_audio(tmp_path / "gone.wav")
+
+
+def encoded(form: str, seconds: float = 1.0) -> bytearray:
+    tone = np.sin(np.arange(int(16_000 * seconds)) * 0.1) * 0.5
+    file = io.BytesIO()
+    soundfile.write(file, tone, 16_000, format=form, subtype="PCM_16")
+    return bytearray(file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("form", "kept", "problem"),
+    [
+        ("WAV", 44 + 24_000, "cut short: 24,000 of 32,000 bytes of sound"),
+        ("WAV", 44 + 31_999, "cut short: 31,999 of 32,000 bytes of sound"),
+        ("WAV", 44 + 32_000, ""),
+    ],
+)
+def test_a_wav_that_ends_before_its_header_says_is_no_shorter_recording(
+    form: str, kept: int, problem: str
+) -> None:
+    assert check_audio("a.wav", bytes(encoded(form)[:kept]), 0.5).problem == problem
+
+
+@pytest.mark.parametrize("size", [0x7FFFF000, 0xFFFFFFFF])
+def test_a_wav_of_unknown_length_as_streams_have_is_whole(size: int) -> None:
+    content = encoded("WAV")
+    content[40:44] = size.to_bytes(4, "little")
+    info = check_audio("a.wav", bytes(content), 0.5)
+    assert (info.problem, info.num_samples) == ("", 16_000)
+
+
+def test_chunks_before_the_sound_are_passed_over() -> None:
+    content = encoded("WAV")
+    content[36:36] = b"LIST" + (3).to_bytes(4, "little") + b"abc\0"
+    assert check_audio("a.wav", bytes(content), 0.5).problem == ""
+    assert (
+        check_audio("a.wav", bytes(content[:-2]), 0.5).problem == "cut short: 31,998 of 32,000 bytes of sound"
+    )
+
+
+def test_a_flac_that_ends_before_its_header_says_is_no_shorter_recording() -> None:
+    content = encoded("FLAC", 2.0)
+    assert check_audio("a.flac", bytes(content), 0.5).problem == ""
+    assert "damaged, cut short, or" in check_audio("a.flac", bytes(content[: len(content) // 2]), 0.5).problem
+    # As if it had been cut where a frame ends: STREAMINFO's 36 bits announce 8,000 samples more.
+    content[21:26] = (int.from_bytes(content[21:26], "big") + 8_000).to_bytes(5, "big")
+    assert "damaged, cut short, or" in check_audio("a.flac", bytes(content), 0.5).problem
