@@ -40,6 +40,38 @@ def evaluate(
     Raises:
         LaspaError: a trial whose utterance has no embedding.
     """
+    measured, scored = measure_list(embeddings, utterance_ids, manifest, trials, list_name, bootstrap, seed)
+    about = manifest.set_index("utterance_id").loc[utterance_ids]
+    seen_in_training = set(manifest.loc[manifest["split"] == "train", "language"])
+    probed = about["language"].isin(seen_in_training).to_numpy()
+    accuracy, chance = language_probe(
+        embeddings[probed],
+        about["language"].to_numpy(dtype=str)[probed],
+        about["speaker"].to_numpy(dtype=str)[probed],
+        seed,
+    )
+    metrics = measured | {"language_probe_accuracy": accuracy, "language_probe_chance": chance}
+    return metrics, scored
+
+
+def measure_list(
+    embeddings: np.ndarray,
+    utterance_ids: list[str],
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    list_name: str,
+    bootstrap: int,
+    seed: int,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """What a trial list says by condition, and what list that is; and its trials with scores.
+
+    Args:
+        embeddings: (n, D), one row an utterance of `utterance_ids`.
+        bootstrap: resamples of the speakers for each interval.
+
+    Raises:
+        LaspaError: a trial whose utterance has no embedding.
+    """
     rows = pd.Series(np.arange(len(utterance_ids)), index=utterance_ids)
     unknown = set(trials["enroll"]) | set(trials["test"])
     unknown -= set(utterance_ids)
@@ -56,22 +88,8 @@ def evaluate(
     unseen = scored["unseen_language"].to_numpy(dtype=bool)
     parts = {"conditions": np.ones_like(unseen), "seen": ~unseen, "unseen": unseen}
     measured, omitted = _measure(scored, sides, parts, bootstrap, seed)
-    seen_in_training = set(manifest.loc[manifest["split"] == "train", "language"])
-    probed = about["language"].isin(seen_in_training).to_numpy()
-    accuracy, chance = language_probe(
-        embeddings[probed],
-        about["language"].to_numpy(dtype=str)[probed],
-        about["speaker"].to_numpy(dtype=str)[probed],
-        seed,
-    )
-    metrics = {
-        **measured,
-        "omitted": omitted,
-        "language_probe_accuracy": accuracy,
-        "language_probe_chance": chance,
-        "trial_list": trial_list_info(list_name, trials, manifest),
-    }
-    return metrics, scored
+    info = trial_list_info(list_name, trials, manifest)
+    return measured | {"omitted": omitted, "trial_list": info}, scored
 
 
 def _measure(

@@ -6,6 +6,7 @@ from pathlib import Path
 from laspa.files import read_json
 
 FOLDERS = "folders.json"
+LISTS = "lists"  # folder of the official trial lists, between paths of the index
 
 
 def locator(raw: Path, root: Path) -> Callable[[str], Path]:

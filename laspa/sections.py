@@ -84,6 +84,7 @@ class VoxCeleb(Section):
     path: str
     archives: str
     languages: str
+    splits: Literal["official", "test"]
 
 
 class CommonVoice(Section):

@@ -24,8 +24,7 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> pd.D
     speaker = rows["speaker"].factorize()[0]
     language = rows["language"].factorize()[0]
     gender = rows["gender"].factorize()[0]
-    seen = set(manifest.loc[manifest["split"] == "train", "language"])
-    unseen = ~rows["language"].isin(seen).to_numpy()
+    seen = _trained_languages(manifest)
 
     targets = _target_pairs(speaker)
     within = language[targets[:, 0]] == language[targets[:, 1]]
@@ -49,18 +48,76 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> pd.D
         )
     pairs = pd.concat(groups, ignore_index=True)
     a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
+    return _trial_table(rows, a, b, pairs["target"].to_numpy(), seen)
+
+
+def _trial_table(
+    rows: pd.DataFrame, a: np.ndarray, b: np.ndarray, target: np.ndarray, seen: set[str]
+) -> pd.DataFrame:
+    """Trials between rows of a manifest, numbered from 0; `seen`: the languages of training."""
+    language, gender = (rows[column].factorize()[0] for column in ("language", "gender"))
+    unseen = ~rows["language"].isin(seen).to_numpy()
     known = (gender[a] >= 0) & (gender[b] >= 0)
     ids = rows["utterance_id"].to_numpy()
     return pd.DataFrame(
         {
             "enroll": ids[a],
             "test": ids[b],
-            "target": pairs["target"].to_numpy(),
+            "target": target,
             "same_language": language[a] == language[b],
             "same_gender": pd.array(np.where(known, gender[a] == gender[b], None), dtype="boolean"),
             "unseen_language": unseen[a] | unseen[b],
         }
     )
+
+
+def official_trials(name: str, listed: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame | None:
+    """An official list as a trial table, `attrs` kept; None, once it is said why, where it is left out.
+
+    It is measured whole or not at all, and on speakers of the split test alone: the others have been
+    trained or chosen on.
+
+    Args:
+        listed: columns enroll and test, paths of the index, and target.
+
+    Raises:
+        LaspaError: a label that contradicts the manifest's speakers.
+    """
+    left_out = f"trial list {name} is left out"
+    paths = pd.unique(listed[["enroll", "test"]].to_numpy().ravel())
+    of_path = pd.Series(np.arange(len(manifest)), index=manifest["path"])
+    missing = paths[~np.isin(paths, of_path.index)]
+    if len(missing):
+        print(
+            f"{left_out}: {len(missing):,} of its {len(paths):,} recordings are not in the manifest, such as "
+            f"{missing[0]}; data/skipped.csv says why"
+        )
+        return None
+    about = manifest.iloc[of_path.loc[paths]]
+    used = about.loc[about["split"] != "test", "speaker"]
+    if len(used):
+        print(
+            f"{left_out}: {used.nunique():,} of its {about['speaker'].nunique():,} speakers are in train or "
+            f"dev, such as {used.iloc[0]}; it takes a model that was trained on other people"
+        )
+        return None
+    a, b = (of_path.loc[listed[side]].to_numpy() for side in ("enroll", "test"))
+    speaker, target = manifest["speaker"].to_numpy(), listed["target"].to_numpy(dtype=bool)
+    wrong = np.flatnonzero((speaker[a] == speaker[b]) != target)
+    if len(wrong):
+        row = int(wrong[0])
+        enroll, test = (listed[side].iloc[row] for side in ("enroll", "test"))
+        raise LaspaError(
+            f"trial list {name}: {enroll} {test} is a {'target' if target[row] else 'non-target'} trial of "
+            f"{speaker[a[row]]} and {speaker[b[row]]}; mend the list or the corpus"
+        )
+    trials = _trial_table(manifest, a, b, target, _trained_languages(manifest))
+    trials.attrs = dict(listed.attrs)
+    return trials
+
+
+def _trained_languages(manifest: pd.DataFrame) -> set[str]:
+    return set(manifest.loc[manifest["split"] == "train", "language"])
 
 
 def _target_pairs(speaker: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from laspa.checkpoint import WEIGHTS_FILE, load_model
 from laspa.detail import detailed_rates, dev_calibration, normalised
 from laspa.disentanglement import disentanglement
 from laspa.embedding import Embeddings, embed_speakers, reconstruct
+from laspa.evaluation import measure_list
 from laspa.features import FeatureStore
 from laspa.files import atomic_path, sha256_file, write_json
 from laspa.inspection import attention_profile, gradient_norms
@@ -21,6 +22,7 @@ from laspa.measurement import evaluate_system
 from laspa.models.laspa import Laspa
 from laspa.params import Evaluate, load_params
 from laspa.split import Split, load_split, torch_device
+from laspa.tables import official_lists
 from pipelines import stage, tracking
 
 DATA, MODEL, RESULT = Path("data"), Path("data/model"), Path("data/evaluation")
@@ -28,6 +30,7 @@ METRICS = Path("reports/metrics.json")
 SHOWN_RECONSTRUCTIONS = 4  # enough to see what the decoder does, few enough to look at
 INSPECTED = 128  # utterances whose attention is averaged
 GRADIENT_BATCH = 64  # training utterances whose gradients are measured
+EMBEDDED_AT_A_TIME = 20_000  # utterances of official lists whose mels are in memory: 3 GB at 8 s each
 DETAIL_RESAMPLES = 200  # of the speakers at most, for the many parts of the list
 
 
@@ -37,6 +40,9 @@ def main() -> None:
     model, config = load_model(MODEL)
     test = load_split(DATA, "test")
     metrics, scores, embeddings = evaluate_system(model, config["languages"], test, options, device)
+    official = _official(model, test.manifest, options, device)
+    if official:
+        metrics["official"] = {name: measured for name, (measured, _) in official.items()}
     train = test.manifest.loc[test.manifest["split"] == "train", "utterance_id"].tolist()
     training = FeatureStore(DATA / "features", train)
     kinds = {"speaker": embeddings.speaker, "language": embeddings.language}
@@ -51,6 +57,8 @@ def main() -> None:
     with atomic_path(RESULT) as folder:
         folder.mkdir()
         scores.to_parquet(folder / "scores.parquet", index=False)
+        for name, (_, scored) in official.items():
+            scored.to_parquet(folder / f"scores_{name}.parquet", index=False)
         for name, values in vectors.items():
             file = "embeddings.parquet" if name == "speaker" else "language_embeddings.parquet"
             _write_vectors(folder / file, embeddings.utterance_ids, values)
@@ -62,6 +70,25 @@ def main() -> None:
         run.log_metrics(tracking.evaluation_metrics(metrics))
         run.log_metrics(tracking.inspection_metrics(**results))
         run.log_artifacts(METRICS, "evaluation")
+
+
+def _official(
+    model: Laspa, manifest: pd.DataFrame, options: Evaluate, device: torch.device
+) -> dict[str, tuple[dict[str, Any], pd.DataFrame]]:
+    """Each official list that is there, by condition, and its scored trials."""
+    lists = official_lists(DATA / "trials")
+    ids = sorted({name for trials in lists.values() for side in ("enroll", "test") for name in trials[side]})
+    batches = [ids[start : start + EMBEDDED_AT_A_TIME] for start in range(0, len(ids), EMBEDDED_AT_A_TIME)]
+    vectors = [
+        embed_speakers(model.to(device), FeatureStore(DATA / "features", batch), batch, device)
+        for batch in batches
+    ]
+    found = {}
+    for name, trials in lists.items():
+        about = np.concatenate(vectors), ids, manifest, trials, name
+        metrics, scored = measure_list(*about, options.bootstrap, options.seed)
+        found[name] = {key: metrics[key] for key in ("conditions", "omitted", "trial_list")}, scored
+    return found
 
 
 def _detail(

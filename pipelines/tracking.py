@@ -182,6 +182,9 @@ def evaluation_metrics(metrics: dict[str, Any]) -> dict[str, float | None]:
     for prefix, part in (("", "conditions"), ("seen/", "seen"), ("unseen/", "unseen")):
         for condition, rates in (metrics.get(part) or {}).items():
             flat |= {f"{prefix}{name}/{condition}": rates.get(name) for name in CONDITION_METRICS}
+    for title, measured in metrics.get("official", {}).items():
+        for condition, rates in measured["conditions"].items():
+            flat |= {f"{title}/{name}/{condition}": rates.get(name) for name in CONDITION_METRICS}
     return flat
 
 

@@ -1,14 +1,18 @@
-"""Stage trials: dev and test trial lists under the language conditions."""
+"""Stage trials: dev and test trial lists under the language conditions, and the official lists."""
 
 from pathlib import Path
 
+import pandas as pd
+
 from laspa.files import atomic_path
 from laspa.params import load_params
+from laspa.recordings import LISTS
 from laspa.tables import read_manifest
-from laspa.trials import generate_trials
+from laspa.trials import generate_trials, official_trials
 from pipelines import stage
 
 MANIFEST, TRIALS = Path("data/manifest.parquet"), Path("data/trials")
+OFFICIAL = Path("data/raw") / LISTS
 
 
 def main() -> None:
@@ -19,6 +23,10 @@ def main() -> None:
         for split in ("dev", "test"):
             trials = generate_trials(manifest, split, params.trials)
             trials.to_parquet(folder / f"{split}.parquet", index=False)
+        for file in sorted(OFFICIAL.glob("*.parquet")):
+            official = official_trials(file.stem, pd.read_parquet(file), manifest)
+            if official is not None:
+                official.to_parquet(folder / file.name, index=False)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from laspa.errors import LaspaError
 from laspa.params import Trials
-from laspa.trials import generate_trials
+from laspa.trials import generate_trials, official_trials
 
 OPTIONS = Trials(seed=1, same_gender=True, per_group=10_000)
 GROUPS = [(target, same) for target in (True, False) for same in (True, False)]
@@ -161,3 +161,69 @@ def test_flags_are_plain_columns() -> None:
     found = trials(manifest())
     for column in ("target", "same_language", "unseen_language"):
         assert found[column].dtype == np.bool_
+
+
+def official(*rows: tuple[str, str, bool]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["enroll", "test", "target"])
+    table.attrs["sha256"] = "as published"
+    return table
+
+
+BY_PATH = pd.DataFrame(
+    [
+        ("t/1", "t", "en", "f", "train"),
+        ("d/1", "d", "en", "f", "dev"),
+        ("a/1", "a", "en", "f", "test"),
+        ("a/2", "a", "xx", "f", "test"),
+        ("b/1", "b", "en", None, "test"),
+        ("c/1", "c", "xx", "m", "test"),
+    ],
+    columns=["utterance_id", "speaker", "language", "gender", "split"],
+).assign(path=lambda table: "vox/" + table["utterance_id"] + ".wav")
+
+
+def test_an_official_list_is_a_trial_table_in_its_own_order() -> None:
+    rows = (
+        ("vox/c/1.wav", "vox/a/2.wav", False),
+        ("vox/a/1.wav", "vox/a/2.wav", True),
+        ("vox/a/1.wav", "vox/b/1.wav", False),
+    )
+    found = official_trials("o", official(*rows), BY_PATH)
+    assert found is not None
+    assert found.attrs["sha256"] == "as published"
+    assert found.astype(object).where(found.notna(), None).values.tolist() == [
+        ["c/1", "a/2", False, True, False, True],
+        ["a/1", "a/2", True, False, True, True],
+        ["a/1", "b/1", False, True, None, False],
+    ]
+    assert list(found.columns) == list(trials(manifest()).columns)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (
+            ("vox/t/1.wav", "vox/a/1.wav", False),
+            "1 of its 2 speakers are in train or dev, such as t; it takes",
+        ),
+        (
+            ("vox/a/1.wav", "vox/d/1.wav", False),
+            "1 of its 2 speakers are in train or dev, such as d; it takes",
+        ),
+        (
+            ("vox/a/1.wav", "vox/a/3.wav", True),
+            "1 of its 2 recordings are not in the manifest, such as vox/a/3",
+        ),
+    ],
+)
+def test_an_official_list_that_must_not_be_measured_is_left_out_and_says_why(
+    row: tuple[str, str, bool], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert official_trials("e", official(row), BY_PATH) is None
+    assert f"trial list e is left out: {why}" in capsys.readouterr().out
+
+
+def test_an_official_label_against_the_manifest_is_an_error() -> None:
+    message = r"trial list e: vox/a/1\.wav vox/b/1\.wav is a target trial of a and b; mend the list"
+    with pytest.raises(LaspaError, match=message):
+        official_trials("e", official(("vox/a/1.wav", "vox/b/1.wav", True)), BY_PATH)

@@ -7,10 +7,11 @@ import pandas as pd
 from laspa.corpora import asterisk, common_voice, folder, nisp, synthetic, tidyvoice, voxceleb
 from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Listing
 from laspa.corpora.languages import unify
+from laspa.corpora.official import with_paths
 from laspa.errors import LaspaError
 from laspa.files import write_json
 from laspa.params import Params
-from laspa.recordings import FOLDERS
+from laspa.recordings import FOLDERS, LISTS
 
 CORPORA: dict[str, Corpus] = {
     corpus.name: corpus
@@ -28,7 +29,7 @@ CORPORA: dict[str, Corpus] = {
 
 
 def prepare(params: Params, root: Path, raw: Path) -> None:
-    """Bring the corpora of `params` under `raw`: their recordings or where these stand, and index.csv.
+    """Bring the corpora of `params` under `raw`: their recordings or where these stand, index.csv and lists.
 
     Languages become ISO 639-3, but for the embedded corpus by itself, whose codes are those of its params.
     Joined corpora get their names in front of their speakers, and the column `corpus` says whose a row is,
@@ -47,6 +48,7 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
         return
     rows: list[pd.DataFrame] = []
     folders: dict[str, str] = {}
+    lists: dict[str, pd.DataFrame] = {}
     for name in names:
         listing = CORPORA[name].list_recordings(params, root, raw / name)
         table = listing.rows.assign(language=unify(listing.rows["language"], name))
@@ -57,12 +59,18 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
             table["corpus"] = table.get("corpus", name)
         rows.append(table)
         folders |= listing.folders
+        for title, official in listing.lists.items():
+            if (trials := with_paths(title, official, table["path"])) is not None:
+                lists[title] = trials
     index = pd.concat(rows, ignore_index=True)
     extra = [column for column in ("bytes", "corpus") if column in index]
     index = index.reindex(columns=[*INDEX_COLUMNS, *extra]).sort_values("path", ignore_index=True)
     if "bytes" in extra:
         index["bytes"] = index["bytes"].astype("Int64")
     _write(raw, Listing(index, folders))
+    for title, trials in lists.items():
+        (raw / LISTS).mkdir(exist_ok=True)
+        trials.to_parquet(raw / LISTS / f"{title}.parquet", index=False)
 
 
 def _write(raw: Path, listing: Listing) -> None:

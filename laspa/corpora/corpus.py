@@ -36,6 +36,19 @@ class Complete:
 
 
 @dataclass(frozen=True)
+class OfficialList:
+    """A publisher's trial list, lines of `1|0 enroll test`.
+
+    Args:
+        file: where it stands.
+        parts: how many parts at the end of a recording's path, without the suffix, are its name in the list.
+    """
+
+    file: Path
+    parts: int = 3
+
+
+@dataclass(frozen=True)
 class Listing:
     """The recordings of a corpus.
 
@@ -46,10 +59,12 @@ class Listing:
             corpora, corpus: the name of each.
         folders: where recordings stand that are not beside the index: a path that begins with a key of it
             stands in that folder, which is relative to the project's root.
+        lists: the official trial lists that are there, by the name under which they are reported.
     """
 
     rows: pd.DataFrame
     folders: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, OfficialList] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

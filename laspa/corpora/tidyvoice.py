@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.corpora.corpus import INDEX_COLUMNS, Complete, Corpus, Licence, Listing
+from laspa.corpora.corpus import INDEX_COLUMNS, Complete, Corpus, Licence, Listing, OfficialList
 from laspa.corpora.scan import corpus_folder, walk
 from laspa.errors import LaspaError
 
 # The evaluation's labels are not public: its dev speakers are tested on, and dev is drawn from train.
 SETS = {"train": "train", "dev": "test"}
 SUFFIXES = {".wav", ".mp3", ".flac"}
+TRIAL_LISTS = {"tidyvoice-dev": "TidyVoiceX_Dev.txt"}
 
 
 def list_recordings(path: str, root: Path) -> Listing:
-    """SPEAKER/LANGUAGE/NAME under the folders of Train and of Dev, at any depth.
+    """SPEAKER/LANGUAGE/NAME under the folders of Train and of Dev, at any depth; Dev's trials beside them.
 
     Raises:
         LaspaError: one of the sets is missing, or only packed.
@@ -37,7 +38,20 @@ def list_recordings(path: str, root: Path) -> Listing:
         raise LaspaError(
             f"{folder}: no recordings SPEAKER/LANGUAGE/NAME in a folder of {' or '.join(missing)}; {remedy}"
         )
-    return Listing(pd.DataFrame(rows, columns=[*INDEX_COLUMNS, "bytes"]), {"tidyvoice": path})
+    index = pd.DataFrame(rows, columns=[*INDEX_COLUMNS, "bytes"])
+    return Listing(index, {"tidyvoice": path}, _official_lists(folder))
+
+
+def _official_lists(folder: Path) -> dict[str, OfficialList]:
+    """The trial lists in `folder`, in a folder of it, or beside it."""
+    lists = {}
+    for name, file in TRIAL_LISTS.items():
+        places = [folder / file, *sorted(folder.glob(f"*/{file}")), folder.parent / file]
+        if found := next((place for place in places if place.is_file()), None):
+            lists[name] = OfficialList(found)
+        else:
+            print(f"trial list {name} is left out: {file} is neither in {folder} nor beside it; put it there")
+    return lists
 
 
 CORPUS = Corpus(

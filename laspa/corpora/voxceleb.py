@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from laspa.corpora.corpus import INDEX_COLUMNS, Complete, Corpus, Licence, Listing
+from laspa.corpora.corpus import INDEX_COLUMNS, Complete, Corpus, Licence, Listing, OfficialList
 from laspa.corpora.fetched import FetchedCorpus, accept_licence, downloads, fetch_corpus
 from laspa.corpora.languages import UNDETERMINED
 from laspa.corpora.scan import corpus_folder, read_table, walk
@@ -25,9 +25,14 @@ META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta"
 META_MIRROR = "https://mm.kaist.ac.kr/datasets/voxceleb/meta"
 BILINGUAL = "https://mm.kaist.ac.kr/projects/voxceleb1-b"
 LANGUAGE_LABELS = "vox1_lang_label.csv"
-# Lists O, E and H as cleaned by their publisher, and VoxCeleb1-B.
-TRIAL_LISTS = ("veri_test2.txt", "list_test_all2.txt", "list_test_hard2.txt")
-BILINGUAL_LIST = "list_test_bilingual.txt"
+# Lists O, E and H as cleaned by their publisher.
+TRIAL_LISTS = {
+    "voxceleb1-o": "veri_test2.txt",
+    "voxceleb1-e": "list_test_all2.txt",
+    "voxceleb1-h": "list_test_hard2.txt",
+}
+BILINGUAL_LIST = {"voxceleb1-b": "list_test_bilingual.txt"}
+VOXSRC_LIST = {"voxsrc2021-val": "voxsrc2021_val.txt"}  # also between recordings of VoxCeleb1; not fetched
 SUFFIXES = {".wav", ".m4a", ".flac"}
 RECORDING = re.compile(r"(?:^|/)(?P<key>(?P<speaker>id\d{5})/(?P<video>[^/]+)/\d+)\.\w+$")
 SPLITS = {"dev": "train", "test": "test"}  # the publisher's dev set is what the field trains on
@@ -61,12 +66,13 @@ CITATION = (
 
 
 class Edition(NamedTuple):
-    """What tells VoxCeleb1 and 2 apart: metadata, lists beside it, and the archives of each set."""
+    """What tells VoxCeleb1 and 2 apart: metadata, lists beside it, the archives of each set, trial lists."""
 
     name: str
     metadata: str
     lists: tuple[RemoteFile, ...]
     archives: dict[str, dict[str, str]]
+    trials: dict[str, str]
 
 
 def _meta_file(name: str) -> RemoteFile:
@@ -77,13 +83,14 @@ VOX1 = Edition(
     "voxceleb1",
     "vox1_meta.csv",
     (
-        *(_meta_file(name) for name in ("vox1_meta.csv", *TRIAL_LISTS)),
-        *(RemoteFile(f"{BILINGUAL}/{name}", name) for name in (LANGUAGE_LABELS, BILINGUAL_LIST)),
+        *(_meta_file(name) for name in ("vox1_meta.csv", *TRIAL_LISTS.values())),
+        *(RemoteFile(f"{BILINGUAL}/{name}", name) for name in (LANGUAGE_LABELS, *BILINGUAL_LIST.values())),
     ),
     {"dev": VOX1_DEV, "test": VOX1_TEST},
+    TRIAL_LISTS | BILINGUAL_LIST | VOXSRC_LIST,
 )
 VOX2 = Edition(
-    "voxceleb2", "vox2_meta.csv", (_meta_file("vox2_meta.csv"),), {"dev": VOX2_DEV, "test": VOX2_TEST}
+    "voxceleb2", "vox2_meta.csv", (_meta_file("vox2_meta.csv"),), {"dev": VOX2_DEV, "test": VOX2_TEST}, {}
 )
 
 
@@ -104,9 +111,10 @@ def fetched(edition: Edition, address: str) -> FetchedCorpus:
 def list_recordings(edition: Edition, settings: VoxCeleb, options: Download, root: Path) -> Listing:
     """The recordings on disk, or fetched from `settings.archives`, with official splits and genders.
 
-    The publisher's dev set is the split train, of which the manifest sets speakers aside for dev. Languages
-    come from `settings.languages`; where that is empty, VoxCeleb1's from the labels of VoxCeleb1-B, and
-    VoxCeleb2's are left undetermined (`und`) for the stage `label`.
+    The publisher's dev set is the split train, of which the manifest sets speakers aside for dev;
+    `settings.splits` may make all speakers the split test. Languages come from `settings.languages`; where
+    that is empty, VoxCeleb1's from the labels of VoxCeleb1-B, and VoxCeleb2's are left undetermined (`und`)
+    for the stage `label`.
 
     Raises:
         LaspaError: a folder without recordings, or one that misses speakers of a set that it holds others
@@ -139,20 +147,43 @@ def list_recordings(edition: Edition, settings: VoxCeleb, options: Download, roo
             "speaker": speakers,
             "language": _languages(edition, settings, keys, folder, options, root),
             "gender": speakers.map(metadata["gender"]),
-            "split": speakers.map(metadata["split"]),
+            "split": "test" if settings.splits == "test" else speakers.map(metadata["split"]),
             "bytes": [size for _, size, _ in found],
         },
         columns=[*INDEX_COLUMNS, "bytes"],
     )
-    return Listing(rows, {name: base})
+    return Listing(rows, {name: base}, _official_lists(edition, folder, options, root))
+
+
+def _official_lists(edition: Edition, folder: Path, options: Download, root: Path) -> dict[str, OfficialList]:
+    """The trial lists that are there; those missing are fetched once the licence is accepted."""
+    published = {file.path for file in edition.lists}
+    lists = {}
+    for name, file in edition.trials.items():
+        found = _beside(edition, file, folder, options, root)
+        if found is None and file in published:
+            if edition.name not in options.accept_licences:
+                print(
+                    f"trial list {name} is left out: {file} is neither in {folder} nor beside it; put it "
+                    f"there, or add {edition.name} to download.accept_licences in params.yaml to fetch it"
+                )
+                continue
+            found = _list_file(edition, file, folder, options, root)
+        if found is not None:
+            lists[name] = OfficialList(found)
+    return lists
+
+
+def _beside(edition: Edition, name: str, folder: Path, options: Download, root: Path) -> Path | None:
+    places = (folder, folder.parent, downloads(fetched(edition, ""), options, root))
+    return next((place / name for place in places if (place / name).is_file()), None)
 
 
 def _list_file(edition: Edition, name: str, folder: Path, options: Download, root: Path) -> Path:
     """Beside the recordings where it stands there, else fetched."""
+    if (found := _beside(edition, name, folder, options, root)) is not None:
+        return found
     corpus = fetched(edition, "")
-    for beside in (folder, folder.parent, downloads(corpus, options, root)):
-        if (beside / name).is_file():
-            return beside / name
     accept_licence(corpus, options)
     fetch(corpus.lists, downloads(corpus, options, root), root / CHECKSUMS, options, edition.name)
     return downloads(corpus, options, root) / name

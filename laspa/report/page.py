@@ -43,6 +43,7 @@ RATE_COLUMNS = {  # of a part of the trial list, in detail.json
     "frr_at_far_1": "FRR at<br>FAR 1 %",
     "frr_at_far_01": "FRR at<br>FAR 0.1 %",
 }
+OFFICIAL_COLUMNS = ("eer", "min_dcf_01", "min_dcf_05")
 PART_NAMES = {
     "seen": "languages of training",
     "unseen": "a language never heard",
@@ -107,7 +108,9 @@ def render(results: Results, shown: list[Shown]) -> str:
         grid=_grid(results),
         trained=results.summary["trained"],
         rates=_rates(results),
+        official=_official(results),
         rate_columns=[Markup(label) for label in RATE_COLUMNS.values()],
+        official_columns=[Markup(RATE_COLUMNS[name]) for name in OFFICIAL_COLUMNS],
         not_calibrated=results.detail["not_calibrated"],
         cohort=results.detail["cohort"],
         probes=_probes(results),
@@ -237,6 +240,25 @@ def _rates(results: Results) -> list[dict[str, Any]]:
             cells = [_rate_text(column, rates) for column in RATE_COLUMNS]
             label = PART_NAMES.get(name) or CONDITION_LABELS.get(name, name)
             rows.append({"label": label, "cells": [*cells, percent(other["eer"]) if other else "–"]})
+    return rows
+
+
+def _official(results: Results) -> list[dict[str, Any]]:
+    """A row a condition of each official list that was measured: its EER and minDCF, and which list it is."""
+    rows = []
+    for name, measured in results.summary["trained"].get("official", {}).items():
+        conditions = measured["conditions"]
+        for condition in ("all", *(other for other in conditions if other != "all")):
+            rates = conditions[condition]
+            rows.append(
+                {
+                    "list": measured["trial_list"] if condition == "all" else None,
+                    "name": name,
+                    "label": CONDITION_LABELS[condition],
+                    "trials": rates["trials"],
+                    "cells": [_rate_text(column, rates) for column in OFFICIAL_COLUMNS],
+                }
+            )
     return rows
 
 

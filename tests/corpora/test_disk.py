@@ -1,5 +1,6 @@
 """Corpora from disk on miniatures with their real names and list formats, and each way they can be broken."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,34 @@ def test_both_voxcelebs_joined_are_told_apart(tmp_path: Path) -> None:
     )
     ones = [f"voxceleb1-{name}" for name in ("id10001", "id10002", "id10270")]
     assert index["speaker"].unique().tolist() == [*ones, "voxceleb2-id00012", "voxceleb2-id00017"]
+
+
+O_LIST = "1 id10270/5r0dWxy17C8/00001.wav id10270/5r0dWxy17C8/00001.wav\n"
+E_LIST = O_LIST + "0 id10001/1zcIwhmdeo4/00002.wav id10270/5r0dWxy17C8/00001.wav\n"
+
+
+def test_official_lists_beside_voxceleb_are_between_recordings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = vox1(tmp_path)
+    (folder / "veri_test2.txt").write_text(O_LIST)
+    (tmp_path / "list_test_all2.txt").write_text(E_LIST)  # beside the folder
+    (folder / "list_test_hard2.txt").write_text(E_LIST + "0 id10001/gone/00001.wav id10270/gone/00002.wav\n")
+    (folder / "voxsrc2021_val.txt").write_text(E_LIST.replace("id1", "voxceleb1/id1"))
+    index = prepare(tmp_path, corpus="voxceleb1", voxceleb1__path="vox1", voxceleb1__splits="test")
+    assert set(index["split"]) == {"test"}
+    lists = {file.stem: pd.read_parquet(file) for file in (tmp_path / "raw/lists").iterdir()}
+    assert set(lists) == {"voxceleb1-o", "voxceleb1-e", "voxsrc2021-val"}
+    test = "voxceleb1/wav/id10270/5r0dWxy17C8/00001.wav"
+    expected = [[test, test, True], ["voxceleb1/wav/id10001/1zcIwhmdeo4/00002.wav", test, False]]
+    assert lists["voxceleb1-e"].values.tolist() == lists["voxsrc2021-val"].values.tolist() == expected
+    of_lines = "id10270/5r0dWxy17C8/00001.wav id10270/5r0dWxy17C8/00001.wav 1\n"
+    assert lists["voxceleb1-o"].attrs["sha256"] == hashlib.sha256(of_lines.encode()).hexdigest()
+    out = capsys.readouterr().out
+    assert (
+        "voxceleb1-h is left out: 2 of its 4 recordings are not there, such as id10001/gone/00001.wav" in out
+    )
+    assert "voxceleb1-b is left out: list_test_bilingual.txt is neither in" in out
 
 
 @pytest.mark.parametrize(
@@ -191,11 +220,16 @@ def test_a_broken_common_voice_is_told_what_is_wrong(tmp_path: Path) -> None:
 def test_tidyvoice_tests_on_its_dev_speakers(tmp_path: Path) -> None:
     names = ["TidyVoiceX_Train/id000001/en/a.wav", "TidyVoiceX_Dev/id000010/de/b.wav"]
     touch(tmp_path / "data/TidyVoiceX_ASV", names)
+    (tmp_path / "data/TidyVoiceX_ASV/TidyVoiceX_Dev.txt").write_text(
+        "1 id000010/de/b.wav id000010/de/b.wav\n"
+    )
     index = prepare(tmp_path, corpus="tidyvoice", tidyvoice__path="data")
     assert index[["speaker", "language", "split"]].values.tolist() == [
         ["id000010", "deu", "test"],
         ["id000001", "eng", "train"],
     ]
+    trial = pd.read_parquet(tmp_path / "raw/lists/tidyvoice-dev.parquet").iloc[0]
+    assert trial["enroll"] == trial["test"] == f"tidyvoice/TidyVoiceX_ASV/{names[1]}"
 
 
 def test_a_tidyvoice_that_is_half_unpacked_is_told_what_to_unpack(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 All tests share one run of the tiny project, and work in copies of it where they change something.
 """
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,85 @@ def test_a_folder_of_recordings_goes_through_the_same_stages(copy: Path) -> None
     manifest = pd.read_parquet(copy / "data" / "manifest.parquet")
     assert set(manifest["speaker"]) == {f"mine-{name}" for name in index["speaker"]}
     assert (manifest.groupby("speaker")["split"].nunique() == 1).all()
+
+
+def test_official_lists_of_voxceleb_are_measured_on_a_model_of_voxceleb2(copy: Path) -> None:
+    """The embedded corpus's recordings under VoxCeleb's names, with its metadata and lists."""
+    import pandas as pd
+
+    index = pd.read_csv(copy / "data" / "raw" / "index.csv", keep_default_na=False)
+    meta = {1: "VoxCeleb1 ID\tGender\tSet\n", 2: "VoxCeleb2 ID ,Gender ,Set \n"}
+    lines = ("", "{}\t{}\t{}\n", "{} ,{} ,{} \n")
+    labels = dict.fromkeys(meta, "filename,label\n")
+    named: dict[str, list[str]] = {}
+    for number, (_, rows) in enumerate(index.groupby("speaker")):
+        edition = 1 if rows["split"].iloc[0] == "test" else 2
+        who = f"id{edition * 10_000 + number:05d}"
+        part = "test" if edition == 1 and number % 2 else "dev"
+        meta[edition] += lines[edition].format(who, rows["gender"].iloc[0], part)
+        for row in rows.itertuples():
+            name = f"{who}/{row.language}aaaaaaaaa/{row.Index:05d}.wav"
+            labels[edition] += f"{name},{row.language}\n"
+            target = copy.parent / f"vox{edition}" / "wav" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(copy / "data" / "raw" / row.path, target)
+            if edition == 1:
+                named.setdefault(part, []).append(name)
+    for edition in meta:
+        (copy.parent / f"vox{edition}" / f"vox{edition}_meta.csv").write_text(meta[edition])
+        (copy.parent / f"vox{edition}" / "labels.csv").write_text(labels[edition])
+    both = named["dev"] + named["test"]
+    lists = {
+        "veri_test2": named["test"],
+        "list_test_all2": both,
+        "list_test_hard2": [*both, "id1/gone/1.wav"],
+    }
+    for file, names in lists.items():
+        trials = [f"{int(a[:7] == b[:7])} {a} {b}\n" for a in names for b in names if a < b]
+        (copy.parent / "vox1" / f"{file}.txt").write_text("".join(trials))
+    changes = {"corpus": ["voxceleb2", "voxceleb1"], "voxceleb1.splits": "test"}
+    changes |= {"manifest.dev_share": 0.4, "train.batch_size": 8}
+    for edition in meta:
+        changes |= {f"voxceleb{edition}.path": f"../vox{edition}"}
+        changes |= {f"voxceleb{edition}.languages": f"../vox{edition}/labels.csv"}
+    set_params(copy, changes)
+    out = run(copy, "dvc", "repro", "evaluate").stdout
+    assert "trial list voxceleb1-h is left out: 1 of its" in out
+    official = read_json(copy / "reports" / "metrics.json")["official"]
+    assert set(official) == {"voxceleb1-e", "voxceleb1-o"}
+    for name, expected in (("voxceleb1-o", named["test"]), ("voxceleb1-e", both)):
+        found = official[name]
+        pairs = [(a, b) for a in expected for b in expected if a < b]
+        text = "".join(f"{a} {b} {int(a[:7] == b[:7])}\n" for a, b in pairs)
+        assert found["trial_list"] == {
+            "name": name,
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "trials": len(pairs),
+            "speakers": len({one[:7] for one in expected}),
+        }
+        assert set(found["conditions"]) == {"all", "cross_cross", "cross_same", "same_cross", "same_same"}
+        assert found["conditions"]["all"]["targets"] == sum(a[:7] == b[:7] for a, b in pairs)
+        scores = pd.read_parquet(copy / "data" / "evaluation" / f"scores_{name}.parquet")
+        assert (scores["same_language"] == [a[8:10] == b[8:10] for a, b in pairs]).all()
+        at = scores["score"].quantile(1 - scores["target"].mean())  # chance would be right half of the time
+        assert ((scores["score"] > at) == scores["target"]).mean() > 0.5
+
+
+def test_augmented_copies_are_checked_and_trained_on_and_change_no_trial(copy: Path) -> None:
+    import pandas as pd
+
+    before = read_json(copy / "reports" / "metrics.json")
+    set_params(copy, {"features.copies": 1, "train.epochs": 1})
+    run(copy, "dvc", "repro", "evaluate")
+    manifest = pd.read_parquet(copy / "data" / "manifest.parquet")
+    copies = pd.read_parquet(copy / "data" / "features" / "copies.parquet")
+    assert set(copies["copy_of"]) == set(manifest.loc[manifest["split"] == "train", "utterance_id"])
+    assert not set(copies["utterance_id"]) & set(manifest["utterance_id"])
+    trained = read_json(copy / "data" / "model" / "config.json")["speakers"]
+    assert set(trained) == set(manifest.loc[manifest["split"] == "train", "speaker"]) | set(copies["speaker"])
+    after = read_json(copy / "reports" / "metrics.json")
+    assert after["trial_list"] == before["trial_list"]
+    assert after["conditions"] != before["conditions"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -171,6 +172,20 @@ def test_the_grid_says_whose_it_is_and_what_the_prefix_did(page: str, results: R
     assert "another corpus" not in table
     moved = Results(**{**vars(results), "grid": {**results.grid, "manifest_sha256": "ef" * 32}})
     assert "another corpus" in render(moved, list(gallery(moved)))
+
+
+def test_official_lists_are_shown_with_what_they_are(page: str, results: Results) -> None:
+    assert "Official lists" not in page
+    rates = {"eer": 0.0123, "eer_low": 0.01, "eer_high": 0.02, "min_dcf_01": 0.1234, "min_dcf_05": 0.0678}
+    conditions = {"cross_same": rates | {"eer": 0.0456, "trials": 5}, "all": rates | {"trials": 37_611}}
+    info = {"name": "voxceleb1-o", "sha256": "12ab" * 16, "trials": 37_611, "speakers": 40}
+    measured = {"voxceleb1-o": {"conditions": conditions, "omitted": {}, "trial_list": info}}
+    summary = results.summary | {"trained": results.summary["trained"] | {"official": measured}}
+    changed = replace(results, summary=summary)
+    page = render(changed, list(gallery(changed)))
+    table = page[page.index("Official lists") :]
+    assert "voxceleb1-o<small>40 speakers, SHA-256 12ab12ab" in table
+    assert table.index("37,611") < table.index("1.23") < table.index("0.123") < table.index("4.56")
 
 
 def test_names_from_a_corpus_cannot_become_markup(results: Results) -> None:
