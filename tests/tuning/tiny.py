@@ -48,7 +48,7 @@ def make_tiny_sweep(folder: Path, changes: dict[str, Any] | None = None) -> Path
                 rows.append((name, f"s{number:02}", language, "fm"[number % 2], split))
                 mels.append(voice + accent + generator.normal(size=(FRAMES, MELS)))
     columns = ["utterance_id", "speaker", "language", "gender", "split"]
-    manifest = pd.DataFrame(rows, columns=columns)
+    manifest = pd.DataFrame(rows, columns=columns).assign(corpus="tiny")
     data = folder / "data"
     (data / "trials").mkdir(parents=True)
     (data / "features").mkdir()
