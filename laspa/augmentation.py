@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 import soxr
-from scipy.signal import oaconvolve
 
 from laspa.audio import SAMPLE_RATE, read_audio
 from laspa.errors import LaspaError
@@ -131,6 +130,8 @@ def at_snr(signal: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
 
 def _reverberated(signal: np.ndarray, response: np.ndarray) -> np.ndarray:
     """In the room: aligned with the direct path, of the same power and length as it was."""
+    from scipy.signal import oaconvolve  # here: a third of what it takes to start a process of the extraction
+
     heard = oaconvolve(signal, response)[np.abs(response).argmax() :][: len(signal)].astype(np.float32)
     power = np.mean(np.square(heard, dtype=np.float64))
     return heard * np.float32(np.sqrt(np.mean(np.square(signal, dtype=np.float64)) / power) if power else 1.0)
