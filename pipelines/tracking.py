@@ -306,7 +306,10 @@ def _end_dead_runs(client: "MlflowClient", experiment: str) -> None:
     """Runs of this machine whose process was killed without a word are not running: say so."""
     for running in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         host, _, process = running.data.tags.get(PROCESS_TAG, "").partition(":")
-        if host == socket.gethostname() and not _alive(*process.split(":")):
+        if host != socket.gethostname() or _alive(*process.split(":")):
+            continue
+        # It may have ended as it should since the search; from its process's end on it stays as it is.
+        if client.get_run(running.info.run_id).info.status == "RUNNING":
             client.set_terminated(running.info.run_id, "KILLED")
 
 

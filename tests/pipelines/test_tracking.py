@@ -194,6 +194,22 @@ def test_a_process_killed_without_a_word_does_not_run_for_ever(root: Path, param
     assert stored(root, victim_id).info.status == "KILLED"
 
 
+def test_a_run_that_ends_while_another_begins_keeps_its_status(
+    root: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tracking.run("first", "train", params)
+    run_id = first.__enter__().run_id
+
+    def ends_just_then(*_: str) -> bool:
+        first.__exit__(None, None, None)
+        return False
+
+    monkeypatch.setattr(tracking, "_alive", ends_just_then)
+    with tracking.run("next", "train", params):
+        pass
+    assert stored(root, run_id).info.status == "FINISHED"
+
+
 @pytest.mark.usefixtures("root")
 def test_nothing_is_lost_while_the_store_is_away(
     params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
