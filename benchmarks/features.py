@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from memory import own_peak
 
 from laspa import extraction, features
 from laspa.audio import SAMPLE_RATE
@@ -260,10 +261,8 @@ def probe_memory(folder: Path, hours: int, settings: Features) -> None:
     """Extract, then print this process's peaks as JSON."""
     utterances = listed_often(sorted(folder.glob("*.wav")), hours)
     extract(utterances, settings, folder / "features", folder / "partial", 2)
-    mebibytes = {
-        name: resource.getrusage(who).ru_maxrss / 1024
-        for name, who in (("parent", resource.RUSAGE_SELF), ("worker", resource.RUSAGE_CHILDREN))
-    }
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    mebibytes = {"parent": 1024 * own_peak(), "worker": worker}
     print(json.dumps(mebibytes))
 
 

@@ -15,10 +15,8 @@ SAMPLE_RATE = 16_000
 FULL_SCALE = 1 - 2**-14  # peak amplitude at which a sample may have been clipped
 SILENCE = 2**-14  # peak amplitude below which a recording is silent: two steps of 16 bits
 
-READ = "WAV, FLAC, OGG, MP3, M4A and G.722"
-
-
 UNKNOWN_LENGTH = 0x7FFFF000  # from here on, a WAV's length is what writers put that cannot go back to it
+READ = "WAV, FLAC, OGG, MP3, M4A and G.722"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from laspa.probe import Probed, language_probe, speaker_probe
 from laspa.scoring import length_normalised
+from laspa.tables import trained_languages
 
 
 def disentanglement(
@@ -22,8 +23,7 @@ def disentanglement(
         `laspa.probe`), and variance (see `variance_shares`).
     """
     about = manifest.set_index("utterance_id").loc[utterance_ids]
-    trained = manifest.loc[manifest["split"] == "train", "language"].unique()
-    rows = about["language"].isin(trained).to_numpy()
+    rows = about["language"].isin(trained_languages(manifest)).to_numpy()
     language, speaker = (about[column].to_numpy(dtype=str)[rows] for column in ("language", "speaker"))
     found: dict[str, dict[str, Any]] = {}
     for name, vectors in embeddings.items():

@@ -10,7 +10,7 @@ from laspa.errors import LaspaError
 from laspa.metrics import eer, min_dcf
 from laspa.probe import language_probe
 from laspa.scoring import cosine_scores
-from laspa.tables import trial_list_info
+from laspa.tables import trained_languages, trial_list_info
 
 # Named target/non-target, by whether the two utterances share a language; None takes both.
 CONDITIONS: dict[str, tuple[bool | None, bool | None]] = {
@@ -23,38 +23,6 @@ CONDITIONS: dict[str, tuple[bool | None, bool | None]] = {
 
 
 def evaluate(
-    embeddings: np.ndarray,
-    utterance_ids: list[str],
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    list_name: str,
-    bootstrap: int,
-    seed: int,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Everything that embeddings and a trial list say (reports/metrics.json), and the scored trials.
-
-    Args:
-        embeddings: (n, D), one row an utterance of `utterance_ids`.
-        bootstrap: resamples of the speakers for each interval.
-
-    Raises:
-        LaspaError: a trial whose utterance has no embedding.
-    """
-    measured, scored = measure_list(embeddings, utterance_ids, manifest, trials, list_name, bootstrap, seed)
-    about = manifest.set_index("utterance_id").loc[utterance_ids]
-    seen_in_training = set(manifest.loc[manifest["split"] == "train", "language"])
-    probed = about["language"].isin(seen_in_training).to_numpy()
-    accuracy, chance = language_probe(
-        embeddings[probed],
-        about["language"].to_numpy(dtype=str)[probed],
-        about["speaker"].to_numpy(dtype=str)[probed],
-        seed,
-    )
-    metrics = measured | {"language_probe_accuracy": accuracy, "language_probe_chance": chance}
-    return metrics, scored
-
-
-def measure_list(
     embeddings: np.ndarray,
     utterance_ids: list[str],
     manifest: pd.DataFrame,
@@ -90,6 +58,21 @@ def measure_list(
     measured, omitted = _measure(scored, sides, parts, bootstrap, seed)
     info = trial_list_info(list_name, trials, manifest)
     return measured | {"omitted": omitted, "trial_list": info}, scored
+
+
+def probe_of_languages(
+    embeddings: np.ndarray, utterance_ids: list[str], manifest: pd.DataFrame, seed: int
+) -> dict[str, float | None]:
+    """How well a linear probe tells the languages of training from embeddings, and what chance would."""
+    about = manifest.set_index("utterance_id").loc[utterance_ids]
+    probed = about["language"].isin(trained_languages(manifest)).to_numpy()
+    accuracy, chance = language_probe(
+        embeddings[probed],
+        about["language"].to_numpy(dtype=str)[probed],
+        about["speaker"].to_numpy(dtype=str)[probed],
+        seed,
+    )
+    return {"language_probe_accuracy": accuracy, "language_probe_chance": chance}
 
 
 def _measure(

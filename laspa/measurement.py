@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from laspa.embedding import Embeddings, embed
-from laspa.evaluation import evaluate
+from laspa.evaluation import evaluate, probe_of_languages
 from laspa.models.laspa import Laspa, added_parameters_percent
 from laspa.params import Evaluate
 from laspa.split import Split
@@ -22,6 +22,7 @@ def evaluate_system(
     metrics, scores = evaluate(
         embeddings.speaker, ids, split.manifest, split.trials, split.name, options.bootstrap, options.seed
     )
+    metrics |= probe_of_languages(embeddings.speaker, ids, split.manifest, options.seed)
     spoken = split.manifest.set_index("utterance_id").loc[ids, "language"].to_numpy(dtype=str)
     seen = np.isin(spoken, languages)
     accuracy = None

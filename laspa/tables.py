@@ -24,6 +24,11 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
         raise LaspaError(f"{path}: no such file; run the stage manifest (dvc repro manifest)") from None
 
 
+def trained_languages(manifest: pd.DataFrame) -> set[str]:
+    """The languages that are heard in training."""
+    return set(manifest.loc[manifest["split"] == "train", "language"])
+
+
 def read_utterances(manifest: Path | str, features: Path | str) -> pd.DataFrame:
     """The manifest, and after it a row for each augmented copy that the features' folder holds.
 

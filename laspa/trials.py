@@ -5,6 +5,7 @@ import pandas as pd
 
 from laspa.errors import LaspaError
 from laspa.params import Trials
+from laspa.tables import trained_languages
 
 DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
 
@@ -24,7 +25,7 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> pd.D
     speaker = rows["speaker"].factorize()[0]
     language = rows["language"].factorize()[0]
     gender = rows["gender"].factorize()[0]
-    seen = _trained_languages(manifest)
+    seen = trained_languages(manifest)
 
     targets = _target_pairs(speaker)
     within = language[targets[:, 0]] == language[targets[:, 1]]
@@ -111,13 +112,9 @@ def official_trials(name: str, listed: pd.DataFrame, manifest: pd.DataFrame) -> 
             f"trial list {name}: {enroll} {test} is a {'target' if target[row] else 'non-target'} trial of "
             f"{speaker[a[row]]} and {speaker[b[row]]}; mend the list or the corpus"
         )
-    trials = _trial_table(manifest, a, b, target, _trained_languages(manifest))
+    trials = _trial_table(manifest, a, b, target, trained_languages(manifest))
     trials.attrs = dict(listed.attrs)
     return trials
-
-
-def _trained_languages(manifest: pd.DataFrame) -> set[str]:
-    return set(manifest.loc[manifest["split"] == "train", "language"])
 
 
 def _target_pairs(speaker: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from laspa.checkpoint import WEIGHTS_FILE, load_model
 from laspa.detail import detailed_rates, dev_calibration, normalised
 from laspa.disentanglement import disentanglement
 from laspa.embedding import Embeddings, embed_speakers, reconstruct
-from laspa.evaluation import measure_list
+from laspa.evaluation import evaluate
 from laspa.features import FeatureStore
 from laspa.files import atomic_path, sha256_file, write_json
 from laspa.inspection import attention_profile, gradient_norms
@@ -77,16 +77,16 @@ def _official(
 ) -> dict[str, tuple[dict[str, Any], pd.DataFrame]]:
     """Each official list that is there, by condition, and its scored trials."""
     lists = official_lists(DATA / "trials")
+    if not lists:
+        return {}
     ids = sorted({name for trials in lists.values() for side in ("enroll", "test") for name in trials[side]})
     batches = [ids[start : start + EMBEDDED_AT_A_TIME] for start in range(0, len(ids), EMBEDDED_AT_A_TIME)]
-    vectors = [
-        embed_speakers(model.to(device), FeatureStore(DATA / "features", batch), batch, device)
-        for batch in batches
-    ]
+    vectors = np.concatenate(
+        [embed_speakers(model, FeatureStore(DATA / "features", batch), batch, device) for batch in batches]
+    )
     found = {}
     for name, trials in lists.items():
-        about = np.concatenate(vectors), ids, manifest, trials, name
-        metrics, scored = measure_list(*about, options.bootstrap, options.seed)
+        metrics, scored = evaluate(vectors, ids, manifest, trials, name, options.bootstrap, options.seed)
         found[name] = {key: metrics[key] for key in ("conditions", "omitted", "trial_list")}, scored
     return found
 

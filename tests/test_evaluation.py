@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.evaluation import CONDITIONS, evaluate
+from laspa.evaluation import CONDITIONS, evaluate, probe_of_languages
 
 # Two speakers, each in two languages; the angles (degrees) give cosines that are known exactly.
 ANGLES = {"a/en/1": 0, "a/en/2": 10, "a/hi/1": 60, "b/en/1": 40, "b/en/2": 45, "b/hi/1": 100}
@@ -108,7 +108,9 @@ def test_a_monolingual_corpus_leaves_conditions_out_and_says_why():
         "cross_same": "no target trials across languages",
         "same_cross": "no non-target trials across languages",
     }
-    assert metrics["language_probe_accuracy"] is None
+    names = list(ANGLES)
+    probe = probe_of_languages(embeddings(names), names, pd.concat([MANIFEST, TRAINING]), seed=1)
+    assert probe["language_probe_accuracy"] is None
 
 
 def test_the_list_is_named_counted_and_hashed():

@@ -12,6 +12,7 @@ from laspa.report.grid import main_condition
 from laspa.report.results import Results
 from laspa.report.summary import rate
 from laspa.report.wording import CONDITION_LABELS, LABELS, interval_text, percent
+from laspa.tables import trained_languages
 
 
 @dataclass
@@ -118,8 +119,7 @@ def _embeddings(results: Results) -> Iterator[Shown]:
     points = analysis.embedding_map(results.embeddings, results.manifest)
     if points is None:
         return
-    trained_on = set(results.manifest.loc[results.manifest["split"] == "train", "language"])
-    unseen = set(points.languages.tolist()) - trained_on
+    unseen = set(points.languages.tolist()) - trained_languages(results.manifest)
     shown = (
         f"t-SNE of {len(points.points)} test utterances of {len(set(points.speakers.tolist()))} speakers "
         f"in {len(set(points.languages.tolist()))} languages"
