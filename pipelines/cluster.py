@@ -36,6 +36,9 @@ def ray_engine(shards: list[Shard]) -> Iterator[None]:
                 done, running = ray.wait(running)
                 for problem in ray.get(done):
                     if problem:
+                        # As local processes do: shards that are under way are finished, and so are kept.
+                        if running:
+                            ray.wait(running, num_returns=len(running))
                         raise LaspaError(problem)
                     yield
     except ray.exceptions.RayError as error:
