@@ -117,6 +117,13 @@ def save_state(
         save_file(_on_cpu(tensors), temporary, metadata={"laspa": json.dumps(meta)})
 
 
+def state_bytes(system: System, num_mels: int, speakers: int, languages: int) -> int:
+    """About what `save_state` writes: the weights, those of the best epoch, the optimiser's two moments."""
+    with torch.device("meta"):
+        model = Laspa(system, num_mels, speakers, languages)
+    return 4 * sum(value.nbytes for value in model.state_dict().values())
+
+
 def restore_state(
     tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, path: Path
 ) -> dict[str, Tensor]:

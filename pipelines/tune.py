@@ -7,6 +7,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
+from laspa.checkpoint import state_bytes
 from laspa.errors import LaspaError
 from laspa.experiment import TrainingData, load_training_data, state_digest
 from laspa.params import Params, load_params
@@ -35,6 +36,7 @@ def main() -> None:
     ]
     if params.tune.sampler == "optuna":
         trials += _drawn_before(params, data, journal, trials[0])
+    _check_room(params, data, storage, trials)
 
     from pipelines.board import board
     from pipelines.sweep import ray_started, run_trials
@@ -96,6 +98,14 @@ def _unreadable(place: str, why: str) -> LaspaError:
         f"params.yaml: tune.data is {shown!r}, which cannot be read ({reason}); name the data folder of a "
         f"pipeline that has run, or a URI that it was copied to{credentials}"
     )
+
+
+def _check_room(params: Params, data: TrainingData, storage: Storage, trials: list[Trial]) -> None:
+    """By the size of the params' own system, which the space may make larger."""
+    of_all = params.tune.trials if params.tune.sampler == "optuna" else len(trials)
+    train = data.train
+    size = state_bytes(params.system(), train.num_mels, len(train.speakers), len(train.languages))
+    storage.check_room(of_all - sum(trial.ended for trial in trials), size)
 
 
 def _check_device(params: Params) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from laspa.checkpoint import LAST_FILE, load_model, save_model
+from laspa.checkpoint import LAST_FILE, load_model, save_model, state_bytes
 from laspa.data import TrainingSet
 from laspa.errors import LaspaError
 from laspa.params import with_overrides
@@ -68,3 +68,9 @@ def test_the_state_of_another_model_is_refused_by_name(params, data, tmp_path):
     )
     with pytest.raises(LaspaError, match=wrong):
         run(with_overrides(params, {"model.embedding_dim": 24}), data, tmp_path / "state")
+
+
+def test_how_large_a_state_will_be_is_known_before(params, data, tmp_path):
+    run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state")
+    expected = state_bytes(params.system(), 12, len(data.speakers), len(data.languages))
+    assert (tmp_path / "state").stat().st_size == pytest.approx(expected, rel=0.2)

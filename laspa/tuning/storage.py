@@ -1,5 +1,6 @@
 """What a sweep keeps where every node finds it, and where it reads from: a folder, or a URI of pyarrow's."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pyarrow import fs
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.progress import in_bytes
 from laspa.transfer import redacted
 
 PROBE = b"laspa"
@@ -45,6 +47,22 @@ class Storage:
             raise _unusable(self.place, error) from None
         if not whole:
             raise _unusable(self.place, "what is written there is not what is read back")
+
+    def check_room(self, trials: int, size: int) -> None:
+        """See that a folder has room for the states of so many trials, of about `size` bytes each.
+
+        Raises:
+            LaspaError: it has not; how much room an object store has nobody knows.
+        """
+        if not isinstance(self._system, fs.LocalFileSystem):
+            return
+        free = shutil.disk_usage(self._root).free
+        if trials * size > free:
+            raise LaspaError(
+                f"params.yaml: tune.storage is {self.place!r}, which has {in_bytes(free)} free, but {trials} "
+                f"trials keep about {in_bytes(trials * size)} there; make room, lower tune.trials or name a "
+                "folder on a larger disk"
+            )
 
     @contextmanager
     def states(self, key: str) -> Iterator[tuple[Path, Callable[[], None]]]:

@@ -1,6 +1,7 @@
 """Training states in a folder, and where only a file system of pyarrow reaches."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -9,6 +10,9 @@ from pyarrow import fs
 from laspa.errors import LaspaError
 from laspa.tuning.storage import Storage, fetch
 from pipelines.tune import READ, tables
+
+FREE_MIB = 5
+USAGE = SimpleNamespace(total=1 << 30, used=(1 << 30) - (FREE_MIB << 20), free=FREE_MIB << 20)
 
 
 @pytest.fixture
@@ -57,6 +61,27 @@ def test_a_place_that_cannot_be_written_is_refused(
     assert message.startswith(f"params.yaml: tune.storage is {place!r}, which cannot be used (")
     assert "name a folder or a URI that this machine and all nodes can write" in message
     assert ("credentials come from the environment" in message) == ("://" in place)
+
+
+def test_a_folder_without_room_for_the_states_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("laspa.tuning.storage.shutil.disk_usage", lambda _: USAGE)
+    storage = Storage(str(tmp_path))
+    storage.check_room(FREE_MIB, 1 << 20)
+    with pytest.raises(LaspaError) as error:
+        storage.check_room(FREE_MIB + 1, 1 << 20)
+    assert str(error.value) == (
+        f"params.yaml: tune.storage is '{tmp_path}', which has 5.0 MiB free, but 6 trials keep about 6.0 MiB "
+        "there; make room, lower tune.trials or name a folder on a larger disk"
+    )
+
+
+def test_the_room_of_an_object_store_is_not_asked_for(
+    remote: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("laspa.tuning.storage.shutil.disk_usage", lambda _: USAGE)
+    remote.check_room(FREE_MIB + 1, 1 << 20)
 
 
 @pytest.mark.parametrize("secret", ["ann:hunter2@bucket/states", "bucket/states?secret_key=hunter2"])

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,17 @@ def wait(driver: "subprocess.Popen[str]", until: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def kill_trials(driver: int) -> int:
+    """Kill the processes of the trials under way, which have the name of Ray's actor; how many there were."""
+    killed = 0
+    for process in psutil.Process(driver).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "ImplicitFunc" in " ".join(process.cmdline()):
+                process.kill()
+                killed += 1
+    return killed
+
+
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     """The driver is killed in trial 2, after trial 1; started again, then the process of trial 2 killed."""
@@ -87,10 +99,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     set_params(done.folder, {"tune.concurrent": 2})
     driver = start_tune(done.folder)
     wait(driver, lambda: done.epochs(2) > len(done.before[2]["history"]))
-    for process in psutil.Process(driver.pid).children(recursive=True):
-        if "ImplicitFunc.train" in " ".join(process.cmdline()):
-            process.kill()
-            done.killed += 1
+    done.killed = kill_trials(driver.pid)
     done.output, _ = driver.communicate(timeout=PATIENCE_SECONDS)
     assert driver.returncode == 0, done.output
     return done

@@ -1,4 +1,4 @@
-"""What MLflow has of a sweep of eight trials at once on SQLite."""
+"""What MLflow has of a sweep of eight trials at once on SQLite, and of one whose server went away."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,14 @@ import pytest
 
 from laspa.files import read_json
 from pipelines.delivery import client_of
-from tests.tuning.tiny import make_tiny_sweep, tune
+from tests import servers
+from tests.tuning.test_sweep import PATIENCE_SECONDS, Sweep, wait
+from tests.tuning.tiny import make_tiny_sweep, start_tune, tune
 
 pytestmark = pytest.mark.services
 
 AT_ONCE = 8
+EPOCHS_AWAY = 10  # that go by while the server is away
 
 
 def check_every_epoch(folder: Path, uri: str, trials: int) -> None:
@@ -45,3 +48,31 @@ def test_eight_trials_at_once_on_sqlite(tmp_path: Path) -> None:
     assert "does not take records" not in output
     assert f"{AT_ONCE} of {AT_ONCE} trials ended" in output
     check_every_epoch(folder, f"sqlite:///{folder / 'mlflow.db'}", AT_ONCE)
+
+
+def test_a_server_that_is_away_in_mid_sweep_loses_no_metric(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "tune.space": {"prefix_len": {"choice": [2, 4]}},
+        "tune.sampler": "grid",
+        "tune.epochs": 40,
+        "tune.scheduler": "none",
+        "tune.concurrent": 2,
+    }
+    sweep = Sweep(make_tiny_sweep(tmp_path / "project", changes))
+    store, artifacts, port = (
+        f"sqlite:///{tmp_path / 'server.db'}",
+        (tmp_path / "kept").as_uri(),
+        servers.free_port(),
+    )
+    with servers.mlflow(store, artifacts, port) as url:
+        driver = start_tune(sweep.folder, MLFLOW_TRACKING_URI=url)
+        wait(driver, lambda: sweep.epochs(1) > 1)
+        before = sweep.epochs(1)
+    wait(driver, lambda: sweep.epochs(1) >= before + EPOCHS_AWAY)
+    with servers.mlflow(store, artifacts, port) as url:
+        output, _ = driver.communicate(timeout=PATIENCE_SECONDS)
+        assert driver.returncode == 0, output
+        assert "does not take records" in output
+        assert "none was lost" in output
+        assert "are lost there" not in output
+        check_every_epoch(sweep.folder, url, 2)
