@@ -7,6 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from laspa.report.analysis import DET_RATES, corpora_card, data_card, det_curve, present_conditions
+from laspa.report.figures import DEV_LINES
 from laspa.report.gallery import Shown
 from laspa.report.grid import CONDITIONS as GRID_CONDITIONS
 from laspa.report.grid import against_no_prefix, main_condition
@@ -135,18 +136,25 @@ def _cell(text: str) -> Markup:
 
 
 def plot_tables(results: Results) -> dict[str, pd.DataFrame]:
-    """Tables for `dvc plots`, by file name: DET curves and the training's curves."""
+    """Tables for `dvc plots`, by file name: DET curves, the training's curves, and its EERs on dev."""
     det: dict[str, Any] = {"false_acceptances": DET_RATES}
     curves = {
         name: det_curve(target, nontarget) for name, target, nontarget in present_conditions(results.scores)
     }
     det |= {name: curves.get(name, float("nan")) for name in CONDITION_LABELS}
-    rows = []
+    training, dev = [], []
     for record in results.train["history"]:
         row = {key: value for key, value in record.items() if not isinstance(value, dict)}
         row |= {f"prefix_{side}": share for side, share in (record.get("attention") or {}).items()}
-        rows.append(row | {f"dev_{name}": value for name, value in (record.get("dev") or {}).items()})
-    return {"det.csv": pd.DataFrame(det), "training.csv": pd.DataFrame(rows)}
+        training.append(row)
+        if record.get("dev"):
+            dev.append({"epoch": record["epoch"]} | record["dev"])
+    columns = ["epoch", *DEV_LINES]
+    return {
+        "det.csv": pd.DataFrame(det),
+        "training.csv": pd.DataFrame(training),
+        "dev.csv": pd.DataFrame(dev, columns=columns),
+    }
 
 
 def _headline(results: Results) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def test_the_stage(
     assert written[0] == written[1]
     names = {str(path) for path in written[0]}
     assert {"reports/index.html", "reports/summary.json", "reports/plots/det.csv"} <= names
-    assert {"reports/plots/training.csv", "reports/plots/systems.svg"} <= names
+    assert {"reports/plots/training.csv", "reports/plots/dev.csv", "reports/plots/systems.svg"} <= names
     assert recorder.artifacts == {"plots": "reports/plots", "report": "reports/index.html"}
     assert digests == [hashlib.sha256(b"weights").hexdigest()] * 2
     result.main()

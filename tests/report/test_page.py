@@ -261,9 +261,12 @@ def test_plot_files(results: Results) -> None:
     ]
     assert len(det) == len(DET_RATES)
     assert np.all(np.diff(det["all"].dropna()) <= 0)
-    assert tables["training.csv"]["dev_eer_cross_same"].tolist() == [
-        record["dev"]["eer_cross_same"] for record in results.train["history"]
+    measured = [record for record in results.train["history"] if record["dev"]]
+    assert tables["dev.csv"]["epoch"].tolist() == [record["epoch"] for record in measured]
+    assert tables["dev.csv"]["eer_cross_same"].tolist() == [
+        record["dev"]["eer_cross_same"] for record in measured
     ]
+    assert not any("dev" in column for column in tables["training.csv"])
     assert tables["training.csv"]["epoch"].dtype == pd.Series([1]).dtype
     item = next(iter(gallery(results)))
     assert "#ffffff" in file_svg(item.figure)
