@@ -10,12 +10,11 @@ import soxr
 
 from laspa.codecs import DECODERS, MissingDecoder
 from laspa.errors import LaspaError
+from laspa.truncation import cut_short
 
 SAMPLE_RATE = 16_000
 FULL_SCALE = 1 - 2**-14  # peak amplitude at which a sample may have been clipped
 SILENCE = 2**-14  # peak amplitude below which a recording is silent: two steps of 16 bits
-
-UNKNOWN_LENGTH = 0x7FFFF000  # from here on, a WAV's length is what writers put that cannot go back to it
 READ = "WAV, FLAC, OGG, MP3, M4A and G.722"
 
 
@@ -59,7 +58,7 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
     except LaspaError as error:
         return AudioInfo(0, 0, str(error).removeprefix(f"{path}: "))
     problem, clipped = "", 0.0
-    if cut := _cut_short(content):
+    if cut := cut_short(content):
         problem = cut
     elif len(samples) < min_seconds * rate:
         problem = (
@@ -74,21 +73,6 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
         elif peak >= FULL_SCALE:
             clipped = float(np.mean(np.abs(samples) >= FULL_SCALE))
     return AudioInfo(rate, len(samples), problem, clipped)
-
-
-def _cut_short(content: bytes) -> str:
-    """What a WAV lacks by its own header: libsndfile reads one as far as it goes, and refuses such a FLAC."""
-    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
-        return ""
-    place = 12
-    while place + 8 <= len(content):
-        size = int.from_bytes(content[place + 4 : place + 8], "little")
-        if content[place : place + 4] == b"data":
-            there = len(content) - place - 8
-            lacking = there < size < UNKNOWN_LENGTH
-            return f"cut short: {there:,} of {size:,} bytes of sound" if lacking else ""
-        place += 8 + size + size % 2  # chunks are padded to even lengths
-    return ""
 
 
 def _decode(path: Path | str, content: bytes | None = None) -> tuple[np.ndarray, int]:
