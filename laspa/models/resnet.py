@@ -1,6 +1,5 @@
 """ResNet-34 with squeeze-excitation over the mel spectrogram as an image, light (S) and full (L)."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -71,10 +70,9 @@ class ResNetSE(nn.Module):
             Padding changes neither the embedding nor the real frames; padded frames are zero.
         """
         mask = length_mask(lengths, mel.shape[1]) if lengths is not None else None
-        image = instance_norm(mel.transpose(1, 2), mask)[:, None]
         # Convolutions over channels-last images are the faster ones, on CPUs and GPUs alike.
-        hidden = self.stem[0](image).contiguous(memory_format=torch.channels_last)
-        hidden = zero_padding(self.stem[1:](hidden), mask)
+        image = instance_norm(mel.transpose(1, 2), mask).contiguous()[..., None].movedim(-1, 1)
+        hidden = zero_padding(self.stem(image), mask)
         for block in self.blocks:
             mask = mask[:, :: block.stride] if mask is not None else None
             hidden = block(hidden, mask)
