@@ -18,16 +18,20 @@ def run(main: Callable[[], None]) -> None:
     except LaspaError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(
-            f"error: {error.filename or 'writing'}: {error.strerror}; nothing half-written was kept, "
-            "run again when it is mended"
-        )
+        sys.exit(f"error: {_reason(error)}; nothing half-written was kept, run again when it is mended")
     except KeyboardInterrupt:
         sys.exit("interrupted; run again to go on from here")
     except Exception as error:  # libraries that are not Python's wrap the system's errors in their own
         if os.strerror(errno.ENOSPC) not in str(error):
             raise
         sys.exit("error: the disk is full; nothing half-written was kept, make room and run again")
+
+
+def _reason(error: OSError) -> str:
+    """What failed and why; pyarrow's errors are a message alone, which of a missing file is its name."""
+    if error.strerror:
+        return f"{error.filename or 'writing'}: {error.strerror}"
+    return f"{error}: no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
 
 
 def project_root() -> Path:

@@ -27,6 +27,11 @@ def raising(error: BaseException) -> Callable[[], None]:
             ["data/a.parquet", "No space left", "again"],
         ),
         (OSError(5, "Input/output error"), ["writing: Input/output error"]),
+        (FileNotFoundError("data/labels.parquet"), ["error: data/labels.parquet: no such file; nothing"]),
+        (
+            OSError("Couldn't deserialize thrift:\n no more data"),
+            ["thrift: no more data; nothing half-written"],
+        ),
         (RuntimeError("I/O error: No space left on device (os error 28)"), ["disk is full", "run again"]),
         (KeyboardInterrupt(), ["interrupted", "run again"]),
     ],
