@@ -82,6 +82,24 @@ def test_a_compressed_recording_that_was_cut_is_named(kind: str) -> None:
         assert cut_short(content[:kept]).startswith("cut short: ")
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_an_ogg_that_ends_with_a_whole_page_may_lack_others(subtype: str) -> None:
+    content = encoded("OGG", subtype)
+    assert cut_short(bytes(content[: content.rfind(b"OggS")])) == "cut short: its last page is missing"
+
+
+@pytest.mark.parametrize(
+    ("flags", "counts", "size"), [(2, (400,), 400), (3, (7, 400), 400), (1, (7, 10**6), None)]
+)
+def test_the_tag_of_an_mp3_has_the_counts_that_its_flags_name(
+    flags: int, counts: tuple[int, ...], size: int | None
+) -> None:
+    tag = b"Info" + b"".join(number.to_bytes(4, "big") for number in (flags, *counts))
+    content = (b"\xff\xf3" + bytes(11) + tag).ljust(400, b"\0")
+    assert cut_short(content) == ""
+    assert cut_short(content[:-1]) == (f"cut short: 399 of {size} bytes of sound" if size else "")
+
+
 def test_what_says_nothing_of_its_length_is_taken_as_it_is() -> None:
     content = WITH_LENGTHS["MPEG_LAYER_III, 16000 Hz, 1 channels"]
     place = max(content.find(b"Xing"), content.find(b"Info"))

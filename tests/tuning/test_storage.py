@@ -9,7 +9,8 @@ from pyarrow import fs
 
 from laspa.errors import LaspaError
 from laspa.tuning.storage import Storage, fetch
-from pipelines.tune import READ, tables
+from pipelines.tune import READ, main, tables
+from tests.tuning.tiny import make_tiny_sweep
 
 FREE_MIB = 5
 USAGE = SimpleNamespace(total=1 << 30, used=(1 << 30) - (FREE_MIB << 20), free=FREE_MIB << 20)
@@ -75,6 +76,18 @@ def test_a_folder_without_room_for_the_states_is_refused(
         f"params.yaml: tune.storage is '{tmp_path}', which has 5.0 MiB free, but 6 trials keep about 6.0 MiB "
         "there; make room, lower tune.trials or name a folder on a larger disk"
     )
+
+
+def test_a_sweep_without_room_ends_before_its_first_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_tiny_sweep(tmp_path / "project", {"tune.trials": 40})
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("laspa.tuning.storage.shutil.disk_usage", lambda _: USAGE)
+    with pytest.raises(LaspaError, match=r"tune\.storage is .* has 5\.0 MiB free, but 40 trials keep about"):
+        main()
+    assert not (folder / "reports").exists()
+    assert not list(folder.rglob("*.json"))
 
 
 def test_the_room_of_an_object_store_is_not_asked_for(
