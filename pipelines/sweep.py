@@ -19,7 +19,7 @@ from laspa.experiment import TrainingData, state_digest
 from laspa.params import Params, Tune
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Journal, Trial, dev_eer
 from laspa.tuning.sampler import draw_next
-from laspa.tuning.space import trial_params
+from laspa.tuning.space import planned, trial_params
 from laspa.tuning.storage import Storage
 from pipelines.board import Board
 from pipelines.ray_session import ray_session
@@ -139,8 +139,7 @@ class _Queue(Searcher):
         """Nothing: a sweep goes on from the journal."""
 
     def _to_draw(self) -> int:
-        options = self._params.tune
-        return options.trials - len(self._trials) if options.sampler == "optuna" else 0
+        return planned(self._params.tune, len(self._trials)) - len(self._trials)
 
     def _drawn(self) -> Trial | None:
         values = draw_next(self._params, self._trials) if self._to_draw() else None
@@ -204,11 +203,10 @@ class _Recorder(tune.Callback):
     def _end(self, trial: Trial) -> None:
         self._write(trial)
         ended = sum(other.ended for other in self._trials)
-        drawn = self._options.trials if self._options.sampler == "optuna" else len(self._trials)
         rate = "" if trial.best is None else f", {PERCENT * trial.best:.2f} % EER on dev"
         what = f"{trial.status} after {len(trial.history)} epochs{rate}"
         _say(f"trial {trial.number}: {what}{'; ' + trial.error if trial.error else ''}")
-        _say(f"{ended} of {drawn} trials ended")
+        _say(f"{ended} of {planned(self._options, len(self._trials))} trials ended")
 
 
 def _scheduler(options: Tune, trials: list[Trial]) -> ASHAScheduler | None:

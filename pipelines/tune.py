@@ -13,7 +13,7 @@ from laspa.experiment import TrainingData, load_training_data, state_digest
 from laspa.params import Params, load_params
 from laspa.tuning.journal import STOPPED, Journal, Trial
 from laspa.tuning.outcome import write_outcome
-from laspa.tuning.space import draw_trials, trial_params
+from laspa.tuning.space import draw_trials, planned, trial_params
 from laspa.tuning.storage import Storage, fetch, in_words
 from pipelines import stage
 
@@ -102,10 +102,10 @@ def _unreadable(place: str, why: str) -> LaspaError:
 
 def _check_room(params: Params, data: TrainingData, storage: Storage, trials: list[Trial]) -> None:
     """By the size of the params' own system, which the space may make larger."""
-    of_all = params.tune.trials if params.tune.sampler == "optuna" else len(trials)
     train = data.train
     size = state_bytes(params.system(), train.num_mels, len(train.speakers), len(train.languages))
-    storage.check_room(of_all - sum(trial.ended for trial in trials), size)
+    waiting = planned(params.tune, len(trials)) - sum(trial.ended for trial in trials)
+    storage.check_room(waiting, size)
 
 
 def _check_device(params: Params) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from laspa.errors import LaspaError
-from laspa.params import CombinationError, Params, System, with_overrides
+from laspa.params import CombinationError, Params, System, Tune, with_overrides
 
 KINDS = ("choice", "uniform", "loguniform", "integer")
 SIGNIFICANT_DIGITS = 4  # of a drawn number: more say nothing, and params.yaml stays readable
@@ -85,6 +85,11 @@ def draw_trials(params: Params, source: str = "params.yaml") -> list[Values]:
     if len(trials) == 1 < params.tune.trials:
         raise LaspaError(f"{source}: tune.space holds no valid combination but the one that stands already")
     return trials
+
+
+def planned(options: Tune, known: int) -> int:
+    """How many trials the sweep has when `known` are drawn: Optuna draws others on the way."""
+    return options.trials if options.sampler == "optuna" else known
 
 
 def trial_params(params: Params, values: Values) -> Params:
