@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from laspa.audio import check_audio
+from laspa.defects import check_audio
 from laspa.errors import LaspaError
 from laspa.progress import progress
 from laspa.sections import Manifest

@@ -24,18 +24,7 @@ from laspa.framing import mel_settings
 from laspa.params import Features
 
 # Of this package, and those it computes with: a change of any may change a value.
-CODE = (
-    "audio",
-    "augmentation",
-    "codecs",
-    "features",
-    "framing",
-    "mel",
-    "noises",
-    "rooms",
-    "torchaudio_shim",
-    "truncation",
-)
+CODE = ("audio", "augmentation", "codecs", "features", "framing", "mel", "noises", "rooms", "torchaudio_shim")
 LIBRARIES = ("av", "G722", "numpy", "scipy", "soundfile", "soxr", "torch", "torchaudio")
 INDEX = "index.parquet"
 DIGEST_KEY = b"laspa.computed_by"

@@ -47,12 +47,13 @@ def _mp3(content: bytes) -> str:
     """The tag: Xing or Info, flags, then the counts that the flags name, 4 bytes each."""
     places = [content.find(tag, 0, XING_REACH) for tag in (b"Xing", b"Info")]
     place = min((place for place in places if place > 0), default=0)
-    starts = [place - before for before in XING_PLACES if _is_frame(content[max(0, place - before) :][:2])]
+    starts = (place - before for before in XING_PLACES if place >= before)
+    start = next((start for start in starts if _is_frame(content[start : start + 2])), None)
     flags = int.from_bytes(content[place + 4 : place + 8], "big")
-    if not place or not starts or not flags & XING_BYTES:
+    if start is None or not flags & XING_BYTES:
         return ""
     count = place + 8 + 4 * (flags & XING_FRAMES)
-    return _lacking(len(content) - starts[0], int.from_bytes(content[count : count + 4], "big"))
+    return _lacking(len(content) - start, int.from_bytes(content[count : count + 4], "big"))
 
 
 def _is_frame(first: bytes) -> bool:

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 from G722 import G722
 
-from laspa.audio import AudioInfo, check_audio, read_audio
+from laspa.audio import read_audio
+from laspa.defects import AudioInfo, check_audio
 from laspa.errors import LaspaError
 
 RATE = 16_000

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from laspa.audio import check_audio
+from laspa.defects import check_audio
 from laspa.truncation import cut_short
 
 
-def encoded(form: str, subtype: str, rate: int = 16_000, channels: int = 1) -> bytearray:
-    """A second of a tone."""
-    tone = np.sin(np.arange(rate) * 0.1) * 0.5
+def encoded(
+    form: str, subtype: str, rate: int = 16_000, channels: int = 1, seconds: float = 1.0
+) -> bytearray:
+    """A tone."""
+    tone = np.sin(np.arange(int(rate * seconds)) * 0.1) * 0.5
     file = io.BytesIO()
     soundfile.write(file, np.stack([tone] * channels, axis=1), rate, format=form, subtype=subtype)
     return bytearray(file.getvalue())
@@ -61,6 +63,15 @@ def test_chunks_before_the_sound_are_passed_over() -> None:
     assert (
         check_audio("a.wav", bytes(content[:-2]), 0.5).problem == "cut short: 31,998 of 32,000 bytes of sound"
     )
+
+
+def test_a_flac_that_ends_before_its_header_says_is_no_shorter_recording() -> None:
+    content = encoded("FLAC", "PCM_16", seconds=2.0)
+    assert check_audio("a.flac", bytes(content), 0.5).problem == ""
+    assert "damaged, cut short, or" in check_audio("a.flac", bytes(content[: len(content) // 2]), 0.5).problem
+    # As if it had been cut where a frame ends: STREAMINFO's 36 bits announce 8,000 samples more.
+    content[21:26] = (int.from_bytes(content[21:26], "big") + 8_000).to_bytes(5, "big")
+    assert "damaged, cut short, or" in check_audio("a.flac", bytes(content), 0.5).problem
 
 
 WITH_LENGTHS = {
