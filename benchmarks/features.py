@@ -22,15 +22,22 @@ import soundfile
 import torch
 from memory import own_peak
 
-from laspa import extraction, features
-from laspa.audio import SAMPLE_RATE
-from laspa.data import TrainingSet, batches, draw
-from laspa.extraction import Shard, Utterance, extract, write_shard
-from laspa.features import FeatureStore, Row
-from laspa.framing import LOG_FLOOR, mel_settings, samples_per_frame, samples_per_hop, samples_per_window
-from laspa.mel import mel_power
-from laspa.params import Features, load_params
-from laspa.torchaudio_shim import MelSpectrogram, Resample, melscale_fbanks
+from laspa.audio.reading import SAMPLE_RATE
+from laspa.features import extraction
+from laspa.features import store as features
+from laspa.features.extraction import Shard, Utterance, extract, write_shard
+from laspa.features.mel import mel_power
+from laspa.features.settings import (
+    LOG_FLOOR,
+    mel_settings,
+    samples_per_frame,
+    samples_per_hop,
+    samples_per_window,
+)
+from laspa.features.store import FeatureStore, Row
+from laspa.features.torchaudio_shim import MelSpectrogram, Resample, melscale_fbanks
+from laspa.params.params import Features, load_params
+from laspa.training.batches import TrainingSet, batches, draw
 
 UTTERANCES, SECONDS = 100, 3.2
 STUDIO_RATE = 44_100
@@ -85,7 +92,7 @@ def hours_of(found: list[np.ndarray], rate: int = SAMPLE_RATE) -> float:
 
 
 def torchaudio_mel(settings: Features) -> MelSpectrogram:
-    """The reference of laspa.mel."""
+    """The reference of laspa.features.mel."""
     return MelSpectrogram(
         SAMPLE_RATE,
         n_fft=samples_per_frame(settings),

@@ -11,11 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from laspa.experiment import load_training_data, train_system
-from laspa.measurement import evaluate_system
-from laspa.params import load_params, with_overrides
+from laspa.evaluation.measurement import evaluate_system
+from laspa.evaluation.split import load_split, torch_device
+from laspa.params.params import load_params, with_overrides
 from laspa.report.summary import interval
-from laspa.split import load_split, torch_device
+from laspa.training.run import load_training_data, train_system
 
 CONDITIONS = ("cross_same", "same_same", "all")
 PRECISIONS = ("float32", "bfloat16")

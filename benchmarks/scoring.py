@@ -22,10 +22,10 @@ import torch
 from memory import own_peak
 from sklearn.metrics import roc_curve
 
-from laspa.lists import TrialList, digest, read_list, write_list
-from laspa.metrics import eer, min_dcf
-from laspa.scorefile import read_scores, scores_of, write_scores
-from laspa.scoring import cosine_scores, length_normalised
+from laspa.evaluation.error_rates import eer, min_dcf
+from laspa.evaluation.score_files import read_scores, scores_of, write_scores
+from laspa.evaluation.scores import cosine_scores, length_normalised
+from laspa.trials.lists import TrialList, digest, read_list, write_list
 
 EMBEDDINGS, DIMENSION = 150_000, 192
 TRIALS, LOOP_TRIALS = 1_000_000, 20_000  # the loop takes a share of the trials and is scaled up

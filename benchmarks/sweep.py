@@ -23,7 +23,7 @@ import psutil
 from ruamel.yaml import YAML
 
 from laspa.errors import LaspaError
-from laspa.features import FeatureStore
+from laspa.features.store import FeatureStore
 
 ROOT = Path.cwd()
 MEBIBYTE = 2**20
@@ -113,8 +113,8 @@ def sweep(changes: dict[str, object]) -> dict[str, float]:
 
 def timed_trial(config: dict[str, object], data: object, storage: object) -> None:
     """`train_trial`, its training timed in the worker, without what it waits for in its reports."""
-    from laspa.experiment import train_system
-    from pipelines import trial
+    from laspa.training.run import train_system
+    from pipelines.ray import trial
 
     def timed(params: object, data: object, states: object, report: Callable[[object], None]) -> None:
         waited = 0.0
@@ -137,7 +137,8 @@ def timed_trial(config: dict[str, object], data: object, storage: object) -> Non
 
 def driver() -> None:
     """The stage tune with `timed_trial`, which lies in no module and so is sent to the workers as it is."""
-    from pipelines import sweep, tune
+    from pipelines import tune
+    from pipelines.ray import sweep
 
     sweep.train_trial = timed_trial
     tune.main()

@@ -19,9 +19,9 @@ import torch
 from memory import own_peak
 from torch import Tensor, nn
 
-from laspa import torchaudio_shim  # noqa: F401 (lets SpeechBrain's import of torchaudio succeed)
-from laspa.losses import AAMSoftmax
+from laspa.features import torchaudio_shim  # noqa: F401 (lets SpeechBrain's import of torchaudio succeed)
 from laspa.models.encoders import ENCODERS
+from laspa.models.losses import AAMSoftmax
 
 MELS, SPEAKERS, DIM = 80, 1000, 192
 SYSTEMS = {  # name: (encoder, bfloat16 autocast)

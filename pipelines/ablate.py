@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from laspa.errors import LaspaError
-from laspa.params import Params, load_params, with_overrides
+from laspa.params.params import Params, load_params, with_overrides
 from pipelines import stage
-from pipelines.seeds import measure_seeds
+from pipelines.systems import measure_seeds
 
 RESAMPLES = 100  # of the speakers a seed; the summary's intervals are those over seeds
 DATA, RESULTS = Path("data"), Path("data/ablation")

@@ -11,12 +11,12 @@ import yaml
 
 from laspa.errors import LaspaError
 from laspa.files import read_json
-from laspa.params import Params, load_params, with_overrides
+from laspa.params.params import Params, load_params, with_overrides
 from laspa.tuning.confirmation import DEFAULT, FOUND, confirmation, in_words
 from laspa.tuning.outcome import BEST_FILE, read_outcome, write_outcome
 from laspa.tuning.space import Values
 from pipelines import stage
-from pipelines.seeds import measure_once
+from pipelines.systems import measure_once
 from pipelines.tune import RESULTS, tables
 
 MEASURED = Path("data/.partial/confirm_results")

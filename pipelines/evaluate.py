@@ -10,20 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from laspa.checkpoint import WEIGHTS_FILE, load_model
-from laspa.detail import detailed_rates, dev_calibration, normalised
-from laspa.disentanglement import disentanglement
-from laspa.embedding import Embeddings, embed_speakers, reconstruct
-from laspa.evaluation import evaluate
-from laspa.features import FeatureStore
+from laspa.evaluation.detail import detailed_rates, dev_calibration, normalised
+from laspa.evaluation.diagnostics import attention_profile, gradient_norms
+from laspa.evaluation.disentanglement import disentanglement
+from laspa.evaluation.embedding import Embeddings, embed_speakers, reconstruct
+from laspa.evaluation.evaluate import evaluate
+from laspa.evaluation.measurement import evaluate_system
+from laspa.evaluation.split import Split, load_split, torch_device
+from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, sha256_file, write_json
-from laspa.inspection import attention_profile, gradient_norms
-from laspa.measurement import evaluate_system
+from laspa.manifest.tables import official_lists
 from laspa.models.laspa import Laspa
-from laspa.params import Evaluate, load_params
-from laspa.split import Split, load_split, torch_device
-from laspa.tables import official_lists
-from pipelines import stage, tracking
+from laspa.models.saving import WEIGHTS_FILE, load_model
+from laspa.params.params import Evaluate, load_params
+from pipelines import stage
+from pipelines.tracking import store as tracking
 
 DATA, MODEL, RESULT = Path("data"), Path("data/model"), Path("data/evaluation")
 METRICS = Path("reports/metrics.json")

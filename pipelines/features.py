@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from laspa.copies import plan_copies
-from laspa.extraction import Utterance, extract
-from laspa.params import load_params
-from laspa.recordings import locator
-from laspa.tables import COPIES_FILE, read_manifest
+from laspa.features.augmented import plan_copies
+from laspa.features.extraction import Utterance, extract
+from laspa.manifest.locations import locator
+from laspa.manifest.tables import COPIES_FILE, read_manifest
+from laspa.params.params import load_params
 from pipelines import stage
-from pipelines.cluster import ray_engine
+from pipelines.ray.features import ray_engine
 
 RAW = Path("data/raw")
 MANIFEST = Path("data/manifest.parquet")

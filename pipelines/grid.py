@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from laspa.errors import LaspaError
-from laspa.params import load_params
+from laspa.params.params import load_params
 from pipelines import stage
 from pipelines.ablate import seed_runs
-from pipelines.seeds import measure_seeds
+from pipelines.systems import measure_seeds
 
 SYSTEM = "laspa"  # as published, so that nothing but the tuners differs from it
 DATA, CELLS = Path("data"), Path("studies/grid/cells")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.labels import pass_unlabelled, unlabelled, write_labels
-from laspa.params import load_params
-from laspa.recordings import locator
+from laspa.manifest.language_labels import pass_unlabelled, unlabelled, write_labels
+from laspa.manifest.locations import locator
+from laspa.params.params import load_params
 from pipelines import stage
 
 RAW, LABELS = Path("data/raw"), Path("data/labels.parquet")
@@ -22,8 +22,10 @@ def main() -> None:
         if warning := pass_unlabelled(index):
             print(warning)
     elif paths:
-        from laspa.labelling import label  # here, not above: with nothing to label no torch is loaded
-        from laspa.split import torch_device
+        from laspa.evaluation.split import torch_device
+        from laspa.manifest.language_id import (
+            label,  # here, not above: with nothing to label no torch is loaded
+        )
 
         weights = str(root / params.label.weights) if params.label.weights else ""
         options = params.label.model_copy(update={"weights": weights})

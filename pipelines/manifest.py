@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.files import atomic_path
-from laspa.labels import with_labels
-from laspa.manifest import build_manifest
-from laspa.params import load_params
-from laspa.recordings import locator
+from laspa.manifest.build import build_manifest
+from laspa.manifest.language_labels import with_labels
+from laspa.manifest.locations import locator
+from laspa.params.params import load_params
 from pipelines import stage
 
 RAW, LABELS = Path("data/raw"), Path("data/labels.parquet")

@@ -5,13 +5,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from laspa.files import atomic_path, sha256_file, write_json, write_text
-from laspa.params import load_params
+from laspa.params.params import load_params
 from laspa.report.gallery import gallery
 from laspa.report.grid import read_grid
 from laspa.report.page import plot_tables, render
 from laspa.report.results import read_results
 from laspa.report.svg import file_svg
-from pipelines import stage, tracking
+from pipelines import stage
+from pipelines.tracking import store as tracking
 
 GRID = Path("studies/grid.json")  # written on demand, by studies/grid
 DATA, REPORTS, WEIGHTS = Path("data"), Path("reports"), Path("data/model/model.safetensors")

@@ -13,11 +13,11 @@ from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, sha256_file, write_json, write_text
-from laspa.params import Params, load_params, with_overrides
+from laspa.manifest.tables import read_manifest, read_trials
+from laspa.params.params import Params, load_params, with_overrides
 from laspa.report.study import CEILING, Measured, choices_summary, results_page, study_summary
-from laspa.tables import read_manifest, read_trials
 from pipelines import stage
-from pipelines.seeds import measure_once
+from pipelines.systems import measure_once
 
 DATA, RESULTS = Path("data"), Path("data/.partial/results")
 CHOICES = Path("data/.partial/choices")

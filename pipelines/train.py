@@ -3,13 +3,14 @@
 import shutil
 from pathlib import Path
 
-from laspa.checkpoint import WEIGHTS_FILE, save_model
-from laspa.experiment import load_training_data, train_system
 from laspa.files import sha256_file, write_json
 from laspa.models.laspa import added_parameters_percent
-from laspa.params import load_params
-from laspa.training import Record
-from pipelines import stage, tracking
+from laspa.models.saving import WEIGHTS_FILE, save_model
+from laspa.params.params import load_params
+from laspa.training.loop import Record
+from laspa.training.run import load_training_data, train_system
+from pipelines import stage
+from pipelines.tracking import store as tracking
 
 DATA, MODEL, RECORD = Path("data"), Path("data/model"), Path("reports/train.json")
 STATES = Path("data/.partial/train")
@@ -24,7 +25,7 @@ def main() -> None:
             run.log_metrics(**tracking.epoch_metrics(record))
 
         if params.train.workers > 1:
-            from pipelines.parallel import train_in_workers
+            from pipelines.ray.training import train_in_workers
 
             train_in_workers(params, DATA, STATES, log)
             trained = train_system(params, data, STATES)  # whose state is there: it only reads it

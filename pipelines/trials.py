@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.files import atomic_path
-from laspa.params import load_params
-from laspa.recordings import LISTS
-from laspa.tables import read_manifest
-from laspa.trials import generate_trials, official_trials
+from laspa.manifest.locations import LISTS
+from laspa.manifest.tables import read_manifest
+from laspa.params.params import load_params
+from laspa.trials.drawing import generate_trials, official_trials
 from pipelines import stage
 
 MANIFEST, TRIALS = Path("data/manifest.parquet"), Path("data/trials")

@@ -7,10 +7,10 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from laspa.checkpoint import state_bytes
 from laspa.errors import LaspaError
-from laspa.experiment import TrainingData, load_training_data, state_digest
-from laspa.params import Params, load_params
+from laspa.models.saving import state_bytes
+from laspa.params.params import Params, load_params
+from laspa.training.run import TrainingData, load_training_data, state_digest
 from laspa.tuning.journal import STOPPED, Journal, Trial
 from laspa.tuning.outcome import write_outcome
 from laspa.tuning.space import draw_trials, planned, trial_params
@@ -38,8 +38,8 @@ def main() -> None:
         trials += _drawn_before(params, data, journal, trials[0])
     _check_room(params, data, storage, trials)
 
-    from pipelines.board import board
-    from pipelines.sweep import ray_started, run_trials
+    from pipelines.ray.sweep import ray_started, run_trials
+    from pipelines.tracking.sweep import board
 
     with ray_started(params.tune), board(params, PARTIAL) as shown:
         storage.send(PARTIAL / "sweep.json", "sweep/sweep.json")

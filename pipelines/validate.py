@@ -17,14 +17,15 @@ import great_expectations as gx
 from great_expectations.core import ExpectationValidationResult
 from great_expectations.core.run_identifier import RunIdentifier
 
-from laspa.aggregates import feature_aggregates
 from laspa.errors import LaspaError
-from laspa.features import FeatureStore
+from laspa.features.statistics import feature_aggregates
+from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, write_json
-from laspa.params import Params, load_params
-from laspa.tables import read_manifest, read_utterances
-from pipelines import data_docs, stage
-from pipelines.expectations import Table, feature_tables, manifest_tables
+from laspa.manifest.tables import read_manifest, read_utterances
+from laspa.params.params import Params, load_params
+from pipelines import stage
+from pipelines.checks import pages as data_docs
+from pipelines.checks.expectations import Table, feature_tables, manifest_tables
 
 MANIFEST, FEATURES = Path("data/manifest.parquet"), Path("data/features")
 SUMMARIES = Path("data/validation")

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from laspa.features import Row, write_shard
-from laspa.framing import mel_settings
-from laspa.params import load_params
+from laspa.features.settings import mel_settings
+from laspa.features.store import Row, write_shard
+from laspa.params.params import load_params
 
 TAKES, FRAMES = 6, 60
 

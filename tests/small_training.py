@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from laspa.data import TrainingSet
-from laspa.params import Params, load_params, with_overrides
-from laspa.training import train
+from laspa.params.params import Params, load_params, with_overrides
+from laspa.training.batches import TrainingSet
+from laspa.training.loop import train
 
 TINY = {
     "model.speaker_encoder": "tdnn_small",

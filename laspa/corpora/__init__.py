@@ -1,1 +1,4 @@
-"""Corpora: each is one module that says what it is and lists its recordings; CORPORA names them all."""
+"""Corpora: one module each, which lists its recordings; `catalogue.CORPORA` names them all.
+
+May import: laspa.trials, laspa.manifest, laspa.features, laspa.audio, laspa.params.
+"""

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.corpora import asterisk, common_voice, folder, nisp, synthetic, tidyvoice, voxceleb
+from laspa.corpora import asterisk, common_voice, folder, nisp, tidyvoice, voxceleb
 from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Listing
-from laspa.corpora.languages import unify
-from laspa.corpora.official import with_paths
+from laspa.corpora.official_lists import with_paths
+from laspa.corpora.synthetic import corpus as synthetic
 from laspa.errors import LaspaError
 from laspa.files import write_json
-from laspa.params import Params
-from laspa.recordings import FOLDERS, LISTS
+from laspa.manifest.language_codes import unify
+from laspa.manifest.locations import FOLDERS, LISTS
+from laspa.params.params import Params
 
 CORPORA: dict[str, Corpus] = {
     corpus.name: corpus

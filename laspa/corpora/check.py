@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from laspa.audio import read_audio
+from laspa.audio.reading import read_audio
 from laspa.errors import LaspaError
-from laspa.params import Features
+from laspa.params.params import Features
 from laspa.progress import progress
 
 
@@ -32,8 +32,8 @@ def embed_files(paths: Sequence[Path], model_folder: Path, settings: Features) -
     """
     import torch
 
-    from laspa.checkpoint import load_model
-    from laspa.mel import log_mel
+    from laspa.features.mel import log_mel
+    from laspa.models.saving import load_model
 
     model, config = load_model(model_folder)
     if config["num_mels"] != settings.num_mels:

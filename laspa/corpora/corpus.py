@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from laspa.params import Params
+from laspa.params.params import Params
 
 if TYPE_CHECKING:
-    from laspa.corpora.fetched import FetchedCorpus
+    from laspa.corpora.download.fetched import FetchedCorpus
 
 INDEX_COLUMNS = ["path", "speaker", "language", "gender", "split"]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
-from laspa.corpora.languages import UNDETERMINED
 from laspa.corpora.scan import read_table
 from laspa.errors import LaspaError
+from laspa.manifest.language_codes import UNDETERMINED
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".g722"}
 MANIFESTS = ("manifest.csv", "manifest.parquet")

@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.corpora.corpus import INDEX_COLUMNS, Complete, Corpus, Licence, Listing
-from laspa.corpora.fetched import FetchedCorpus, fetch_corpus
+from laspa.corpora.download.fetch import RemoteFile
+from laspa.corpora.download.fetched import FetchedCorpus, fetch_corpus
 from laspa.errors import LaspaError
-from laspa.fetching import RemoteFile
 from laspa.files import read_json
-from laspa.sections import Download
+from laspa.params.sections import Download
 
 RAW = "https://raw.githubusercontent.com/iiscleap/NISP-Dataset/master"
 # All files of the repository with their sizes and git blob ids: the archives' parts are known from it alone.

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import pandas as pd
 
 from laspa.corpora.corpus import INDEX_COLUMNS, Complete, Corpus, Licence, Listing, OfficialList
-from laspa.corpora.fetched import FetchedCorpus, accept_licence, downloads, fetch_corpus
-from laspa.corpora.languages import UNDETERMINED
+from laspa.corpora.download.fetch import CHECKSUMS, RemoteFile, fetch
+from laspa.corpora.download.fetched import FetchedCorpus, accept_licence, downloads, fetch_corpus
 from laspa.corpora.scan import corpus_folder, read_table, walk
 from laspa.errors import LaspaError
-from laspa.fetching import CHECKSUMS, RemoteFile, fetch
-from laspa.params import Params
-from laspa.sections import Download, VoxCeleb
+from laspa.manifest.language_codes import UNDETERMINED
+from laspa.params.params import Params
+from laspa.params.sections import Download, VoxCeleb
 
 META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta"
 META_MIRROR = "https://mm.kaist.ac.kr/datasets/voxceleb/meta"

@@ -1,1 +1,4 @@
-"""Encoders, pooling, prefix-tuners, decoder, and LASPA put together from them."""
+"""Encoders, pooling, prefix-tuners, decoder, losses, LASPA put together from them, and saved models.
+
+May import: laspa.features, laspa.params.
+"""

@@ -6,13 +6,13 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from laspa.losses import AAMSoftmax, consistency, mapc, masked_mse, reverse_gradient
 from laspa.models.centring import LanguageCentring
 from laspa.models.decoder import Decoder
 from laspa.models.encoders import ENCODERS
+from laspa.models.losses import AAMSoftmax, consistency, mapc, masked_mse, reverse_gradient
 from laspa.models.pooling import length_mask
 from laspa.models.prefix import ConcatFusion, PrefixTuner
-from laspa.params import System
+from laspa.params.params import System
 
 
 @dataclass

@@ -1,1 +1,4 @@
-"""From results on disk to what people look at: the summary of all systems, the figures, the page."""
+"""From results on disk to what people look at: the summary of all systems, the figures, the page.
+
+May import: laspa.evaluation, laspa.corpora and what those may import.
+"""

@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.size import corpus_sizes
-from laspa.metrics import eer
+from laspa.evaluation.error_rates import eer
 
 CONDITION_RELATIONS: dict[str, tuple[bool | None, bool | None]] = {
     # Is the language the same, in target and in non-target trials; None for both kinds.

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from laspa.manifest.tables import trained_languages
 from laspa.report import analysis, figures
 from laspa.report.grid import main_condition
 from laspa.report.results import Results
 from laspa.report.summary import rate
 from laspa.report.wording import CONDITION_LABELS, LABELS, interval_text, percent
-from laspa.tables import trained_languages
 
 
 @dataclass

@@ -9,9 +9,9 @@ import pandas as pd
 
 from laspa.errors import LaspaError
 from laspa.files import read_json, sha256_file
+from laspa.manifest.tables import read_manifest
 from laspa.report.grid import Grid
 from laspa.report.summary import BASELINE, Summary, headliners, read_seeds, summarise
-from laspa.tables import read_manifest
 
 
 @dataclass

@@ -8,12 +8,12 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from laspa.bootstrap import percentile_interval, resampled_eers
-from laspa.evaluation import condition_masks
+from laspa.evaluation.evaluate import condition_masks
+from laspa.evaluation.intervals import percentile_interval, resampled_eers
 from laspa.files import read_json
+from laspa.manifest.tables import trial_list_info
 from laspa.report.summary import BASELINE, interval
 from laspa.report.wording import interval_text, percent, points_text
-from laspa.tables import trial_list_info
 
 RESAMPLES = 500  # of the speakers, the same for all systems
 CEILING = "ceiling"
@@ -38,7 +38,7 @@ class Measured:
 
     @classmethod
     def read(cls, folder: Path) -> "Measured":
-        """What `pipelines.seeds` wrote."""
+        """What `pipelines.systems` wrote."""
         scores = pd.read_parquet(folder / "scores.parquet")
         return cls([read_json(folder / f"{name}.json") for name in scores], scores.to_numpy(dtype=float))
 

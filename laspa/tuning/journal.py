@@ -21,7 +21,7 @@ WAITING, RUNNING, FINISHED, PRUNED, FAILED, STOPPED = (
     "stopped",
 )
 ENDED = (FINISHED, PRUNED, FAILED)
-# As laspa.experiment.dev_eers orders them, which a file with sorted keys does not keep.
+# As laspa.training.run.dev_eers orders them, which a file with sorted keys does not keep.
 STEERING = ("eer_cross_same", "eer_same_same", "eer_all")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from laspa.errors import LaspaError
-from laspa.params import CombinationError, Params, System, Tune, with_overrides
+from laspa.params.params import CombinationError, Params, System, Tune, with_overrides
 
 KINDS = ("choice", "uniform", "loguniform", "integer")
 SIGNIFICANT_DIGITS = 4  # of a drawn number: more say nothing, and params.yaml stays readable

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pyarrow import fs
 
+from laspa.corpora.download.transfer import redacted
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.progress import in_bytes
-from laspa.transfer import redacted
 
 PROBE = b"laspa"
 

@@ -13,12 +13,12 @@ import soundfile
 
 from laspa.corpora import catalogue
 from laspa.corpora.corpus import Corpus
-from laspa.corpora.languages import iso_639_3, unify
 from laspa.errors import LaspaError
-from laspa.manifest import build_manifest
-from laspa.params import Params, load_params, with_overrides
-from laspa.recordings import locator
-from laspa.sections import CorpusName
+from laspa.manifest.build import build_manifest
+from laspa.manifest.language_codes import iso_639_3, unify
+from laspa.manifest.locations import locator
+from laspa.params.params import Params, load_params, with_overrides
+from laspa.params.sections import CorpusName
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from laspa.corpora.channel import record
+from laspa.corpora.synthetic.channel import record
 
 RATE = 16_000
 

@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 import soundfile
 
-from laspa.corpora import catalogue, commands
+from laspa.cli import corpus as commands
+from laspa.corpora import catalogue
 from laspa.corpora.nisp import NISP
 from laspa.errors import LaspaError
-from laspa.manifest import build_manifest
-from laspa.params import load_params, with_overrides
-from laspa.recordings import locator
-from laspa.sections import Download
+from laspa.manifest.build import build_manifest
+from laspa.manifest.locations import locator
+from laspa.params.params import load_params, with_overrides
+from laspa.params.sections import Download
 from tests.bad_server import BadServer, bad_server
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from laspa.corpora import commands, noises
+from laspa.audio.noise_recordings import noise_files
+from laspa.cli import corpus as commands
+from laspa.corpora import musan as noises
+from laspa.corpora.download.fetch import RemoteFile
 from laspa.errors import LaspaError
-from laspa.fetching import RemoteFile
-from laspa.noise_folders import noise_files
 from tests.bad_server import bad_server
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -16,11 +16,13 @@ import pandas as pd
 import pytest
 import soundfile
 
-from laspa.corpora import catalogue, espeak, synthetic
-from laspa.corpora.synthetic import SAMPLE_RATE, Speaker, speakers
+from laspa.corpora import catalogue
+from laspa.corpora.synthetic import corpus as synthetic
+from laspa.corpora.synthetic import espeak
+from laspa.corpora.synthetic.corpus import SAMPLE_RATE, Speaker, speakers
 from laspa.errors import LaspaError
-from laspa.params import load_params
-from laspa.sections import Synthetic
+from laspa.params.params import load_params
+from laspa.params.sections import Synthetic
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = load_params(ROOT / "params.yaml").synthetic
@@ -136,9 +138,9 @@ def test_a_speaker_that_is_there_is_kept_and_a_half_written_one_is_not_taken_for
 
 def test_a_killed_run_goes_on_to_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from laspa.params import Synthetic; "
+        "import os, sys; from pathlib import Path; from laspa.params.params import Synthetic; "
         "os.cpu_count = lambda: 1; "  # one after another, so that some are left when the first is there
-        "from laspa.corpora.synthetic import synthesise; "
+        "from laspa.corpora.synthetic.corpus import synthesise; "
         "synthesise(Synthetic.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", program, TINY.model_dump_json(), str(tmp_path / "cut")]
@@ -258,7 +260,7 @@ def test_espeak_refuses_a_voice_without_sound(tmp_path: Path) -> None:
     voice = tmp_path / "voice"
     voice.write_text("name laspa\nlanguage so\n", encoding="utf-8")
     program = (
-        "import sys; from pathlib import Path; from laspa.corpora.espeak import Espeak; "
+        "import sys; from pathlib import Path; from laspa.corpora.synthetic.espeak import Espeak; "
         "Espeak().say('soomaali', Path(sys.argv[1]), 1)"
     )
     command = [sys.executable, "-c", program, str(voice)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from babel import Locale
 
-from laspa.corpora.text import phrase, words
+from laspa.corpora.synthetic.text import phrase, words
 from laspa.errors import LaspaError
 
 

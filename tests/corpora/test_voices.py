@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from laspa.corpora.voices import (
+from laspa.corpora.synthetic.voices import (
     FORMANTS,
     PERSONAL_SHIFT,
     SHARED_SHIFT,

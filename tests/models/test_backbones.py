@@ -20,7 +20,7 @@ from laspa.models.pooling import (
 )
 from laspa.models.prefix import PrefixTuner
 from laspa.models.resnet import instance_norm
-from laspa.params import load_params, with_overrides
+from laspa.params.params import load_params, with_overrides
 
 # name: mels and embedding of the reference, its parameters in millions, where that figure is from.
 REFERENCE = {

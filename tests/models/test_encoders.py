@@ -7,7 +7,7 @@ import torch
 
 from laspa.models.encoders import ENCODERS
 from laspa.models.pooling import AttentiveStatistics, length_mask, masked_mean
-from laspa.params import Encoder
+from laspa.params.params import Encoder
 
 
 @pytest.mark.parametrize("name", ["tdnn", "tdnn_small"])  # the others: test_backbones.py

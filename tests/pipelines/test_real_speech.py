@@ -7,7 +7,7 @@ import pytest
 
 from laspa.corpora.asterisk import PACKAGES
 from laspa.files import read_json
-from laspa.tables import read_manifest
+from laspa.manifest.tables import read_manifest
 from tests.regression.tiny import ROOT, make_tiny_project, run
 
 REAL_SPEECH = Path(os.environ.get("LASPA_REAL_SPEECH") or ROOT.parent / "shared" / "data")

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from laspa.params import load_params
-from pipelines import delivery, tracking
+from laspa.params.params import load_params
+from pipelines.tracking import run as delivery
+from pipelines.tracking import store as tracking
 from tests import servers
 from tests.regression.tiny import ROOT
 
@@ -75,7 +76,7 @@ def write_at_once(uri: str | None, kept: Path | None = None) -> None:
     """Start the writers together in the working directory; none may have a word to say."""
     # MLflow is imported once, and the writers are forked from there: eight imports take longer than the test.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow", "pipelines.tracking"])
+    context.set_forkserver_preload(["mlflow", "pipelines.tracking.store"])
     together = context.Barrier(WRITERS)
     writers = [
         context.Process(target=write, args=(number, tracking.EXPERIMENT, uri, kept, together))

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laspa.aggregates import feature_aggregates
 from laspa.corpora.size import compare_sizes
 from laspa.errors import LaspaError
-from laspa.features import FeatureStore, Row, write_shard
-from laspa.framing import mel_settings, num_frames
-from laspa.params import Params, load_params, with_overrides
-from pipelines import data_docs, validate
-from pipelines.expectations import Table, feature_tables, manifest_tables
+from laspa.features.settings import mel_settings, num_frames
+from laspa.features.statistics import feature_aggregates
+from laspa.features.store import FeatureStore, Row, write_shard
+from laspa.params.params import Params, load_params, with_overrides
+from pipelines import validate
+from pipelines.checks import pages as data_docs
+from pipelines.checks.expectations import Table, feature_tables, manifest_tables
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = 16_000

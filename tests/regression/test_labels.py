@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laspa.corpora.languages import iso_639_3
-from laspa.tables import read_manifest
+from laspa.manifest.language_codes import iso_639_3
+from laspa.manifest.tables import read_manifest
 from tests.regression.tiny import make_tiny_project, run, set_params
 
 pytestmark = pytest.mark.regression

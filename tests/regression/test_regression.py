@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from laspa.files import atomic_path, read_json
-from laspa.tables import read_manifest
+from laspa.manifest.tables import read_manifest
 from tests.regression.compare import EXPECTED, compare, table
 from tests.regression.tiny import make_tiny_project, run, set_params
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laspa.metrics import eer
+from laspa.evaluation.error_rates import eer
 from laspa.report.study import Measured, choices_summary, results_page, study_summary
 
 LANGUAGES = ("de", "en")

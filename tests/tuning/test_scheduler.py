@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.params import load_params, with_overrides
+from laspa.params.params import load_params, with_overrides
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, Trial
-from pipelines import ray_session, sweep
+from pipelines.ray import session as ray_session
+from pipelines.ray import sweep
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 GRACE = PARAMS.tune.grace_epochs

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from laspa import training
-from laspa.experiment import TrainingData, load_training_data, state_digest
-from laspa.params import Params, load_params
+from laspa.params.params import Params, load_params
+from laspa.training import loop as training
+from laspa.training.run import TrainingData, load_training_data, state_digest
 from laspa.tuning.space import trial_params
 from laspa.tuning.storage import Storage
-from pipelines import trial
+from pipelines.ray import trial
 from tests.tuning.tiny import make_tiny_sweep
 
 

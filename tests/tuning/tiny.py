@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laspa.features import MEL_DTYPE, Row, write_shard
-from laspa.params import load_params
-from laspa.trials import generate_trials
+from laspa.features.store import MEL_DTYPE, Row, write_shard
+from laspa.params.params import load_params
+from laspa.trials.drawing import generate_trials
 from tests.regression.tiny import FOREIGN_VARIABLES, ROOT, set_params
 
 MELS, FRAMES = 12, 60

@@ -1,0 +1,4 @@
+"""The command `laspa`: its options in main.py, what the commands do beside it.
+
+May import: all of laspa.
+"""

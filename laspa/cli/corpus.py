@@ -1,0 +1,89 @@
+"""`laspa corpus plan`, `fetch` and `check`; their options are described in laspa/cli/main.py."""
+
+import argparse
+import difflib
+import json
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from laspa.audio.noise_recordings import noise_folder
+from laspa.corpora import catalogue
+from laspa.corpora.catalogue import CORPORA
+from laspa.corpora.check import compare, embed_files
+from laspa.corpora.corpus import INDEX_COLUMNS
+from laspa.corpora.download.fetched import FetchedCorpus, downloads, fetch_corpus, plan_corpus
+from laspa.corpora.download.transfer import redacted
+from laspa.corpora.musan import MUSAN, RIRS_NOISES
+from laspa.corpora.scan import read_table
+from laspa.errors import LaspaError
+from laspa.manifest.locations import locator
+from laspa.params.params import load_params, with_overrides
+from laspa.params.sections import Download
+from laspa.progress import in_bytes
+
+NOISES = {corpus.name: corpus for corpus in (MUSAN, RIRS_NOISES)}
+FETCHED = {name: corpus.fetched for name, corpus in CORPORA.items() if corpus.fetched} | NOISES
+UNKNOWN = "unknown until first fetch"
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Print what is known of a corpus's files; nothing is asked of the network."""
+    corpus, settings, root = _chosen(options)
+    states, whole = plan_corpus(corpus, settings, root)
+    folder = downloads(corpus, settings, root)
+    accepted = "accepted" if corpus.name in settings.accept_licences else "not accepted yet"
+    print(f"{corpus.name}: {corpus.licence.name}, {corpus.licence.url} ({accepted})")
+    print(f"cite     {corpus.citation}")
+    print(f"into     {folder}")
+    for state in states:
+        size = UNKNOWN if state.size is None else f"{state.size:,} bytes"
+        print(f"{state.where:<8} {redacted(state.file.url)}\n{'':<8} size {size}; checksum {state.checksum}")
+        for mirror in state.file.mirrors:
+            print(f"{'':<8} or {redacted(mirror)}")
+    if not whole:
+        for pattern in corpus.announced:
+            print(f"missing  {pattern}\n{'':<8} how many, sizes and checksums {UNKNOWN}")
+    missing = [state.size for state in states if state.where == "missing"]
+    total = in_bytes(sum(size or 0 for size in missing))
+    more = "" if whole and None not in missing else ", and what is unknown"
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    print(f"to fetch {total}{more}; {in_bytes(shutil.disk_usage(existing).free)} free on that disk")
+
+
+def fetch(options: argparse.Namespace) -> None:
+    """Fetch and unpack a corpus, and say where it is."""
+    corpus, settings, root = _chosen(options)
+    folder = fetch_corpus(corpus, settings, root)
+    if corpus.name in NOISES:
+        folder = noise_folder(corpus.name, folder)
+    print(f"{corpus.name} is in {folder}")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Print the cosines of a corpus's voices within a language, across languages, and to others."""
+    params, root = load_params(options.params), Path(options.params).parent
+    if options.name not in CORPORA:
+        raise LaspaError(f"{options.name}: not a corpus; {', '.join(CORPORA)} are")
+    with TemporaryDirectory() as folder:
+        raw = Path(folder)
+        catalogue.prepare(with_overrides(params, {"corpus": options.name}), root, raw)
+        index, locate = read_table(raw / "index.csv", INDEX_COLUMNS), locator(raw, root)
+        paths = [locate(path) for path in index["path"]]
+        vectors = embed_files(paths, Path(options.model), params.features)
+    found = compare(vectors, index["speaker"], index["language"])
+    if options.json:
+        print(json.dumps({name: row._asdict() for name, row in found.items()}, indent=2))
+        return
+    print(f"{len(paths)} recordings of {options.name}; cosine, its standard deviation over pairs, pairs")
+    for name, row in found.items():
+        print(f"{name:<40} {row.mean:6.3f} ± {row.deviation:.3f} {row.pairs:>9,}")
+
+
+def _chosen(options: argparse.Namespace) -> tuple[FetchedCorpus, Download, Path]:
+    """The corpus, the section download, and the project's root: the folder of the params."""
+    if options.name not in FETCHED:
+        near = difflib.get_close_matches(options.name, FETCHED, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise LaspaError(f"{options.name}: not a corpus that is fetched, {', '.join(FETCHED)} are{hint}")
+    return FETCHED[options.name], load_params(options.params).download, Path(options.params).parent

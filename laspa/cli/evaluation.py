@@ -1,0 +1,278 @@
+"""What the commands of `laspa` do; their options are described in laspa/cli/main.py."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from laspa.errors import LaspaError
+from laspa.evaluation.as_norm import TOP, as_norm, refuse_overlap
+from laspa.evaluation.breakdown import About, about_names, measure_parts, parts_of, speaker_numbers
+from laspa.evaluation.calibration import Calibration, fit_calibration
+from laspa.evaluation.comparison import compare_parts
+from laspa.evaluation.score_files import read_scores, scores_of, write_scores
+from laspa.evaluation.scores import cosine_scores, length_normalised
+from laspa.files import atomic_path
+from laspa.trials.lists import (
+    TrialList,
+    digest,
+    is_parquet,
+    read_list,
+    read_models,
+    read_parquet,
+    trials_of_table,
+    write_list,
+)
+
+PERCENT = 100
+# Heading and key of each column of the printed table; rates in per cent, costs as they are.
+RATES = {
+    "hull %": "eer_convex_hull",
+    "FRR@1 %": "frr_at_far_1",
+    "FRR@.1 %": "frr_at_far_01",
+}
+COSTS = {"minDCF.01": "min_dcf_01", "minDCF.05": "min_dcf_05", "minCllr": "min_cllr"}
+CALIBRATED_COSTS = {"actDCF.01": "act_dcf_01", "actDCF.05": "act_dcf_05", "Cllr": "cllr"}
+
+
+def metrics(options: argparse.Namespace) -> None:
+    """Print the rates of a score file, of the whole list and of the parts asked for."""
+    trials, scores = _scored(options.scores, options.trials, options)
+    assert trials.target is not None
+    calibration = Calibration(1.0, 0.0) if options.llr else None
+    if options.calibrate:
+        calibration = _calibration(options)
+    about = _about(trials, options)
+    kinds = list(dict.fromkeys(options.by))
+    found = measure_parts(trials, scores, about, kinds, calibration, options.bootstrap, options.seed)
+    rows = {name: row for parts in found.values() for name, row in parts.items()}
+    numbers = speaker_numbers(trials, about)
+    info = _list_info(trials, numbers)
+    if options.json:
+        measured = {name: row for name, row in rows.items() if row}
+        left_out = [name for name, row in rows.items() if not row]
+        result = {"trial_list": info, "parts": measured, "omitted": left_out}
+        if calibration is not None:
+            result["calibration"] = asdict(calibration)
+        print(json.dumps(result, indent=2))
+        return
+    print(
+        f"{info['name']}: {info['trials']} trials, {info['speakers'] or 'unknown'} speakers, "
+        f"sha256 {info['sha256']}"
+    )
+    if calibration is not None:
+        print(f"log likelihood ratio = {calibration.slope:.6g} · score + {calibration.offset:.6g}")
+    _print_table(rows)
+    if numbers is None:
+        print(f"no intervals: {options.speaker_separator!r} ends no speaker in the names; name a --manifest")
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Print the difference of two systems' EERs, its interval and p-value, of all trials and by part."""
+    trials, first = _scored(options.first, options.trials, options)
+    assert trials.target is not None
+    again, second = read_scores(options.second, options.keep_duplicates)
+    second = scores_of(trials, again, second)
+    about = _about(trials, options)
+    numbers = speaker_numbers(trials, about)
+    if numbers is None or not options.bootstrap:
+        why = "--bootstrap 0" if numbers is not None else f"names without {options.speaker_separator!r}"
+        raise LaspaError(
+            f"compare resamples speakers: {why} leaves none; name a --manifest, or more resamples"
+        )
+    parts = {
+        name: part
+        for kind in ("all", *dict.fromkeys(options.by))
+        for name, part in parts_of(kind, trials, about).items()
+        if len(np.unique(trials.target[part])) > 1
+    }
+    compared = compare_parts(first, second, trials.target, *numbers, parts, options.bootstrap, options.seed)
+    info = _list_info(trials, numbers)
+    if options.json:
+        result = {name: asdict(found) for name, found in compared.items()}
+        print(json.dumps({"trial_list": info, "parts": result}, indent=2))
+        return
+    print(f"{info['name']}: {info['trials']} trials, {info['speakers']} speakers, sha256 {info['sha256']}")
+    print(f"EER in %, its difference in points: first {options.first}, second {options.second}")
+    width = max(map(len, [*compared, "trials of"]))
+    print(f"{'trials of':<{width}} {'first':>8} {'second':>8} {'difference':>11}  95 % interval         p")
+    for name, found in compared.items():
+        rates = (
+            f"{found.first * PERCENT:8.3f} {found.second * PERCENT:8.3f} {found.difference * PERCENT:+11.3f}"
+        )
+        interval = f"{found.low * PERCENT:+.3f} to {found.high * PERCENT:+.3f}"
+        print(f"{name:<{width}} {rates}  {interval:<19} {found.p_value:7.3g}")
+    print(f"from {compared['all'].resamples} resamples of the speakers, the same for both")
+
+
+def score(options: argparse.Namespace) -> None:
+    """Write the cosines of a list's trials."""
+    trials = read_list(options.trials, options.format, options.keep_duplicates)
+    ids, vectors = _read_embeddings(options.embeddings)
+    rows = _enrolled(trials, ids, vectors, options.models)
+    if options.cohort is None:
+        scores = cosine_scores(rows, trials.enroll, trials.test)
+    else:
+        scores = _normalised(options, trials, rows)
+    write_scores(options.output, trials, scores)
+    print(f"{options.output}: {len(trials)} scores")
+
+
+def trials(options: argparse.Namespace) -> None:
+    """Write a trial list drawn from a manifest."""
+    from laspa.manifest.tables import read_manifest
+    from laspa.params.params import Trials
+    from laspa.trials.drawing import generate_trials
+
+    needed = ("utterance_id", "speaker", "language", "gender", "split")
+    read_parquet(options.manifest, needed)
+    settings = Trials(seed=options.seed, same_gender=not options.any_gender, per_group=options.per_group)
+    manifest = read_manifest(options.manifest)
+    if not (manifest["split"] == options.split).any():
+        known = ", ".join(sorted(manifest["split"].unique()))
+        raise LaspaError(f"{options.manifest}: no split {options.split!r}; it has {known}")
+    table = generate_trials(manifest, options.split, settings)
+    if is_parquet(options.output):
+        with atomic_path(options.output) as temporary:
+            table.to_parquet(temporary, index=False)
+    else:
+        columns = pa.Table.from_pandas(table, preserve_index=False)
+        write_list(options.output, trials_of_table(options.manifest, columns), options.format)
+    print(f"{options.output}: {len(table)} trials, {int(table['target'].sum())} of them targets")
+
+
+def _scored(path: str, list_path: str | None, options: argparse.Namespace) -> tuple[TrialList, np.ndarray]:
+    """Labelled trials and their scores, from a score file and, where given, a list."""
+    scored, scores = read_scores(path, options.keep_duplicates)
+    trials = scored
+    if list_path is not None:
+        trials = read_list(list_path, options.format, options.keep_duplicates)
+        scores = scores_of(trials, scored, scores)
+    if trials.target is None:
+        remedy = "name the list by --trials" if list_path is None else "expected a labelled list"
+        raise LaspaError(f"{trials.path}: no labels; {remedy}")
+    targets = int(trials.target.sum())
+    if targets in (0, len(trials)):
+        only = "target" if targets else "non-target"
+        raise LaspaError(
+            f"{trials.path}: all {len(trials)} trials are {only} trials; error rates need both kinds"
+        )
+    return trials, scores
+
+
+def _calibration(options: argparse.Namespace) -> Calibration:
+    """Fitted on dev scores; refused where a dev trial is one of those measured."""
+    dev, scores = _scored(options.calibrate, options.calibrate_trials, options)
+    assert dev.target is not None
+    measured, _ = read_scores(options.scores, options.keep_duplicates)
+    both = pc.is_in(dev.names, value_set=measured.names)
+    if pc.any(both).as_py():
+        name = dev.names.filter(both)[0].as_py()
+        raise LaspaError(
+            f"{options.calibrate}: holds {name}, which {options.scores} holds too; a calibration is fitted "
+            "on dev utterances, never on those it is measured on"
+        )
+    return fit_calibration(scores[dev.target], scores[~dev.target])
+
+
+def _about(trials: TrialList, options: argparse.Namespace) -> About:
+    return about_names(trials, options.manifest, options.languages, options.speaker_separator, options.models)
+
+
+def _list_info(trials: TrialList, numbers: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Any]:
+    speakers = None if numbers is None else len(np.unique(np.concatenate(numbers)))
+    name = Path(trials.path).name
+    return {"name": name, "sha256": digest(trials), "trials": len(trials), "speakers": speakers}
+
+
+def _print_table(rows: dict[str, dict[str, Any] | None]) -> None:
+    first = rows["all"]
+    assert first is not None
+    interval, calibrated = "eer_low" in first, "cllr" in first
+    costs = COSTS | (CALIBRATED_COSTS if calibrated else {})
+    heads = ["EER %", *(["95 % interval"] if interval else []), *RATES, *costs]
+    width = max(map(len, [*rows, "trials of"]))
+    print(f"{'trials of':<{width}} {'trials':>9} {'targets':>9} " + " ".join(f"{head:>14}" for head in heads))
+    for name, row in rows.items():
+        if row is None:
+            print(f"{name:<{width}} left out: it has target or non-target trials only, or none")
+            continue
+        cells = [f"{row['eer'] * PERCENT:.3f}"]
+        if interval:
+            cells.append(f"{row['eer_low'] * PERCENT:.2f} to {row['eer_high'] * PERCENT:.2f}")
+        cells += [f"{row[key] * PERCENT:.3f}" for key in RATES.values()]
+        cells += [f"{row[key]:.4f}" for key in costs.values()]
+        line = f"{name:<{width}} {row['trials']:>9} {row['targets']:>9} "
+        print(line + " ".join(f"{cell:>14}" for cell in cells))
+
+
+def _read_embeddings(path: str) -> tuple[pa.Array, np.ndarray]:
+    table = read_parquet(path, ("utterance_id", "vector"))
+    ids, column = table["utterance_id"].cast(pa.string()).combine_chunks(), table["vector"].chunk(0)
+    lengths = pc.unique(pc.list_value_length(column))
+    if len(lengths) != 1 or column.null_count:
+        raise LaspaError(f"{path}: vectors of {len(lengths)} lengths; expected one length for all")
+    if len(pc.unique(ids)) != len(ids):
+        raise LaspaError(f"{path}: {len(ids) - len(pc.unique(ids))} utterance(s) stand there twice")
+    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
+    if not np.isfinite(vectors).all():
+        bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
+        raise LaspaError(f"{path}: the vector of {bad} has values that are not finite")
+    return ids, vectors
+
+
+def _enrolled(trials: TrialList, ids: pa.Array, vectors: np.ndarray, models: str | None) -> np.ndarray:
+    """(names, D): a vector for each name of the list; a model's is the mean of its utterances' directions."""
+    place = pc.index_in(trials.names, value_set=ids)
+    rows = vectors[place.fill_null(0).to_numpy()].astype(np.float32)
+    members = read_models(models) if models else {}
+    missing = []
+    for number in np.flatnonzero(place.is_null().to_numpy(zero_copy_only=False)):
+        name = trials.names[int(number)].as_py()
+        utterances = pc.index_in(pa.array(members.get(name, []), pa.string()), value_set=ids)
+        if len(utterances) and not utterances.null_count:
+            rows[number] = length_normalised(vectors[utterances.to_numpy()]).mean(axis=0)
+        else:
+            missing.append(int(number))
+    if missing:
+        uses = np.isin(trials.enroll, missing) | np.isin(trials.test, missing)
+        where = trials.place(int(np.flatnonzero(uses)[0]))
+        name = trials.names[missing[0]].as_py()
+        what = f"utterance(s) or models without an embedding, {name} among them"
+        raise LaspaError(f"{where}: the list has {len(missing)} {what}; it belongs to other embeddings")
+    return rows
+
+
+def _normalised(options: argparse.Namespace, trials: TrialList, rows: np.ndarray) -> np.ndarray:
+    """AS-norm; the manifest proves that the cohort is training data and says who speaks."""
+    if options.manifest is None:
+        raise LaspaError("--cohort: needs --manifest, which says whose the cohort's utterances are")
+    if options.models is not None:
+        raise LaspaError(
+            "--cohort: not with --models; the manifest says who speaks an utterance, not a model"
+        )
+    ids, cohort = _read_embeddings(options.cohort)
+    table = read_parquet(options.manifest, ("utterance_id", "speaker", "split"))
+    known = table["utterance_id"].cast(pa.string()).combine_chunks()
+    place = pc.index_in(ids, value_set=known)
+    if place.null_count:
+        name = ids.filter(place.is_null())[0].as_py()
+        raise LaspaError(
+            f"{options.cohort}: {name} is not in {options.manifest}; whose voice it is is unknown"
+        )
+    split = table["split"].take(place).to_pylist()
+    cohort_speakers = table["speaker"].take(place).to_numpy().astype(str)
+    speakers = np.asarray(about_names(trials, options.manifest, None, "/").speaker).astype(str)
+    refuse_overlap(set(cohort_speakers.tolist()), set(speakers.tolist()))
+    if others := [name for name, part in zip(ids.to_pylist(), split, strict=True) if part != "train"]:
+        raise LaspaError(
+            f"{options.cohort}: {len(others)} of {len(ids)} utterances are not of the split train, "
+            f"{others[0]} among them; a cohort comes from training data only"
+        )
+    sides = trials.enroll, trials.test
+    return as_norm(rows, speakers, *sides, cohort, cohort_speakers, options.cohort_top or TOP)

@@ -1,0 +1,1 @@
+"""Fetching corpora: plan, transfer in parts, checksums, safe extraction of archives."""

@@ -1,0 +1,117 @@
+"""Inside a trained model: where its prefix-tuners look, and which loss moves which of its parts."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from laspa.features.store import FeatureStore
+from laspa.models.laspa import Laspa
+
+SEGMENTS = 20  # equal parts of an utterance in which attention on its frames is summed; our choice
+BY_ATTENTION = "mse_by_attention"
+QUERY, FRAMES = 0, 2  # places among the inputs of a tuner and of the decoder
+
+
+@torch.inference_mode()
+def attention_profile(
+    model: Laspa, features: FeatureStore, utterance_ids: list[str], device: torch.device
+) -> dict[str, dict[str, Any]]:
+    """Mean attention of each prefix-tuner, named after the embedding that asks; empty without tuners.
+
+    Returns:
+        prefix: (heads, prefix_len) weight on each prefix token; content: (heads, SEGMENTS) weight on
+        each part of the utterance, all of it in the first where K and V are one pooled token;
+        uniform_prefix: the prefix's share were attention the same on every token.
+    """
+    model.eval()
+    length = model.system.prefix_len
+    sums: dict[str, np.ndarray] = {}
+    uniform: dict[str, float] = {}
+    for utterance_id in utterance_ids:
+        mel = torch.from_numpy(features.get(utterance_id).astype(np.float32))[None].to(device)
+        for side, weights in (model(mel).attention or {}).items():
+            token = weights[0].double().cpu().numpy()
+            content = token[:, length:]
+            segment = np.arange(content.shape[1]) * SEGMENTS // content.shape[1]
+            parts = np.zeros((len(token), SEGMENTS))
+            np.add.at(parts.T, segment, content.T)
+            sums[side] = sums.get(side, 0) + np.concatenate([token[:, :length], parts], axis=1)
+            uniform[side] = uniform.get(side, 0.0) + length / token.shape[1]
+    count = len(utterance_ids)
+    return {
+        side: {
+            "prefix": (total[:, :length] / count).tolist(),
+            "content": (total[:, length:] / count).tolist(),
+            "uniform_prefix": uniform[side] / count,
+        }
+        for side, total in sorted(sums.items())
+    }
+
+
+def gradient_norms(
+    model: Laspa, mel: Tensor, speaker: Tensor, language: Tensor
+) -> dict[str, dict[str, float]]:
+    """Norm of each loss term's gradient, weighted as in training, in each part of the model.
+
+    `mse_by_attention` is what of the reconstruction's gradient reaches a part through the tuners'
+    keys and values alone: their queries, with the residual path, and the decoder's frames are held.
+
+    Args:
+        mel: (batch, frames, mels), training utterances; speaker, language: (batch,) class indices.
+
+    Returns:
+        norms by part (speaker_encoder, language_encoder, speaker_tuner, language_tuner, decoder; those
+        there are) and term; a term that a part has no say in is left out.
+    """
+    model = model.cpu().eval()  # cuDNN has no backward pass of an LSTM in evaluation mode
+    parts = _parts(model)
+    weights, margin = model.system.loss_weights, model.system.aam_margin
+    terms = model.loss_terms(model(mel), mel, speaker, language, margin)
+    if "mse" in terms and model.fusion is not None:
+        with _held(model):
+            terms[BY_ATTENTION] = model.loss_terms(model(mel), mel, speaker, language, margin)["mse"]
+    norms: dict[str, dict[str, float]] = {name: {} for name in parts}
+    for term, value in terms.items():
+        loss = getattr(weights, "mse" if term == BY_ATTENTION else term) * value
+        for name, part in parts.items():
+            gradients = torch.autograd.grad(
+                loss, list(part.parameters()), retain_graph=True, allow_unused=True
+            )
+            squares = [gradient.square().sum() for gradient in gradients if gradient is not None]
+            if squares:
+                norms[name][term] = float(torch.stack(squares).sum().sqrt())
+    return norms
+
+
+def _parts(model: Laspa) -> dict[str, nn.Module]:
+    parts: dict[str, nn.Module | None] = {
+        "speaker_encoder": model.speaker_encoder,
+        "language_encoder": model.language_encoder,
+    }
+    if model.fusion is not None:
+        parts |= {f"{side}_tuner": model.fusion[side] for side in ("speaker", "language")}
+    return {name: part for name, part in (parts | {"decoder": model.decoder}).items() if part is not None}
+
+
+@contextmanager
+def _held(model: Laspa) -> Iterator[None]:
+    """The tuners' queries and the decoder's frames are constants: gradients pass by keys and values."""
+
+    def hold(*places: int) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
+        return lambda _, inputs: tuple(
+            value.detach() if place in places else value for place, value in enumerate(inputs)
+        )
+
+    assert model.fusion is not None
+    assert model.decoder is not None
+    handles = [tuner.register_forward_pre_hook(hold(QUERY)) for tuner in model.fusion.values()]
+    handles.append(model.decoder.register_forward_pre_hook(hold(FRAMES)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

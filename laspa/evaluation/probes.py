@@ -1,0 +1,129 @@
+"""What simple classifiers read out of embeddings that are meant not to hold it.
+
+Every probe is tested on speakers that it was not trained on: they are halved at random, a probe is
+trained on each half and tested on the other. Figures are accuracies, each with its chance level.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
+
+from laspa.evaluation.error_rates import eer
+from laspa.evaluation.scores import length_normalised
+
+HALVES = 2
+REGULARISATION = 10.0  # inverse strength in scikit-learn's terms, on length-normalised vectors; our choice
+HIDDEN_UNITS, WEIGHT_PENALTY = 64, 1e-2  # of the perceptron: one small layer; our choice
+ITERATIONS = 500  # at most
+PAIRED_UTTERANCES = 2000  # of a half at most, since their pairs are compared
+
+
+class Probed(NamedTuple):
+    """A share of right answers and that of answering without looking; both None where there is no probe."""
+
+    accuracy: float | None
+    chance: float | None
+
+
+UNKNOWN = Probed(None, None)
+
+
+def language_probe(
+    embeddings: np.ndarray,
+    language: np.ndarray,
+    speaker: np.ndarray,
+    seed: int,
+    kind: Literal["linear", "mlp"] = "linear",
+) -> Probed:
+    """Accuracy of a language classifier on new speakers.
+
+    Linear: multinomial logistic regression; mlp: a perceptron with one small hidden layer. Chance is
+    the share of the commonest language.
+
+    Args:
+        embeddings: (n, D).
+        language, speaker: (n,) labels.
+
+    Returns:
+        Nones where there is one language, or not more in either half.
+    """
+    vectors = _scaled(embeddings)
+    fold = _halves(speaker, seed)
+    right = np.zeros(len(language), dtype=bool)
+    for test in range(HALVES):
+        train_rows, test_rows = fold != test, fold == test
+        if len(np.unique(language[train_rows])) < 2 or not test_rows.any():
+            return UNKNOWN
+        classifier = _CLASSIFIERS[kind](embeddings.shape[1], seed)
+        # The last bits of a sum depend on the threads that share it; where to stop is chosen here.
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            classifier.fit(vectors[train_rows], language[train_rows])
+            right[test_rows] = classifier.predict(vectors[test_rows]) == language[test_rows]
+    _, counts = np.unique(language, return_counts=True)
+    return Probed(float(right.mean()), float(counts.max() / counts.sum()))
+
+
+def speaker_probe(embeddings: np.ndarray, language: np.ndarray, speaker: np.ndarray, seed: int) -> Probed:
+    """How well new speakers are told apart by directions that tell others apart; chance is one half.
+
+    A classifier of named speakers cannot be tested on others. So each half's linear discriminants
+    are learnt, and pairs of the other half's utterances are compared by their cosine along them:
+    same speaker or not, both in one language, lest the language give the answer. The accuracy is
+    one minus the EER.
+
+    Returns:
+        Nones where a half has fewer than two speakers, or no such pair of either kind.
+    """
+    vectors = _scaled(embeddings)
+    fold = _halves(speaker, seed)
+    generator = np.random.default_rng(seed)
+    classes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for test in range(HALVES):
+        train_rows, test_rows = np.flatnonzero(fold != test), np.flatnonzero(fold == test)
+        if len(np.unique(speaker[train_rows])) < 2 or len(train_rows) == len(np.unique(speaker[train_rows])):
+            return UNKNOWN
+        with threadpool_limits(1):
+            discriminants = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
+            discriminants.fit(vectors[train_rows], speaker[train_rows])
+            kept = np.sort(generator.permutation(test_rows)[:PAIRED_UTTERANCES])
+            seen = length_normalised(discriminants.transform(vectors[kept]))
+            cosine = seen @ seen.T
+        pairs = np.triu(language[kept, None] == language[kept], k=1)
+        same = speaker[kept, None] == speaker[kept]
+        classes[0].append(cosine[pairs & same])
+        classes[1].append(cosine[pairs & ~same])
+    targets, nontargets = (np.concatenate(scores) for scores in classes)
+    if not len(targets) or not len(nontargets):
+        return UNKNOWN
+    return Probed(1 - eer(targets, nontargets), 0.5)
+
+
+def _scaled(embeddings: np.ndarray) -> np.ndarray:
+    """Length-normalised and, whatever the dimension, with components of about 1."""
+    return np.asarray(length_normalised(embeddings) * np.sqrt(embeddings.shape[1]))
+
+
+def _halves(speaker: np.ndarray, seed: int) -> np.ndarray:
+    """0 or 1 for each utterance, the same for all of a speaker."""
+    names, number = np.unique(speaker, return_inverse=True)
+    return np.asarray((np.random.default_rng(seed).permutation(len(names)) % HALVES)[number])
+
+
+def _linear(dimension: int, seed: int) -> ClassifierMixin:
+    return LogisticRegression(C=REGULARISATION / dimension, max_iter=ITERATIONS)
+
+
+def _mlp(dimension: int, seed: int) -> ClassifierMixin:
+    return MLPClassifier(HIDDEN_UNITS, alpha=WEIGHT_PENALTY, max_iter=ITERATIONS, random_state=seed)
+
+
+_CLASSIFIERS: dict[str, Callable[[int, int], ClassifierMixin]] = {"linear": _linear, "mlp": _mlp}

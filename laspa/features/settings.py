@@ -1,0 +1,42 @@
+"""What decides a log-mel: its settings, and how samples are cut into frames."""
+
+from typing import Any
+
+from laspa.audio.reading import SAMPLE_RATE
+from laspa.params.params import Features
+
+LOG_FLOOR = 1e-8  # what the rounding of 16-bit samples alone leaves in one mel band (our choice)
+
+
+def mel_settings(settings: Features) -> dict[str, Any]:
+    """Everything that decides the values of a log-mel, as stored beside it."""
+    return {
+        "sample_rate": SAMPLE_RATE,
+        "num_mels": settings.num_mels,
+        "window_ms": settings.window_ms,
+        "hop_ms": settings.hop_ms,
+        "low_hz": settings.low_hz,
+        "high_hz": settings.high_hz,
+        "log_floor": LOG_FLOOR,
+        "dtype": "float16",
+    }
+
+
+def samples_per_window(settings: Features) -> int:
+    """Window length in samples."""
+    return round(settings.window_ms * SAMPLE_RATE / 1000)
+
+
+def samples_per_hop(settings: Features) -> int:
+    """Samples from one frame's start to the next one's; at least 1."""
+    return max(1, round(settings.hop_ms * SAMPLE_RATE / 1000))
+
+
+def samples_per_frame(settings: Features) -> int:
+    """Length of the Fourier transform: the power of two that holds the window (our choice)."""
+    return 1 << (samples_per_window(settings) - 1).bit_length()
+
+
+def num_frames(num_samples: int, settings: Features) -> int:
+    """Frames that lie wholly inside `num_samples`; nothing is padded (our choice)."""
+    return max(0, 1 + (num_samples - samples_per_frame(settings)) // samples_per_hop(settings))

@@ -1,0 +1,138 @@
+"""Models that tell the language of a recording: our own language encoder, or VoxLingua107's."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from laspa.audio.reading import SAMPLE_RATE, read_audio
+from laspa.errors import LaspaError
+from laspa.features.mel import log_mel
+from laspa.manifest.language_codes import iso_639_3
+from laspa.manifest.language_labels import UNDETERMINED
+from laspa.models.saving import CONFIG_FILE, load_model
+from laspa.params.params import Features
+from laspa.params.sections import Label
+from laspa.progress import progress
+
+# A labeller tells language and posterior of `(samples,)` float32 at 16 kHz.
+Labeller = Callable[[np.ndarray], tuple[str, float]]
+HUB = "speechbrain/lang-id-voxlingua107-ecapa"  # Valk and Alumäe, SLT 2021, arXiv 2011.12998
+
+
+def label(
+    paths: list[str],
+    locate: Callable[[str], Path],
+    options: Label,
+    features: Features,
+    device: torch.device,
+) -> list[tuple[str, str, float | None]]:
+    """(path, ISO 639-3 language, posterior) of each recording; of one that cannot be read, und and None.
+
+    Args:
+        paths: as the index has them; locate: where they stand on disk.
+        options: which model, from where, and how much of a recording it hears.
+        features: mel settings of our own model.
+
+    Raises:
+        LaspaError: a model that is missing, is not installed or does not fit.
+    """
+    labeller = LABELLERS[options.model](options, features, device)
+    return list(progress(_labelled(paths, locate, options, labeller), len(paths), "label", "file"))
+
+
+def _labelled(
+    paths: list[str], locate: Callable[[str], Path], options: Label, labeller: Labeller
+) -> Iterator[tuple[str, str, float | None]]:
+    for path in paths:
+        try:
+            language, confidence = labeller(_middle(read_audio(locate(path)), options.seconds))
+            yield path, iso_639_3(language), confidence
+        except LaspaError:  # the manifest's checks say what is wrong with it, and fail or skip as asked
+            yield path, UNDETERMINED, None
+
+
+def _middle(signal: np.ndarray, seconds: float) -> np.ndarray:
+    """At most `seconds` from the middle, where speech is likelier than at the ends."""
+    count = round(seconds * SAMPLE_RATE)
+    start = max(0, (len(signal) - count) // 2)
+    return signal[start : start + count]
+
+
+def _own(options: Label, features: Features, device: torch.device) -> Labeller:
+    """The language encoder and head of a model saved by the stage train."""
+    if not options.weights:
+        raise LaspaError(
+            "params.yaml: label.model is own but label.weights is empty; name the folder of a saved model, "
+            "such as a copy of data/model"
+        )
+    folder = Path(options.weights)
+    model, config = load_model(folder)
+    if model.language_encoder is None or not model.system.loss_weights.nll:
+        raise LaspaError(
+            f"{folder / CONFIG_FILE}: a model that was trained without loss_weights.nll tells no languages; "
+            "name another in label.weights"
+        )
+    if config["num_mels"] != features.num_mels:
+        raise LaspaError(
+            f"{folder / CONFIG_FILE}: a model for {config['num_mels']} mels, but features.num_mels is "
+            f"{features.num_mels}; set it to what the model was trained with"
+        )
+    model.to(device).eval()
+
+    @torch.inference_mode()
+    def tell(signal: np.ndarray) -> tuple[str, float]:
+        mel = torch.from_numpy(log_mel(signal, features)).float()[None].to(device)
+        if model.system.model.heads == "fused":
+            language = model(mel).language
+        else:
+            language = model.language_encoder(mel, None)[0]
+        best = model.language_head(language).softmax(dim=1)[0].max(dim=0)
+        return config["languages"][int(best.indices)], float(best.values)
+
+    return tell
+
+
+def _voxlingua(options: Label, features: Features, device: torch.device) -> Labeller:
+    """SpeechBrain's ECAPA-TDNN of 107 languages, from a local folder or the hub.
+
+    Its hyperparams.yaml may name any Python, which then runs: use a folder or hub that you trust.
+    """
+    if importlib.util.find_spec("speechbrain") is None:
+        raise LaspaError(
+            "params.yaml: label.model is voxlingua, which needs SpeechBrain: pip install 'laspa[voxlingua]'"
+        )
+    import laspa.features.torchaudio_shim  # noqa: F401 (SpeechBrain imports torchaudio, which may need the shim)
+
+    classifiers: Any = importlib.import_module("speechbrain.inference.classifiers")
+    source = str(Path(options.weights).resolve()) if options.weights else HUB
+    if options.weights and not Path(options.weights, "hyperparams.yaml").is_file():
+        raise LaspaError(
+            f"params.yaml: label.weights is {options.weights!r}, but {source} has no hyperparams.yaml; name "
+            f"a folder with the files of {HUB}, or leave it empty to fetch them from the hub"
+        )
+    try:
+        model = classifiers.EncoderClassifier.from_hparams(
+            source=source, overrides={"pretrained_path": source}, run_opts={"device": str(device)}
+        )
+    except Exception as error:  # of the hub's, YAML's and torch's kinds; none says what to do
+        raise LaspaError(
+            f"{source}: cannot be loaded ({error}); download its files and name their folder in label.weights"
+        ) from None
+
+    @torch.inference_mode()
+    def tell(signal: np.ndarray) -> tuple[str, float]:
+        _, posterior, _, names = model.classify_batch(torch.from_numpy(signal)[None])
+        code = names[0].partition(":")[0].strip()  # as in `en: English`
+        return code, float(posterior[0].exp())
+
+    return tell
+
+
+LABELLERS: dict[str, Callable[[Label, Features, torch.device], Labeller]] = {
+    "own": _own,
+    "voxlingua": _voxlingua,
+}

@@ -1,0 +1,183 @@
+"""Models and training state on disk: safetensors and JSON. Nothing is unpickled."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from laspa.errors import LaspaError
+from laspa.files import atomic_path, read_json, write_json
+from laspa.models.laspa import Laspa
+from laspa.params.params import System
+
+WEIGHTS_FILE, LAST_FILE, CONFIG_FILE = "model.safetensors", "last.safetensors", "config.json"
+HEADS = ("speaker_head.", "language_head.", "adversary.", "centring.")  # what depends on the training labels
+
+
+def save_model(
+    folder: Path,
+    model: Laspa,
+    num_mels: int,
+    speakers: list[str],
+    languages: list[str],
+    last: dict[str, Tensor] | None = None,
+) -> None:
+    """Write the weights and what rebuilds the model, or nothing; `last` are those of the last epoch."""
+    config = {"system": model.system.system().model_dump(), "num_mels": num_mels}
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        save_file(_on_cpu(model.state_dict()), temporary / WEIGHTS_FILE)
+        if last is not None:
+            save_file(_on_cpu(last), temporary / LAST_FILE)
+        write_json(temporary / CONFIG_FILE, config | {"speakers": speakers, "languages": languages})
+
+
+def load_model(folder: Path, weights: str = WEIGHTS_FILE) -> tuple[Laspa, dict[str, Any]]:
+    """A saved model on the CPU, and its config: system, num_mels, speakers, languages.
+
+    Args:
+        weights: the file of the best epoch's weights, or of the last one's, LAST_FILE.
+
+    Raises:
+        LaspaError: a missing or damaged file, or weights that are not of the config's architecture.
+    """
+    config = read_json(folder / CONFIG_FILE)
+    system = _system(config, folder / CONFIG_FILE)
+    model = Laspa(system, config["num_mels"], len(config["speakers"]), len(config["languages"]))
+    tensors, _ = read_tensors(folder / weights)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise LaspaError(f"{folder / weights}: not weights of {folder / CONFIG_FILE}: {error}") from None
+    return model, config
+
+
+def load_body(folder: Path, model: Laspa) -> None:
+    """Take a saved model's weights over into `model`, all but its heads: for other speakers and languages.
+
+    Raises:
+        LaspaError: a missing or damaged file, or another architecture; the message names what differs.
+    """
+    theirs = _system(read_json(folder / CONFIG_FILE), folder / CONFIG_FILE)
+    tensors, _ = read_tensors(folder / WEIGHTS_FILE)
+    ours = model.state_dict()
+    body = {name: value for name, value in tensors.items() if not name.startswith(HEADS)}
+    wanted = {name for name in ours if not name.startswith(HEADS)}
+    if body.keys() != wanted or any(body[name].shape != ours[name].shape for name in wanted):
+        here, there = _flat(model.system.system()), _flat(theirs)
+        differ = [
+            f"{name} is {there[name]} there and {here[name]} here"
+            for name in here
+            if here[name] != there[name]
+        ]
+        raise LaspaError(
+            f"params.yaml: train.weights_from is {folder}, a model of another architecture: "
+            f"{'; '.join(differ) or 'its mels have another number of bands'}"
+        )
+    model.load_state_dict(ours | body)
+
+
+def _system(config: dict[str, Any], path: Path) -> System:
+    try:
+        return System.model_validate(config["system"])
+    except ValidationError as error:
+        keys = ", ".join(".".join(str(part) for part in item["loc"]) for item in error.errors())
+        raise LaspaError(
+            f"{path}: saved by another version, which differs in {keys}; train it again"
+        ) from None
+
+
+def _flat(system: System) -> dict[str, Any]:
+    nested = system.model_dump()
+    return {
+        f"{section}.{name}" if isinstance(values, dict) else section: value
+        for section, values in nested.items()
+        for name, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
+
+
+def save_state(
+    path: Path,
+    model: nn.Module,
+    best: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    meta: dict[str, Any],
+) -> None:
+    """Write the whole training state at the end of an epoch, or nothing."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in best.items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    with atomic_path(path) as temporary:
+        save_file(_on_cpu(tensors), temporary, metadata={"laspa": json.dumps(meta)})
+
+
+def state_bytes(system: System, num_mels: int, speakers: int, languages: int) -> int:
+    """About what `save_state` writes: the weights, those of the best epoch, the optimiser's two moments."""
+    with torch.device("meta"):
+        model = Laspa(system, num_mels, speakers, languages)
+    return 4 * sum(value.nbytes for value in model.state_dict().values())
+
+
+def restore_state(
+    tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, path: Path
+) -> dict[str, Tensor]:
+    """Restore `model` and `optimizer` in place from what `save_state` wrote to `path`.
+
+    Returns:
+        the best epoch's weights.
+
+    Raises:
+        LaspaError: the state of another model; the message names what differs.
+    """
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = value
+    ours = model.state_dict()
+    differ = [
+        f"{name} is {_shape(parts['model'].get(name))} there and {_shape(ours.get(name))} here"
+        for name in sorted(ours.keys() | parts["model"].keys())
+        if _shape(parts["model"].get(name)) != _shape(ours.get(name))
+    ]
+    if differ:
+        raise LaspaError(
+            f"{path}: the state of another model: {differ[0]}{' and more' if len(differ) > 1 else ''}; "
+            "delete it to train from the start"
+        )
+    model.load_state_dict(parts["model"])
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in parts["optimizer"].items():
+        index, _, key = name.partition(".")
+        moments.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return parts["best"]
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else " × ".join(map(str, tensor.shape)) or "a number"
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors of a safetensors file, and laspa's metadata in it.
+
+    Raises:
+        LaspaError: a missing or damaged file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = json.loads((file.metadata() or {}).get("laspa", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, meta  # noqa: SIM118 (no mapping)
+    except FileNotFoundError:
+        raise LaspaError(f"{path}: no such file; run the stage train (dvc repro train)") from None
+    except SafetensorError as error:
+        raise LaspaError(f"{path}: not a whole safetensors file ({error}); delete it and run again") from None
+
+
+def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}

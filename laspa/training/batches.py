@@ -1,0 +1,269 @@
+"""Training data in memory: the train split's mels, its classes, and batches of random crops."""
+
+import math
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from laspa.errors import LaspaError
+from laspa.features.store import FeatureStore
+from laspa.training.mel_augmentation import MelChange
+
+BEND_KNOTS = 5  # points of the curve that bends the mel axis: about one a formant; our choice
+
+
+@dataclass
+class TrainingSet:
+    """Utterances of the train split, aligned with their class indices.
+
+    frames: (total frames, mels) half precision; offsets: (utterances + 1,) rows of `frames`.
+    speaker, language: (utterances,) indices into `speakers` and `languages`, both sorted.
+    """
+
+    frames: np.ndarray
+    offsets: np.ndarray
+    speaker: np.ndarray
+    language: np.ndarray
+    speakers: list[str]
+    languages: list[str]
+    frames_per_second: float
+    utterance_ids: list[str]
+
+    @property
+    def num_mels(self) -> int:
+        """Mel bands a frame."""
+        return int(self.frames.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.speaker)
+
+    def heard_in(self) -> Tensor:
+        """Boolean (languages, speakers): who speaks which language in the train split."""
+        heard = torch.zeros(len(self.languages), len(self.speakers), dtype=torch.bool)
+        heard[torch.from_numpy(self.language), torch.from_numpy(self.speaker)] = True
+        return heard
+
+
+@dataclass
+class Batch:
+    """mel: (batch, frames, mels) float32; speaker, language: (batch,) class indices."""
+
+    mel: Tensor
+    speaker: Tensor
+    language: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on `device`; to a GPU from pinned memory, so that nothing waits for the copy."""
+        tensors = self.mel, self.speaker, self.language
+        if device.type == "cuda":
+            return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
+        return Batch(*(tensor.to(device) for tensor in tensors))
+
+
+def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
+    """The utterances of `features` with the classes that `manifest`, all of the train split, gives them.
+
+    Raises:
+        LaspaError: fewer than two training speakers.
+    """
+    rows = pd.Index(manifest["utterance_id"]).get_indexer(features.utterance_ids)
+    speakers, speaker = np.unique(manifest["speaker"].to_numpy(dtype=str), return_inverse=True)
+    languages, language = np.unique(manifest["language"].to_numpy(dtype=str), return_inverse=True)
+    if len(speakers) < 2:
+        raise LaspaError(
+            f"data/manifest.parquet: split train has {len(speakers)} speaker(s); 2 or more are needed"
+        )
+    return TrainingSet(
+        features.frames,
+        features.offsets,
+        speaker[rows],
+        language[rows],
+        speakers.tolist(),
+        languages.tolist(),
+        frames_per_second=1000 / features.settings["hop_ms"],
+        utterance_ids=features.utterance_ids,
+    )
+
+
+def draw(
+    data: TrainingSet, batch_size: int, generator: np.random.Generator, by: str = "utterance", each: int = 1
+) -> np.ndarray:
+    """The utterances of an epoch's batches.
+
+    Args:
+        by: `utterance` for every utterance once in random order, the rest dropped; `language` for as
+            many of each language in a batch; `speaker` for `each` of every speaker drawn. In these
+            two all languages or speakers have their turn before one comes again, as have the utterances
+            of each; those of who has few come several times an epoch. `pair` for half a batch of pairs,
+            each of one speaker in two languages, the rest as `utterance`.
+
+    Returns:
+        (batches, batch_size) indices of utterances.
+
+    Raises:
+        LaspaError: pairs where no speaker speaks two languages.
+    """
+    count = batches_per_epoch(data, batch_size)
+    if by == "utterance":
+        return generator.permutation(len(data))[: count * batch_size].reshape(count, batch_size)
+    if by == "pair":
+        pairs = _cross_language_pairs(data, count * (batch_size // 4), generator)
+        paired = pairs.reshape(count, -1)
+        rest = generator.permutation(len(data))[: count * (batch_size - paired.shape[1])]
+        return np.concatenate([paired, rest.reshape(count, -1)], axis=1)
+    label, each = (data.language, 1) if by == "language" else (data.speaker, each)
+    members = [_endless(np.flatnonzero(label == name), generator) for name in np.unique(label)]
+    turns = _endless(np.arange(len(members)), generator)
+    wanted = math.ceil(batch_size / each)
+    rows = [
+        [next(members[group]) for group in islice(turns, wanted) for _ in range(each)][:batch_size]
+        for _ in range(count)
+    ]
+    return np.array(rows)
+
+
+def _cross_language_pairs(data: TrainingSet, count: int, generator: np.random.Generator) -> np.ndarray:
+    """(count, 2) utterances of one speaker in two languages; all such speakers have their turn."""
+    spoken = data.heard_in().numpy()  # (languages, speakers)
+    bilingual = np.flatnonzero(spoken.sum(axis=0) > 1)
+    if not len(bilingual):
+        raise LaspaError(
+            "params.yaml: train.batch_by is pair but no training speaker speaks two languages; "
+            "choose utterance, language or speaker"
+        )
+    pairs = np.empty((count, 2), dtype=np.int64)
+    for row, speaker in zip(pairs, _endless(bilingual, generator), strict=False):
+        languages = generator.choice(np.flatnonzero(spoken[:, speaker]), size=2, replace=False)
+        own = data.speaker == speaker
+        row[:] = [generator.choice(np.flatnonzero(own & (data.language == one))) for one in languages]
+    return pairs
+
+
+def _endless(values: np.ndarray, generator: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield from generator.permutation(values)
+
+
+def batches(
+    data: TrainingSet,
+    drawn: np.ndarray,
+    crop_frames: int | np.ndarray,
+    generator: np.random.Generator,
+    warp: float = 0.0,
+    bend: float = 0.0,
+    change: MelChange | None = None,
+) -> Iterator[Batch]:
+    """A random crop of each of the utterances `drawn`, (batches, batch_size); all of a batch are as long.
+
+    `crop_frames` is one length, or (batches,) of them. An utterance shorter than a crop is repeated to
+    its length. Each crop's mel axis is moved as `moved_axis` says; then comes what `change` does.
+    """
+    batch_size = drawn.shape[1]
+    for rows, frames in zip(drawn, np.broadcast_to(crop_frames, len(drawn)), strict=True):
+        lengths = data.offsets[rows + 1] - data.offsets[rows]
+        first = (generator.random(batch_size) * np.maximum(lengths - frames + 1, 1)).astype(np.int64)
+        positions = (first[:, None] + np.arange(frames)) % lengths[:, None] + data.offsets[rows][:, None]
+        mel = torch.from_numpy(data.frames.take(positions, axis=0)).float()  # faster than indexing
+        if warp or bend:
+            mel = read_at(mel, moved_axis(batch_size, data.num_mels, warp, bend, generator))
+        if change is not None:
+            mel = change(mel, generator)
+        yield Batch(
+            mel,
+            torch.from_numpy(data.speaker[rows]),
+            torch.from_numpy(data.language[rows]),
+        )
+
+
+def prefetched(items: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
+    """The same batches, made by a thread that is up to `depth` of them ahead.
+
+    An error of the thread is raised where its batch would have come.
+    """
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def fill() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stopped.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def moved_axis(
+    batch_size: int, num_mels: int, warp: float, bend: float, generator: np.random.Generator
+) -> Tensor:
+    """Where each band of each crop is read: a vocal tract of another length, formants that lie elsewhere.
+
+    The axis is stretched by a factor drawn from 1 ± `warp`, then displaced by a random curve through
+    BEND_KNOTS points whose standard deviation is `bend` of the axis. Our choice, after vocal tract
+    length perturbation (Jaitly and Hinton, 2013).
+
+    Returns:
+        (batch, mels) positions in bands.
+    """
+    axis = torch.arange(num_mels, dtype=torch.float32)
+    factor = torch.from_numpy(generator.uniform(1 - warp, 1 + warp, (batch_size, 1))).float()
+    points = torch.from_numpy(generator.normal(size=(batch_size, 1, BEND_KNOTS))).float()
+    curve = F.interpolate(points, size=num_mels, mode="linear", align_corners=True)[:, 0]
+    return axis * factor + bend * num_mels * curve
+
+
+def read_at(mel: Tensor, position: Tensor) -> Tensor:
+    """Each band of the result is what `mel` holds at its position, between bands linearly.
+
+    Beyond the first and the last band these are repeated.
+
+    Args:
+        mel: (batch, frames, mels).
+        position: (batch, mels) in bands.
+    """
+    last = mel.shape[-1] - 1
+    position = position.clamp(0, last)
+    below = position.floor().long().clamp(max=last - 1)
+    index = below[:, None, :].expand_as(mel)
+    return torch.lerp(mel.gather(-1, index), mel.gather(-1, index + 1), (position - below)[:, None, :])
+
+
+def batches_per_epoch(data: TrainingSet, batch_size: int) -> int:
+    """Number of batches in an epoch.
+
+    Raises:
+        LaspaError: a batch larger than the data.
+    """
+    if len(data) < batch_size:
+        raise LaspaError(
+            f"params.yaml: train.batch_size is {batch_size} but the train split has only {len(data)} "
+            f"utterances; choose at most {len(data)}"
+        )
+    return len(data) // batch_size

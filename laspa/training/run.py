@@ -1,0 +1,142 @@
+"""One training run: the data it reads, its name, and the dev EERs that steer it."""
+
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from laspa.evaluation.embedding import embed_speakers
+from laspa.evaluation.error_rates import eer
+from laspa.evaluation.scores import cosine_scores
+from laspa.evaluation.split import Split, load_split, torch_device
+from laspa.features.store import FeatureStore
+from laspa.files import sha256_file
+from laspa.manifest.tables import COPIES_FILE, read_utterances
+from laspa.models.laspa import Laspa
+from laspa.models.saving import WEIGHTS_FILE
+from laspa.params.params import Params, with_overrides
+from laspa.training.batches import TrainingSet, training_set
+from laspa.training.loop import Record, Trained, train
+from laspa.training.processes import ALONE, World
+
+
+@dataclass
+class TrainingData:
+    """Everything training reads; `digest` names its content.
+
+    language_is_corpus: no corpus of several holds more than one language, so that what a language does to a
+    voice cannot be told from how the corpus was recorded.
+    """
+
+    train: TrainingSet
+    dev: Split
+    digest: str
+    language_is_corpus: bool = False
+
+
+def load_training_data(data: Path, world: World = ALONE) -> TrainingData:
+    """The train split with its augmented copies, or this process's part of it, and the dev split.
+
+    Parts are consecutive utterances, so that a process reads its own shards alone, and of equal size: the
+    last one overlaps with the one before where there is a rest.
+    """
+    manifest = read_utterances(data / "manifest.parquet", data / "features")
+    manifest = manifest[manifest["split"] == "train"]
+    size = math.ceil(len(manifest) / world.size)
+    first = min(world.rank * size, len(manifest) - size)
+    features = FeatureStore(data / "features", manifest["utterance_id"].tolist()[first : first + size])
+    digests = [
+        features.digest,
+        *(sha256_file(data / name) for name in ("manifest.parquet", "trials/dev.parquet")),
+    ]
+    copies = data / "features" / COPIES_FILE
+    digests += [sha256_file(copies)] if copies.is_file() else []
+    digest = hashlib.sha256("".join(digests).encode()).hexdigest()
+    one_language_each = manifest["corpus"].nunique() > 1 and bool(
+        (manifest.groupby("corpus")["language"].nunique() == 1).all()
+    )
+    return TrainingData(training_set(features, manifest), load_split(data, "dev"), digest, one_language_each)
+
+
+def state_digest(params: Params, data: TrainingData) -> str:
+    """Names a training run by all that determines it, so that only the same run is gone on with."""
+    what = params.model_dump(include={*type(params.system()).model_fields, "seed", "train"})
+    if params.train.resume == "weights-only":
+        what["weights"] = sha256_file(Path(params.train.weights_from) / WEIGHTS_FILE)
+    return hashlib.sha256((json.dumps(what, sort_keys=True) + data.digest).encode()).hexdigest()[:16]
+
+
+def train_system(
+    params: Params,
+    data: TrainingData,
+    states: Path,
+    on_epoch: Callable[[Record], None] = lambda record: None,
+    world: World = ALONE,
+) -> Trained:
+    """Train what `params` describe; an interrupted run goes on from its state in the folder `states`.
+
+    In a corpus of one language the terms that need two are left out, and where each language is a corpus of
+    its own centring is, since it would take away what tells corpora apart; both are said.
+    """
+    if len(data.train.languages) < 2:
+        params = _without_language(params, data.train.languages[0])
+    elif data.language_is_corpus and params.model.centring == "language":
+        print(
+            "warning: no corpus of the training speech has two languages, so that a language's mean is a "
+            "corpus's; centring is off",
+            file=sys.stderr,
+            flush=True,
+        )
+        params = with_overrides(params, {"model.centring": "none"})
+    device = torch_device(params.train.device)
+    state_file = states / f"{state_digest(params, data)}.safetensors"
+    return train(
+        params,
+        data.train,
+        device,
+        lambda model: dev_eers(model, data.dev, device),
+        on_epoch,
+        state_file,
+        world,
+    )
+
+
+def _without_language(params: Params, language: str) -> Params:
+    off = {name for name in ("nll", "mapc", "grl", "consistency") if getattr(params.loss_weights, name)}
+    if off:
+        text = f"warning: all training speech is in {language}; {', '.join(sorted(off))} and centring are off"
+        print(text, file=sys.stderr, flush=True)
+    changes: dict[str, Any] = {f"loss_weights.{name}": 0.0 for name in off}
+    return with_overrides(params, changes | {"model.centring": "none"})
+
+
+def dev_eers(model: Laspa, dev: Split, device: torch.device) -> dict[str, float]:
+    """EER over targets across languages against non-targets within one, within one, and over all.
+
+    The first of those that the corpus can have is what training is steered by.
+    """
+    utterance_ids = dev.features.utterance_ids
+    embeddings = embed_speakers(model, dev.features, utterance_ids, device)
+    place = pd.Series(np.arange(len(utterance_ids)), index=utterance_ids)
+    trials = dev.trials
+    rows = place.loc[trials["enroll"]].to_numpy(), place.loc[trials["test"]].to_numpy()
+    scores = cosine_scores(embeddings, *rows)
+    target, same = trials["target"].to_numpy(dtype=bool), trials["same_language"].to_numpy(dtype=bool)
+    pairs = {
+        "eer_cross_same": (target & ~same, ~target & same),
+        "eer_same_same": (target & same, ~target & same),
+        "eer_all": (target, ~target),
+    }
+    return {
+        name: float(eer(scores[targets], scores[nontargets]))
+        for name, (targets, nontargets) in pairs.items()
+        if targets.any() and nontargets.any()
+    }

@@ -1,0 +1,64 @@
+"""Shards of features on a Ray cluster: the function that local processes run, as one task a shard.
+
+Plain tasks, not Ray Data: that decides by itself how rows lie in blocks and files, and shards must be
+the same bytes whoever computes them.
+"""
+
+from collections.abc import Iterator
+
+from laspa.errors import LaspaError
+from laspa.features.extraction import Shard, write_shard
+
+AHEAD = 2  # tasks handed over for each CPU: a free one finds work, and the queue stays short
+
+
+def ray_engine(shards: list[Shard]) -> Iterator[None]:
+    """Run `write_shard` on each, on the cluster that RAY_ADDRESS names or on a local one of Ray.
+
+    Every node must see the recordings and the project's folder under the paths of this machine.
+
+    Raises:
+        LaspaError: a cluster that does not answer, a task whose node is gone for good, or what
+            `write_shard` raises.
+    """
+    import ray  # here, not above: only this engine needs it
+
+    from pipelines.ray.session import ray_session
+
+    try:
+        with ray_session({}, {}):
+            task = ray.remote(num_cpus=1, max_retries=2)(_write_shard)
+            waiting, running = [_absolute(shard) for shard in shards], []
+            most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+            while waiting or running:
+                while waiting and len(running) < most:
+                    running.append(task.remote(waiting.pop(0)))
+                done, running = ray.wait(running)
+                for problem in ray.get(done):
+                    if problem:
+                        # As local processes do: shards that are under way are finished, and so are kept.
+                        if running:
+                            ray.wait(running, num_returns=len(running))
+                        raise LaspaError(problem)
+                    yield
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise LaspaError(
+            f"features: a task on Ray failed ({reason}); finished shards are kept, run again to go on"
+        ) from None
+
+
+def _write_shard(shard: Shard) -> str:
+    """What is wrong with the input, if anything: an exception would come back wrapped in Ray's own."""
+    try:
+        write_shard(shard)
+    except LaspaError as error:
+        return str(error)
+    return ""
+
+
+def _absolute(shard: Shard) -> Shard:
+    """With paths that do not depend on a worker's folder."""
+    utterances = [one._replace(path=one.path.absolute()) for one in shard.utterances]
+    kept = [place and place._replace(shard=place.shard.absolute()) for place in shard.kept]
+    return shard._replace(path=shard.path.absolute(), utterances=utterances, kept=kept)

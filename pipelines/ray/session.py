@@ -1,0 +1,93 @@
+"""Ray on this machine alone, or on the cluster that RAY_ADDRESS names."""
+
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from laspa.errors import LaspaError
+
+START_TRIES = 3  # of Ray on this machine
+ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection, and to speak
+# What opens an HTTP/2 connection, and the frame that its server begins with: RFC 9113, 3.4 and 6.5.
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+FRAME_HEADER_BYTES, FRAME_TYPE, SETTINGS = 9, 3, 4
+NO_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0"}  # to Ray's makers
+
+
+@contextmanager
+def ray_session(driver: Mapping[str, str], workers: Mapping[str, str]) -> Iterator[None]:
+    """Start Ray or join the cluster of RAY_ADDRESS, and leave it at the end.
+
+    Args:
+        driver, workers: environment variables of this process and of Ray's.
+
+    Raises:
+        LaspaError: an address that nobody answers, or Ray does not start here.
+    """
+    address = os.environ.get("RAY_ADDRESS", "local")
+    for name, value in {**NO_REPORTS, **driver, **workers}.items():
+        os.environ.setdefault(name, value)  # workers on this machine inherit them
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == "local":
+        _start_here(quiet)
+    else:
+        _check_address(address)
+        root = Path(__file__).parents[2]
+        code = [str(root / "laspa"), str(root / "pipelines")]
+        environment = {"env_vars": dict(workers), "py_modules": code}
+        try:
+            ray.init(address=address, runtime_env=environment, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise _nobody(address, error) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start_here(quiet: dict[str, Any]) -> None:
+    """Start Ray on this machine; a busy one may miss the half minute that Ray gives its processes."""
+    for left in reversed(range(START_TRIES)):
+        try:
+            ray.init(address="local", include_dashboard=False, **quiet)
+            return
+        except Exception as error:  # Ray raises no narrower one when its processes do not start in time
+            ray.shutdown()
+            if not left:
+                raise LaspaError(
+                    f"Ray did not start on this machine ({_one_line(error)}); start again"
+                ) from error
+
+
+def _check_address(address: str) -> None:
+    """Refuse a host and port where nobody speaks gRPC; Ray itself would try for a quarter of an hour."""
+    found = re.fullmatch(r"(?:ray://)?(?P<host>[^:/]+):(?P<port>\d+)", address)
+    if not found:
+        return
+    try:
+        place = found["host"], int(found["port"])
+        with socket.create_connection(place, timeout=ANSWER_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(HTTP2_PREFACE)
+                said = connection.recv(FRAME_HEADER_BYTES, socket.MSG_WAITALL)
+                if said[FRAME_TYPE : FRAME_TYPE + 1] != bytes((SETTINGS,)):
+                    raise ConnectionError("what listens there does not speak gRPC")
+    except (OSError, OverflowError) as error:
+        raise _nobody(address, error) from None
+
+
+def _nobody(address: str, why: Exception) -> LaspaError:
+    return LaspaError(
+        f"RAY_ADDRESS is {address!r} but no Ray cluster answers there ({_one_line(why)}); start one "
+        "(ray start --head), correct it, or unset it to stay on this machine"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,119 @@
+"""One training run shared by several processes, which Ray Train starts, joins and starts again."""
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+from ray.train.torch import TorchTrainer
+from ray.util.queue import Queue
+
+from laspa.errors import LaspaError
+from laspa.params.params import Params
+from laspa.training.loop import Record
+from laspa.training.processes import World
+from laspa.training.run import load_training_data, train_system
+from pipelines.ray.session import ray_session
+
+RESTARTS = 3  # of all workers, from their last whole epoch, after one of them died; our choice
+VARIABLES = {"RAY_TRAIN_V2_ENABLED": "1", "RAY_TRAIN_METRICS_ENABLED": "0"}
+
+
+def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callable[[Record], None]) -> None:
+    """Train with `train.workers` processes, each on its part of every batch; the state is left in `states`.
+
+    Args:
+        data, states: folders that all nodes reach under these paths.
+        on_epoch: called here with each epoch's record, once.
+
+    Raises:
+        LaspaError: more workers than there are CPUs or GPUs for, a worker that dies again and again, or
+            what training itself raises.
+    """
+    scratch = (states / "ray").resolve()
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    problem = states / "problem"
+    problem.unlink(missing_ok=True)
+    logging.getLogger("ray.train").setLevel(logging.CRITICAL)
+    with ray_session({}, VARIABLES):
+        gpus = _check_resources(params)
+        records = Queue()
+        told = threading.Thread(target=_tell, args=[records, on_epoch])
+        told.start()
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={
+                "params": params.model_dump(),
+                "data": str(data.resolve()),
+                "states": str(states.resolve()),
+                "records": records,
+            },
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=params.train.workers,
+                use_gpu=gpus,
+                resources_per_worker={"CPU": params.train.threads, **({"GPU": 1} if gpus else {})},
+            ),
+            run_config=ray.train.RunConfig(
+                name="run",
+                storage_path=str(scratch),
+                failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
+            ),
+        )
+        try:
+            trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            reason = str(error).strip().splitlines()[-1][:200]
+            raise LaspaError(f"training: a worker failed ({reason}); run again to go on") from None
+        finally:
+            records.put(None)
+            told.join()
+    if problem.exists():
+        text = problem.read_text(encoding="utf-8")
+        problem.unlink()
+        raise LaspaError(text)
+
+
+def _work(config: dict[str, Any]) -> None:
+    """What each worker runs. Bad input would end the same way each time: it is left as a text, not raised."""
+    context = ray.train.get_context()
+    world = World(context.get_world_rank(), context.get_world_size())
+    states, records = Path(config["states"]), config["records"]
+    on_epoch = records.put if world.rank == 0 else lambda record: None
+    try:
+        params = Params.model_validate(config["params"])
+        train_system(params, load_training_data(Path(config["data"]), world), states, on_epoch, world)
+    except LaspaError as error:
+        if world.rank == 0:
+            (states / "problem").write_text(str(error), encoding="utf-8")
+
+
+def _tell(records: Queue, on_epoch: Callable[[Record], None]) -> None:
+    """Hand each epoch's record on, until None comes; workers that start again repeat earlier ones."""
+    last = 0
+    while (record := records.get()) is not None:
+        if record["epoch"] > last:
+            last = record["epoch"]
+            on_epoch(record)
+
+
+def _check_resources(params: Params) -> bool:
+    """Whether workers have a GPU each.
+
+    Raises:
+        LaspaError: too few CPUs or GPUs for all of them.
+    """
+    options, there = params.train, ray.cluster_resources()
+    gpus = options.device == "cuda" or (options.device == "auto" and there.get("GPU", 0) >= options.workers)
+    wanted = {"CPU": options.workers * options.threads} | ({"GPU": options.workers} if gpus else {})
+    for resource, count in wanted.items():
+        if there.get(resource, 0) < count:
+            raise LaspaError(
+                f"params.yaml: train.workers is {options.workers}, which takes {count} {resource}, but Ray "
+                f"has {there.get(resource, 0):g}; lower it, or join a larger cluster by RAY_ADDRESS"
+            )
+    return gpus

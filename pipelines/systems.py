@@ -1,0 +1,124 @@
+"""One system trained and measured with several seeds, each a tracked run, all in one folder at the end."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laspa.evaluation.measurement import evaluate_system
+from laspa.evaluation.split import load_split, torch_device
+from laspa.files import atomic_path, read_json, sha256_file, write_json
+from laspa.params.params import Params, System
+from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
+from pipelines.tracking import store as tracking
+
+
+def measure_seeds(
+    system: str, kind: str, runs: dict[int, Params], data: Path, results: Path, split: str = "test"
+) -> None:
+    """Train and measure each run on the tables under `data`; write `results`/`system`.
+
+    A seed-N.json for each seed holds its metrics and history, scores.parquet a column of scores for
+    each, in the order of the split's trial list. What is finished is kept beside `data` if the process is
+    killed.
+
+    Args:
+        system: the name of the system, that the tracked runs carry.
+        kind: what the runs are, in tracking.
+        runs: params by seed.
+        split: what is measured on: dev for choices, test for results.
+    """
+    partial = Path("data/.partial") / kind / split / system
+    folder_of_seeds = {}
+    with ExitStack() as stack:
+        finished = stack.enter_context(_started(runs, data, partial, split))
+        tags = {"laspa.system": system}
+        tracked = {
+            seed: stack.enter_context(tracking.run(f"{system}, seed {seed}", kind, run, tags))
+            for seed, run in runs.items()
+        }
+        for seed, stem in finished:
+            result = {"system": system, **read_json(stem.with_suffix(".json"))}
+            for record in result["history"]:
+                tracked[seed].log_metrics(**tracking.epoch_metrics(record))
+            tracked[seed].log_metrics(tracking.evaluation_metrics(result))
+            folder_of_seeds[seed] = result, np.load(stem.with_suffix(".npy"))
+    with atomic_path(results / system) as folder:
+        folder.mkdir()
+        for seed, (result, _) in sorted(folder_of_seeds.items()):
+            write_json(folder / f"seed-{seed}.json", result)
+        columns = {f"seed-{seed}": scores for seed, (_, scores) in sorted(folder_of_seeds.items())}
+        pd.DataFrame(columns).to_parquet(folder / "scores.parquet", index=False)
+    shutil.rmtree(partial)
+
+
+def measure_once(
+    system: str, kind: str, runs: dict[int, Params], data: Path, results: Path, split: str = "test"
+) -> None:
+    """`measure_seeds`, unless that was done with the same params and data."""
+    inputs = [sha256_file(data / part) for part in ("manifest.parquet", f"trials/{split}.parquet")]
+    read = {*System.model_fields, "seed", "features", "train", "evaluate"}
+    what = json.dumps([inputs, {seed: run.model_dump(include=read) for seed, run in runs.items()}])
+    digest = {"digest": hashlib.sha256(what.encode()).hexdigest()}
+    done = results / system / "inputs.json"
+    if done.exists() and read_json(done) == digest:
+        return
+    measure_seeds(system, kind, runs, data, results, split)
+    write_json(done, digest)
+
+
+@contextmanager
+def _started(
+    runs: dict[int, Params], data: Path, partial: Path, split: str
+) -> Iterator[Iterator[tuple[int, Path]]]:
+    """Seeds and where their results are, as they come: on a CPU a process a seed with one thread each, on a
+    GPU one after the other.
+
+    The processes are forked off one that has read the data and has no threads yet, so that all seeds
+    share it in memory; what else there is to start, such as tracking, starts while they train.
+    """
+    if any(torch_device(run.train.device).type == "cuda" for run in runs.values()):
+        yield ((seed, _run(run, data, partial, split)) for seed, run in runs.items())
+        return
+    _training_data(data)
+    with ProcessPoolExecutor(len(runs), mp_context=get_context("fork")) as pool:
+        futures = {pool.submit(_run, run, data, partial, split): seed for seed, run in runs.items()}
+        yield ((futures[future], future.result()) for future in as_completed(futures))
+
+
+def _run(params: Params, data: Path, partial: Path, split: str) -> Path:
+    """Train and measure one seed; a result that is there already, from the same inputs, is taken as it is."""
+    training = _training_data(data)
+    finished = partial / f"{params.seed}-{state_digest(params, training)}"
+    if finished.with_suffix(".json").exists():
+        return finished
+    trained = train_system(params, training, partial)
+    device = torch_device(params.train.device)
+    metrics, scored, _ = evaluate_system(
+        trained.model, training.train.languages, load_split(data, split), params.evaluate, device
+    )
+    with atomic_path(finished.with_suffix(".npy")) as temporary, temporary.open("wb") as file:
+        np.save(file, scored["score"].to_numpy(dtype=np.float32))
+    result: dict[str, Any] = {
+        "seed": params.seed,
+        "epochs": params.train.epochs,
+        "history": trained.history,
+        "parameters": trained.model.parameter_counts(),
+        **metrics,
+    }
+    write_json(finished.with_suffix(".json"), result)
+    return finished
+
+
+@cache
+def _training_data(data: Path) -> TrainingData:
+    return load_training_data(data)

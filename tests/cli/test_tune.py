@@ -1,0 +1,96 @@
+"""`laspa tune`: params.yaml changed in place, and the command of an experiment."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from laspa.cli.main import main
+from laspa.cli.tune import with_values
+
+PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
+BEST = {"prefix_len": 16, "loss_weights.nll": 0.1234, "train.learning_rate": 1e-05, "model.fusion": "concat"}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "reports/tune").mkdir(parents=True)
+    (tmp_path / "reports/tune/best.yaml").write_text(yaml.safe_dump(BEST), encoding="utf-8")
+    (tmp_path / "params.yaml").write_bytes(PARAMS_FILE.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_apply_changes_the_values_and_nothing_else(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
+    assert main(["tune", "apply"]) == 0
+    after = (project / "params.yaml").read_text(encoding="utf-8").splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == len(BEST)
+    comment = "# learnable tokens in front of K and V; 0 turns them off"
+    assert (f"prefix_len: 8            {comment}", f"prefix_len: 16           {comment}") in changed
+    loaded = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    assert loaded["loss_weights"]["nll"] == 0.1234
+    assert loaded["train"]["learning_rate"] == 1e-05
+    assert "prefix_len: 8 → 16" in capsys.readouterr().out
+    assert main(["tune", "apply"]) == 0
+    assert (project / "params.yaml").read_text(encoding="utf-8").splitlines() == after
+    assert "prefix_len: 16, as before" in capsys.readouterr().out
+
+
+def test_show_prints_the_command_of_an_experiment(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune", "show"]) == 0
+    words = capsys.readouterr().out.split()
+    assert words[:3] == ["dvc", "exp", "run"]
+    settings = dict(word.split("=") for word in words[4::2])
+    assert set(words[3::2]) == {"-S"}
+    assert {name: yaml.safe_load(value) for name, value in settings.items()} == BEST
+
+
+@pytest.mark.parametrize(
+    ("best", "expected"),
+    [
+        ("prefix_len: 9999", "best.yaml: prefix_len is 9999 but should be from 0 to 512"),
+        ("prefixlen: 4", "best.yaml: unknown key prefixlen; the nearest known key is prefix_len"),
+        ("num_heads: 3", "best.yaml: num_heads is 3 but must divide model.attention_dim, 4"),
+        ("[1, 2]", "best.yaml is [1, 2] but should hold dotted names and values"),
+        ("a: [", "best.yaml: not valid YAML"),
+        (None, "best.yaml: no such file; run the sweep (laspa tune)"),
+    ],
+)
+def test_best_params_that_do_not_fit_change_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str], best: str | None, expected: str
+) -> None:
+    file = project / "reports/tune/best.yaml"
+    file.unlink() if best is None else file.write_text(best, encoding="utf-8")
+    assert main(["tune", "apply"]) == 1
+    assert expected in capsys.readouterr().err
+    assert (project / "params.yaml").read_bytes() == PARAMS_FILE.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: {b: 1, c: 22}  # both\n", "a: {b: 10, c: 2}  # both\n"),
+        ("a:\n  b: 1 # tight\n  c: 'x y'\n", "a:\n  b: 10 # tight\n  c: 2\n"),
+        ("a:\n  c: 2.5e-3      # wide\n  b: 1", "a:\n  c: 2           # wide\n  b: 10"),
+    ],
+)
+def test_values_are_replaced_where_they_stand(text: str, expected: str) -> None:
+    assert with_values(text, {"a.b": 10, "a.c": 2}) == expected
+
+
+def test_a_sweep_runs_in_a_checkout_alone_and_ends_as_its_script_does(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tune"]) == 1
+    assert "pipelines/tune.py: no such file; a sweep reads a project's params" in capsys.readouterr().err
+    (project / "pipelines").mkdir()
+    (project / "pipelines/__init__.py").touch()
+    (project / "pipelines/tune.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
+    (project / "pipelines/confirm.py").write_text("open('ran', 'w').close()\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["tune"])
+    assert ended.value.code == 3
+    assert main(["tune", "confirm"]) == 0
+    assert (project / "ran").exists()

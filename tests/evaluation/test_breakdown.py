@@ -1,0 +1,124 @@
+"""Parts of a hand-made list by condition, language pair, gender and novelty, and what they need."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from laspa.errors import LaspaError
+from laspa.evaluation.breakdown import About, about_names, groups, measure, measure_parts, speaker_numbers
+from laspa.evaluation.calibration import Calibration
+from laspa.evaluation.intervals import eer_interval
+from laspa.trials.lists import read_list
+
+LIST = """1 ann/1 ann/2
+1 ann/1 ann/3
+0 ann/1 bob/1
+0 ann/3 bob/1
+0 ann/3 cat/1
+"""
+LANGUAGES = {"ann/1": "en", "ann/2": "en", "ann/3": "hi", "bob/1": "en", "cat/1": "hi"}
+GENDERS = {"ann": "f", "bob": "m", "cat": None}
+
+
+@pytest.fixture
+def trials(tmp_path):
+    (tmp_path / "list.txt").write_text(LIST)
+    return read_list(tmp_path / "list.txt")
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    names = [*LANGUAGES, "dan/1"]
+    columns = {"utterance_id": names, "speaker": [name[:3] for name in names]}
+    columns |= {"language": [*LANGUAGES.values(), "en"], "split": ["test"] * 5 + ["train"]}
+    columns["gender"] = pa.array([GENDERS.get(name[:3]) for name in names], pa.string())
+    pq.write_table(pa.table(columns), tmp_path / "manifest.parquet")
+    return tmp_path / "manifest.parquet"
+
+
+def rows(parts) -> dict[str, list[int]]:
+    return {name: np.flatnonzero(part).tolist() for name, part in parts}
+
+
+def test_parts_are_those_of_the_list(trials, manifest):
+    about = about_names(trials, manifest, None, "/")
+    assert rows(groups("condition", trials, about)) == {
+        "cross_cross": [1, 3],
+        "cross_same": [1, 2, 4],
+        "same_cross": [0, 3],
+        "same_same": [0, 2, 4],
+    }
+    assert rows(groups("language-pair", trials, about)) == {"en-en": [0, 2], "en-hi": [1, 3], "hi-hi": [4]}
+    assert rows(groups("gender", trials, about)) == {"?-f": [4], "f-f": [0, 1], "f-m": [2, 3]}
+    assert rows(groups("seen", trials, about)) == {"seen": [0, 2], "unseen": [1, 3, 4]}
+    assert about.speaker[trials.enroll].tolist() == ["ann"] * 5
+
+
+def test_languages_may_come_from_a_file_of_labels(tmp_path, trials):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("filename,label\n" + "".join(f"{name},{label}\n" for name, label in LANGUAGES.items()))
+    about = about_names(trials, None, labels, "/")
+    assert rows(groups("language-pair", trials, about)) == {"en-en": [0, 2], "en-hi": [1, 3], "hi-hi": [4]}
+    labels.write_text("filename,label\nann/1,en\n")
+    with pytest.raises(LaspaError, match=r"list.txt:1: .*labels.csv lacks ann/2, and 4 utterance\(s\)"):
+        about_names(trials, None, labels, "/")
+
+
+def test_speakers_may_come_from_the_names(trials):
+    about = about_names(trials, None, None, "/")
+    assert sorted(set(about.speaker)) == ["ann", "bob", "cat"]
+    assert about_names(trials, None, None, "#").speaker is None
+
+
+def test_a_speaker_that_contradicts_a_label_is_an_error(tmp_path, trials):
+    (tmp_path / "wrong.txt").write_text("1 ann/1 ann/2\n0 ann/1 ann/3\n")
+    message = r"wrong.txt:2: ann/1 ann/3 is a non-target trial of ann and ann; name speakers"
+    with pytest.raises(LaspaError, match=message):
+        about_names(read_list(tmp_path / "wrong.txt"), None, None, "/")
+
+
+def test_what_is_not_known_is_said(tmp_path, trials, manifest):
+    nothing = about_names(trials, None, None, "/")
+    for kind, what in (("condition", "languages"), ("language-pair", "languages"), ("gender", "genders")):
+        with pytest.raises(LaspaError, match=f"--by {kind}: the {what} of .*list.txt are not known"):
+            list(groups(kind, trials, nothing))
+    with pytest.raises(LaspaError, match="--by age: expected one of condition"):
+        list(groups("age", trials, nothing))
+    table = pq.read_table(manifest)
+    pq.write_table(table.slice(1), manifest)
+    with pytest.raises(LaspaError, match=r"list.txt:1: .*manifest.parquet lacks ann/1, and 1 utt"):
+        about_names(trials, manifest, None, "/")
+    pq.write_table(table.drop_columns("speaker"), manifest)
+    with pytest.raises(LaspaError, match=r"manifest.parquet: no column speaker; it has utterance_id"):
+        about_names(trials, manifest, None, "/")
+
+
+def test_measurements_are_worked_by_hand():
+    scores, target = np.array([3.0, 1.0, 2.0, 0.0]), np.array([True, True, False, False])
+    found = measure(scores, target, {})
+    expected = {"trials": 4, "targets": 2, "eer": 0.5, "eer_convex_hull": 0.25, "min_cllr": 0.5}
+    expected |= {"min_dcf_01": 0.5, "min_dcf_05": 0.5, "frr_at_far_1": 0.5, "frr_at_far_01": 0.5}
+    assert found == pytest.approx(expected)
+    # Ratios of 0 everywhere: always reject at these priors, one bit a trial.
+    empty = measure(scores, target, {}, Calibration(0.0, 0.0))
+    assert (empty["act_dcf_01"], empty["act_dcf_05"], empty["cllr"]) == pytest.approx((1, 1, 1))
+    found = measure(scores, target, {"eer": (0.25, 0.75)})
+    assert (found["eer_low"], found["eer_high"]) == (0.25, 0.75)
+
+
+def test_all_parts_are_measured_at_once(trials, manifest):
+    about = about_names(trials, manifest, None, "/")
+    scores = np.linspace(1, 0, len(trials))
+    found = measure_parts(trials, scores, about, ["gender", "seen"], None, 100, seed=1)
+    assert list(found) == ["all", "gender", "seen"]
+    everything = found["all"]["all"]
+    assert everything["trials"] == len(trials)
+    low, high = eer_interval(scores, trials.target, *speaker_numbers(trials, about), 100, 1)
+    assert (everything["eer_low"], everything["eer_high"]) == (low, high)
+    assert everything["min_dcf_05_low"] <= everything["min_dcf_05"] <= everything["min_dcf_05_high"]
+    one_class = [name for name, part in groups("gender", trials, about) if len(set(trials.target[part])) < 2]
+    assert one_class
+    assert [name for name, row in found["gender"].items() if row is None] == one_class
+    nobody = measure_parts(trials, scores, About(), [], None, 100, seed=1)
+    assert "eer_low" not in nobody["all"]["all"]

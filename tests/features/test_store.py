@@ -1,0 +1,146 @@
+"""The Parquet shards and the store that reads them."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from laspa.errors import LaspaError
+from laspa.features import store as features
+from laspa.features.settings import mel_settings
+from laspa.features.store import FeatureStore, Row, digest, shard_name, write_shard
+from laspa.params.params import Features
+
+PARAMS = Features(num_mels=8, window_ms=25.0, hop_ms=10.0, low_hz=20.0, high_hz=7600.0, shard_utterances=100)
+SETTINGS = mel_settings(PARAMS)
+
+
+def rows(count: int, first: int = 0) -> list[Row]:
+    """Utterances of 1 to 7 frames; each value tells its utterance, frame and band."""
+    made = []
+    for index in range(first, first + count):
+        frames = 1 + index % 7
+        mel = index + np.arange(frames)[:, None] / 16 + np.arange(8)[None, :] / 128
+        made.append(Row(f"s{index % 3}/en/{index:04d}", mel.astype(np.float16)))
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_shard(tmp_path / "features" / shard_name(0), iter(rows(150)), SETTINGS)
+    write_shard(tmp_path / "features" / shard_name(1), iter(rows(10, first=150)), SETTINGS)
+    return tmp_path / "features"
+
+
+def test_the_file_is_as_promised(folder: Path) -> None:
+    file = pq.ParquetFile(folder / "part-00000.parquet")
+    assert file.schema_arrow.names == ["utterance_id", "num_frames", "mel"]
+    assert file.schema_arrow.types == [pa.string(), pa.int32(), pa.binary()]
+    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [64, 64, 22]
+    column = file.metadata.row_group(0).column(2)
+    assert (column.compression, column.is_stats_set, column.has_dictionary_page) == (
+        "UNCOMPRESSED",
+        False,
+        False,
+    )
+    metadata = file.schema_arrow.metadata
+    assert b'"hop_ms": 10.0' in metadata[b"laspa.mel"]
+    assert metadata[b"laspa.version"] == b"1"
+    assert metadata[b"laspa.digest"] == digest(SETTINGS).encode()
+    row = file.read().slice(5, 1).to_pylist()[0]
+    assert row["num_frames"] == 6
+    assert row["mel"] == rows(6)[5].mel.astype("<f2").tobytes()
+
+
+def test_all_utterances_as_stored(folder: Path) -> None:
+    store = FeatureStore(folder)
+    expected = rows(160)
+    assert store.utterance_ids == [row.utterance_id for row in expected]
+    assert store.num_frames.tolist() == [len(row.mel) for row in expected]
+    assert store.offsets.tolist() == [0, *np.cumsum(store.num_frames).tolist()]
+    assert store.frames.dtype == np.float16
+    np.testing.assert_array_equal(store.frames, np.concatenate([row.mel for row in expected]))
+    assert store.settings == SETTINGS
+    assert store.digest == digest(SETTINGS)
+    assert len(store) == 160
+
+
+def test_some_utterances_in_the_order_asked_for(folder: Path) -> None:
+    chosen = [rows(160)[index] for index in (155, 3, 70, 4)]
+    store = FeatureStore(folder, [row.utterance_id for row in chosen])
+    np.testing.assert_array_equal(store.frames, np.concatenate([row.mel for row in chosen]))
+    for row in chosen:
+        np.testing.assert_array_equal(store.get(row.utterance_id), row.mel)
+    with pytest.raises(LaspaError, match="no utterance 's0/en/0000' among the 4 read"):
+        store.get("s0/en/0000")
+
+
+def test_no_utterances_asked_for(folder: Path) -> None:
+    store = FeatureStore(folder, [])
+    assert store.frames.shape == (0, 8)
+
+
+def test_the_digest_tells_settings_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = mel_settings(PARAMS.model_copy(update={"hop_ms": 12.5}))
+    assert digest(other) != digest(SETTINGS)
+    assert digest(mel_settings(PARAMS.model_copy(update={"shard_utterances": 7}))) == digest(SETTINGS)
+    before = digest(SETTINGS)
+    monkeypatch.setattr(features, "VERSION", features.VERSION + 1)
+    assert digest(SETTINGS) != before
+
+
+def test_a_missing_or_empty_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LaspaError, match="no such folder; run dvc repro features"):
+        FeatureStore(tmp_path / "nowhere")
+    with pytest.raises(LaspaError, match=r"holds no part-\*.parquet"):
+        FeatureStore(tmp_path)
+
+
+def test_an_utterance_that_is_not_there_is_an_error(folder: Path) -> None:
+    with pytest.raises(LaspaError, match="no features of 2 of 3 utterances, first 'x'"):
+        FeatureStore(folder, ["s0/en/0000", "x", "y"])
+
+
+def test_an_utterance_twice_is_an_error(folder: Path) -> None:
+    with pytest.raises(LaspaError, match="'s0/en/0003' appears twice"):
+        FeatureStore(folder, ["s0/en/0000", "s0/en/0003", "s0/en/0003"])
+    write_shard(folder / shard_name(2), iter(rows(1, first=40)), SETTINGS)
+    with pytest.raises(LaspaError, match="'s1/en/0040' appears twice"):
+        FeatureStore(folder)
+
+
+def test_features_of_another_version_are_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "VERSION", 99)
+    with pytest.raises(
+        LaspaError, match="features of version 1, this laspa reads 99; run dvc repro features"
+    ):
+        FeatureStore(folder)
+
+
+def test_another_kind_of_parquet_is_an_error(folder: Path) -> None:
+    pq.write_table(pa.table({"utterance_id": ["a"]}), folder / "part-00000.parquet")
+    with pytest.raises(LaspaError, match=r"part-00000.parquet: features of version none"):
+        FeatureStore(folder)
+
+
+def test_shards_of_different_settings_are_an_error(folder: Path) -> None:
+    other = mel_settings(PARAMS.model_copy(update={"low_hz": 100.0}))
+    write_shard(folder / shard_name(1), iter(rows(10, first=150)), other)
+    with pytest.raises(LaspaError, match=r"part-00001.parquet: mel settings .*100\.0.* differ from .*20\.0"):
+        FeatureStore(folder)
+
+
+def test_a_damaged_shard_is_an_error(folder: Path) -> None:
+    path = folder / "part-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(LaspaError, match=r"part-00001.parquet: not a readable Parquet file"):
+        FeatureStore(folder)
+
+
+def test_a_mel_of_another_size_than_its_frames_is_an_error(folder: Path) -> None:
+    bad = [Row("bad", np.zeros((3, 5), dtype=np.float16))]
+    write_shard(folder / shard_name(2), iter(bad), SETTINGS)
+    with pytest.raises(LaspaError, match=r"part-00002.parquet: 'bad' holds 15 values, not 3 × 8"):
+        FeatureStore(folder)

@@ -1,0 +1,96 @@
+"""Workers of Ray Train share a run: what it logs and leaves, one of them killed, and what stops it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import ray.train
+
+from laspa.errors import LaspaError
+from laspa.params.params import Params, load_params, with_overrides
+from laspa.training.loop import Record
+from laspa.training.run import load_training_data, train_system
+from pipelines.ray import training as parallel
+from tests.tuning.tiny import make_tiny_sweep
+
+EPOCHS = 40  # enough that a worker is killed in their midst
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_sweep(tmp_path_factory.mktemp("parallel") / "project")
+
+
+@pytest.fixture(scope="module")
+def params(folder: Path) -> Params:
+    changes = {"train.workers": 2, "train.epochs": EPOCHS, "loss_weights.grl": 0.1}
+    return with_overrides(load_params(folder / "params.yaml"), changes)
+
+
+@pytest.mark.services
+def test_a_worker_is_killed_and_the_run_goes_on_to_its_end(
+    folder: Path, params: Params, tmp_path: Path
+) -> None:
+    records: list[Record] = []
+    killed: list[int] = []
+
+    def on_epoch(record: Record) -> None:
+        records.append(record)
+        if not killed:
+            children = psutil.Process().children(recursive=True)
+            workers = [child for child in children if "RayTrainWorker" in " ".join(child.cmdline())]
+            assert len(workers) == 2
+            workers[1].kill()
+            killed.append(workers[1].pid)
+
+    parallel.train_in_workers(params, folder / "data", tmp_path, on_epoch)
+    assert killed
+    assert [record["epoch"] for record in records] == list(range(1, EPOCHS + 1))
+    assert records[-1]["nll"] < records[0]["nll"]
+    again: list[Record] = []
+    trained = train_system(params, load_training_data(folder / "data"), tmp_path, again.append)
+    assert trained.history == records == again  # what they leave is a finished run
+
+
+def worker_config(folder: Path, states: Path, params: Params, records: list[Record]) -> dict[str, object]:
+    return {
+        "params": params.model_dump(),
+        "data": str(folder / "data"),
+        "states": str(states),
+        "records": SimpleNamespace(put=records.append),
+    }
+
+
+def test_a_worker_leaves_what_is_wrong_with_the_input_as_a_text(
+    folder: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
+    monkeypatch.setattr(ray.train, "get_context", lambda: alone)
+    wild = with_overrides(params, {"train.learning_rate": 1e30})
+    parallel._work(worker_config(folder, tmp_path, wild, []))
+    assert (tmp_path / "problem").read_text().startswith("training: ")
+
+
+@pytest.mark.parametrize(
+    ("there", "device", "problem"),
+    [
+        ({"CPU": 1.0}, "auto", r"train\.workers is 2, which takes 2 CPU, but Ray has 1"),
+        ({"CPU": 8.0, "GPU": 1.0}, "cuda", r"train\.workers is 2, which takes 2 GPU, but Ray has 1"),
+    ],
+)
+def test_too_few_processors_are_named(
+    params: Params, monkeypatch: pytest.MonkeyPatch, there: dict[str, float], device: str, problem: str
+) -> None:
+    monkeypatch.setattr(ray, "cluster_resources", lambda: there)
+    with pytest.raises(LaspaError, match=problem):
+        parallel._check_resources(with_overrides(params, {"train.device": device}))
+
+
+def test_workers_take_gpus_where_there_is_one_for_each(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = with_overrides(params, {"train.device": "auto"})
+    for count, expected in ((0, False), (1, False), (2, True)):
+        monkeypatch.setattr(ray, "cluster_resources", lambda count=count: {"CPU": 8.0, "GPU": count})
+        assert parallel._check_resources(options) is expected

@@ -1,0 +1,161 @@
+"""Batches of crops: what is in them, that each utterance comes once, that seeds decide."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from laspa.errors import LaspaError
+from laspa.training.batches import (
+    TrainingSet,
+    batches,
+    batches_per_epoch,
+    draw,
+    moved_axis,
+    prefetched,
+    read_at,
+)
+
+
+def counting_set(lengths: list[int]) -> TrainingSet:
+    """Utterance u's frame f holds 100 · u + f in both mel bands, exact in half precision."""
+    frames = np.concatenate([100 * u + np.arange(n) for u, n in enumerate(lengths)]).astype(np.float16)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    classes = np.arange(len(lengths))
+    return TrainingSet(np.stack([frames, frames], axis=1), offsets, classes, classes % 2, [], [], 100.0, [])
+
+
+def epoch(data: TrainingSet, batch_size: int, crop_frames: int, seed: int):
+    generator = np.random.default_rng(seed)
+    return batches(data, draw(data, batch_size, generator), crop_frames, generator)
+
+
+def test_crops_are_consecutive_frames_of_the_labelled_utterance():
+    data = counting_set([10, 20, 30, 7])
+    batch = next(epoch(data, 4, 8, seed=0))
+    assert sorted(batch.speaker.tolist()) == [0, 1, 2, 3]
+    for mel, speaker, language in zip(batch.mel.numpy(), batch.speaker, batch.language, strict=True):
+        within = mel[:, 0] - 100 * int(speaker)
+        length = [10, 20, 30, 7][int(speaker)]
+        steps = np.diff(within) % length
+        assert (steps == 1).all()
+        assert within.min() >= 0
+        assert within.max() < length
+        assert int(language) == int(speaker) % 2
+
+
+def test_an_utterance_shorter_than_a_crop_is_repeated():
+    batch = next(epoch(counting_set([3, 3]), 2, 7, seed=0))
+    row = batch.mel[batch.speaker.tolist().index(0), :, 0].tolist()
+    assert row == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_each_batch_may_have_its_own_length():
+    data = counting_set([30] * 8)
+    generator = np.random.default_rng(0)
+    made = batches(data, draw(data, 4, generator), np.array([5, 9]), generator)
+    assert [batch.mel.shape[1] for batch in made] == [5, 9]
+
+
+def test_an_epoch_visits_every_utterance_at_most_once_and_drops_the_rest():
+    data = counting_set([9] * 11)
+    seen = [s for batch in epoch(data, 4, 5, seed=0) for s in batch.speaker.tolist()]
+    assert len(seen) == len(set(seen)) == 8 == 4 * batches_per_epoch(data, 4)
+
+
+def test_the_generators_seed_decides_the_epoch():
+    data = counting_set([30] * 8)
+    first, again, other = (next(epoch(data, 8, 10, seed)).mel for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def labelled(speaker: list[int], language: list[int]) -> TrainingSet:
+    offsets = np.arange(len(speaker) + 1)
+    return TrainingSet(
+        np.zeros((len(speaker), 1)), offsets, np.array(speaker), np.array(language), [], [], 100.0, []
+    )
+
+
+def test_batches_by_language_hold_as_many_of_each_however_rare():
+    data = labelled(list(range(12)), [0] * 9 + [1] * 3)
+    drawn = draw(data, 4, np.random.default_rng(0), by="language")
+    assert drawn.shape == (3, 4)
+    assert (np.sort(data.language[drawn], axis=1) == [0, 0, 1, 1]).all()
+    common, rare = drawn[data.language[drawn] == 0], drawn[data.language[drawn] == 1]
+    assert len(set(common.tolist())) == len(common) == 6  # no utterance twice before all had their turn
+    assert sorted(rare.tolist()) == [9, 9, 10, 10, 11, 11]
+
+
+def test_batches_by_speaker_hold_several_utterances_of_each_drawn():
+    data = labelled([0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 3], [0] * 12)
+    drawn = draw(data, 4, np.random.default_rng(0), by="speaker", each=2)
+    speakers = data.speaker[drawn]
+    assert (speakers[:, 0::2] == speakers[:, 1::2]).all()
+    assert (drawn[:, 0::2] != drawn[:, 1::2]).all()
+    assert sorted(speakers[:2, ::2].ravel().tolist()) == [0, 1, 2, 3]  # all before one comes again
+
+
+def test_batches_of_pairs_are_half_one_speaker_in_two_languages():
+    data = labelled([0] * 4 + [1] * 4 + [2] * 8, [0, 0, 1, 1, 1, 1, 2, 2] + [0] * 8)
+    data.speakers, data.languages = list("abc"), list("xyz")
+    drawn = draw(data, 8, np.random.default_rng(0), by="pair")
+    assert drawn.shape == (2, 8)
+    one, other = drawn[:, 0:4:2], drawn[:, 1:4:2]
+    assert (data.speaker[one] == data.speaker[other]).all()
+    assert (data.language[one] != data.language[other]).all()
+    assert sorted(data.speaker[one].ravel().tolist()) == [0, 0, 1, 1]  # both bilinguals have their turn
+    assert len(set(drawn[:, 4:].ravel().tolist())) == 8
+    with pytest.raises(LaspaError, match="batch_by is pair but no training speaker speaks two languages"):
+        draw(replace(data, language=data.speaker), 8, np.random.default_rng(0), by="pair")
+
+
+def test_prefetching_changes_nothing_and_hands_errors_on():
+    data = counting_set([30] * 8)
+    ahead = prefetched(epoch(data, 2, 10, seed=3))
+    for got, expected in zip(ahead, epoch(data, 2, 10, seed=3), strict=True):
+        assert torch.equal(got.mel, expected.mel)
+
+    def broken():
+        yield next(epoch(data, 2, 10, seed=3))
+        raise LaspaError("no more")
+
+    ahead = prefetched(broken())
+    next(ahead)
+    with pytest.raises(LaspaError, match="no more"):
+        next(ahead)
+
+
+def test_a_batch_larger_than_the_data_is_an_error():
+    with pytest.raises(LaspaError, match="batch_size is 5 but the train split has only 2 utterances"):
+        batches_per_epoch(counting_set([9, 9]), 5)
+
+
+def test_mels_are_read_between_bands_linearly_and_not_beyond_the_ends():
+    mel = torch.tensor([0.0, 10.0, 20.0, 30.0, 40.0]).expand(2, 3, 5)
+    position = torch.tensor([[0.0, 1.25, 2.5, 3.75, 5.0], [-1.0, 0.5, 1.0, 1.5, 2.0]])
+    moved = read_at(mel, position)
+    assert moved[0, 0].tolist() == [0.0, 12.5, 25.0, 37.5, 40.0]
+    assert moved[1, 2].tolist() == [0.0, 5.0, 10.0, 15.0, 20.0]
+    torch.testing.assert_close(read_at(mel, torch.arange(5.0).expand(2, 5)), mel)
+
+
+def test_a_warp_stretches_every_band_alike_and_a_bend_displaces_them_smoothly():
+    band = torch.arange(80.0)
+    stretched = moved_axis(200, 80, 0.08, 0.0, np.random.default_rng(0))
+    factor = stretched[:, 1]
+    torch.testing.assert_close(stretched, band * factor[:, None])
+    assert 0.92 <= factor.min() < 0.93
+    assert 1.07 < factor.max() <= 1.08
+    bent = moved_axis(4000, 80, 0.0, 0.02, np.random.default_rng(0)) - band
+    # At the ends a knot itself is read: its deviation is 0.02 of 80 bands.
+    assert bent[:, [0, 79]].std(dim=0).tolist() == pytest.approx([1.6, 1.6], rel=0.05)
+    # Between two knots the curve is a straight line.
+    assert bent.diff(dim=1).diff(dim=1).abs().gt(1e-3).sum(dim=1).max() <= 2 * 3
+
+
+def test_who_is_heard_in_which_language():
+    data = counting_set([9, 9, 9])
+    data.speakers, data.languages = ["a", "b", "c"], ["de", "en"]
+    assert data.heard_in().tolist() == [[True, False, True], [False, True, False]]

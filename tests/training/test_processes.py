@@ -1,0 +1,170 @@
+"""Two processes that train together: the losses and weights of one that has the whole batch."""
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from laspa.files import read_json, write_json
+from laspa.params.params import Params, load_params, with_overrides
+from laspa.training import loop as training
+from laspa.training.batches import Batch, TrainingSet, batches, draw
+from laspa.training.loop import train
+from laspa.training.processes import SharedNorm, World, share_norms
+
+TINY = {
+    "model.speaker_encoder": "tdnn_small",
+    "model.embedding_dim": 16,
+    "model.decoder_dim": 8,
+    "train.epochs": 2,
+    "train.dev_every": 1,
+    "train.batch_size": 8,
+    "train.workers": 2,
+    "train.crop_seconds": 0.3,
+    "train.device": "cpu",
+    "train.optimizer": "sgd",  # AdamW makes steps of the rounding errors of gradients that should be zero
+    "train.learning_rate": 0.05,
+    "loss_weights.grl": 0.1,
+    "train.compete": "language",
+}
+WORKERS = 2
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return with_overrides(load_params(Path(__file__).parents[2] / "params.yaml"), TINY)
+
+
+def part(rank: int) -> TrainingSet:
+    """Half of six speakers' utterances; two languages."""
+    generator = np.random.default_rng(rank)
+    speaker = np.repeat(np.arange(3) + 3 * rank, 8)
+    frames = np.random.default_rng(9).normal(size=(6, 12))[speaker].repeat(40, axis=0)
+    frames = (frames + generator.normal(size=frames.shape)).astype(np.float16)
+    language = (speaker + np.arange(24)) % 2 if rank else speaker % 2
+    names = [f"{rank}/{row}" for row in range(24)]
+    return TrainingSet(
+        frames, np.arange(25) * 40, speaker, language, list("abcdef"), ["de", "en"], 100.0, names
+    )
+
+
+def whole() -> TrainingSet:
+    first, second = part(0), part(1)
+    joined = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)])
+        for name in ("frames", "speaker", "language")
+    }
+    return TrainingSet(**{**first.__dict__, **joined, "offsets": np.arange(49) * 40})
+
+
+def falling(model: nn.Module) -> dict[str, float]:
+    return {"eer": -float(model.speaker_encoder.norm.num_batches_tracked)}
+
+
+def in_processes(work: Callable[..., None], folder: Path, *given: Any) -> None:
+    """Run `work(world, folder, *given)` in each of two processes that torch.distributed joins."""
+    folder.mkdir(exist_ok=True)
+
+    def start(rank: int) -> None:
+        torch.set_num_threads(1)
+        meeting = f"file://{folder.resolve()}/meeting"
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=WORKERS)
+        work(World(rank, WORKERS), folder, *given)
+        dist.destroy_process_group()
+
+    started = [multiprocessing.get_context("fork").Process(target=start, args=[rank]) for rank in range(2)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(timeout=120)
+    (folder / "meeting").unlink(missing_ok=True)
+    assert [process.exitcode for process in started] == [0, 0]
+
+
+def train_part(world: World, folder: Path, params: Params, until: int) -> None:
+    """Train on this process's part and keep what comes out; stop after the epoch `until` has been saved."""
+
+    class Killed(BaseException):
+        pass
+
+    def on_epoch(record: training.Record) -> None:
+        if record["epoch"] == until:
+            raise Killed
+
+    state = folder / f"state-{world.rank}"
+    try:
+        trained = train(params, part(world.rank), torch.device("cpu"), falling, on_epoch, state, world)
+    except Killed:
+        return
+    save_file(trained.model.state_dict(), folder / f"weights-{world.rank}")
+    write_json(folder / f"history-{world.rank}.json", trained.history)
+
+
+@pytest.fixture(scope="module")
+def together(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("together")
+    in_processes(train_part, folder, params, 0)
+    return folder
+
+
+def test_losses_and_weights_are_those_of_one_process_with_the_whole_batches(
+    params: Params, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = iter(range(1, 3))
+
+    def joined(_: Any, drawn: Any, crop: int, generator: Any, *moved: Any) -> Any:
+        epoch, parts = next(epochs), []
+        for rank in range(WORKERS):
+            seed = np.random.default_rng([params.seed, epoch, rank] if rank else [params.seed, epoch])
+            rows = draw(part(rank), 4, seed)
+            parts.append(batches(part(rank), rows, crop, seed, *moved))
+        for one, other in zip(*parts, strict=True):
+            yield Batch(*(torch.cat([getattr(b, n) for b in (one, other)]) for n in Batch.__annotations__))
+
+    monkeypatch.setattr(training, "batches", joined)
+    alone = train(params, whole(), torch.device("cpu"), falling, lambda record: None, tmp_path / "state")
+    shared = read_json(together / "history-0.json")
+    names = ("loss", "aam", "nll", "mapc", "mse", "grl", "grad_norm")
+    for ours, theirs in zip(shared, alone.history, strict=True):
+        assert [ours[name] for name in names] == pytest.approx([theirs[name] for name in names], rel=1e-4)
+        for group in ("attention", "gradient"):
+            assert ours[group] == pytest.approx(theirs[group], rel=1e-3)
+    for name, value in load_file(together / "weights-0").items():
+        torch.testing.assert_close(value, alone.model.state_dict()[name], atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_all_processes_end_with_the_same_bits_and_the_first_alone_writes_the_state(together: Path) -> None:
+    first, second = load_file(together / "weights-0"), load_file(together / "weights-1")
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert read_json(together / "history-0.json") == read_json(together / "history-1.json")
+    assert (together / "state-0").exists()
+    assert not (together / "state-1").exists()
+
+
+def test_killed_after_an_epoch_they_go_on_and_end_with_the_same_bits(
+    params: Params, together: Path, tmp_path: Path
+) -> None:
+    in_processes(train_part, tmp_path, params, 1)
+    assert not (tmp_path / "weights-0").exists()
+    in_processes(train_part, tmp_path, params, 0)
+    for rank in range(WORKERS):
+        expected = load_file(together / f"weights-{rank}")
+        resumed = load_file(tmp_path / f"weights-{rank}")
+        assert all(torch.equal(value, resumed[name]) for name, value in expected.items())
+    assert read_json(tmp_path / "history-0.json") == read_json(together / "history-0.json")
+
+
+def test_a_model_alone_keeps_torchs_norms() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3))
+    share_norms(model, World())
+    assert type(model[0]) is nn.BatchNorm1d
+    share_norms(model, World(0, 2))
+    assert type(model[0]) is SharedNorm
+    assert set(model.state_dict()) == {f"0.{name}" for name in nn.BatchNorm1d(3).state_dict()}
