@@ -11,8 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from laspa.evaluation.measurement import evaluate_system
-from laspa.evaluation.split import load_split, torch_device
+from laspa.evaluation.split import load_split
+from laspa.evaluation.system import evaluate_system
+from laspa.models.device import torch_device
 from laspa.params.params import load_params, with_overrides
 from laspa.report.summary import interval
 from laspa.training.run import load_training_data, train_system
@@ -47,7 +48,7 @@ def main() -> None:
                 trained = train_system(run, data, Path(states))
             seconds = time.perf_counter() - start
             device = torch_device(run.train.device)
-            metrics, *_ = evaluate_system(trained.model, data.train.languages, test, run.evaluate, device)
+            metrics = evaluate_system(trained.model, data.train.languages, test, run.evaluate, device).metrics
             found = {name: 100 * metrics["conditions"][name]["eer"] for name in CONDITIONS}
             rates[precision].append(found)
             shown = ", ".join(f"{name} {rate:.2f} %" for name, rate in found.items())

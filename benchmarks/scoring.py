@@ -25,7 +25,7 @@ from sklearn.metrics import roc_curve
 from laspa.evaluation.error_rates import eer, min_dcf
 from laspa.evaluation.score_files import read_scores, scores_of, write_scores
 from laspa.evaluation.scores import cosine_scores, length_normalised
-from laspa.trials.lists import TrialList, digest, read_list, write_list
+from laspa.trials.lists import TrialList, read_list, write_list
 
 EMBEDDINGS, DIMENSION = 150_000, 192
 TRIALS, LOOP_TRIALS = 1_000_000, 20_000  # the loop takes a share of the trials and is scaled up
@@ -211,7 +211,7 @@ def challenge() -> None:
             return result
 
         trials = timed("read and check the list", read_list, path)
-        timed("its SHA-256", digest, trials)
+        timed("its SHA-256", trials.sha256)
         scores = timed("cosines", cosine_scores, embeddings, trials.enroll, trials.test)
         for suffix in ("txt", "parquet"):
             file = Path(folder, f"scores.{suffix}")

@@ -10,19 +10,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from laspa.evaluation.detail import detailed_rates, dev_calibration, normalised
+from laspa.errors import LaspaError
+from laspa.evaluation.as_norm import TOP, as_norm
+from laspa.evaluation.calibration import Calibration, fit_calibration
 from laspa.evaluation.diagnostics import attention_profile, gradient_norms
-from laspa.evaluation.disentanglement import disentanglement
 from laspa.evaluation.embedding import Embeddings, embed_speakers, reconstruct
-from laspa.evaluation.evaluate import evaluate
-from laspa.evaluation.measurement import evaluate_system
-from laspa.evaluation.split import Split, load_split, torch_device
+from laspa.evaluation.evaluate import GROUPINGS, evaluate, list_metrics, measure, parts_of
+from laspa.evaluation.metadata import manifest_metadata
+from laspa.evaluation.probes import Probed, disentanglement
+from laspa.evaluation.score_files import write_scores
+from laspa.evaluation.split import Split, load_split, score_trials
+from laspa.evaluation.system import SystemEvaluation, evaluate_system
 from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, sha256_file, write_json
-from laspa.manifest.tables import official_lists
+from laspa.models.device import torch_device
 from laspa.models.laspa import Laspa
 from laspa.models.saving import WEIGHTS_FILE, load_model
 from laspa.params.params import Evaluate, load_params
+from laspa.trials.lists import TrialList, official_lists
 from pipelines import stage
 from pipelines.tracking import store as tracking
 
@@ -32,7 +37,6 @@ SHOWN_RECONSTRUCTIONS = 4  # enough to see what the decoder does, few enough to 
 INSPECTED = 128  # utterances whose attention is averaged
 GRADIENT_BATCH = 64  # training utterances whose gradients are measured
 EMBEDDED_AT_A_TIME = 20_000  # utterances of official lists whose mels are in memory: 3 GB at 8 s each
-DETAIL_RESAMPLES = 200  # of the speakers at most, for the many parts of the list
 
 
 def main() -> None:
@@ -40,26 +44,34 @@ def main() -> None:
     options, device = params.evaluate, torch_device(params.train.device)
     model, config = load_model(MODEL)
     test = load_split(DATA, "test")
-    metrics, scores, embeddings = evaluate_system(model, config["languages"], test, options, device)
+    calibration, not_calibrated = _calibration(model, device)
+    found = evaluate_system(
+        model, config["languages"], test, options, device, calibration, ("language-pair", "gender")
+    )
+    metrics, embeddings = found.metrics, found.embeddings
     official = _official(model, test.manifest, options, device)
     if official:
-        metrics["official"] = {name: measured for name, (measured, _) in official.items()}
+        metrics["official"] = {name: measured for name, (measured, *_) in official.items()}
     train = test.manifest.loc[test.manifest["split"] == "train", "utterance_id"].tolist()
     training = FeatureStore(DATA / "features", train)
     kinds = {"speaker": embeddings.speaker, "language": embeddings.language}
     vectors = {name: values for name, values in kinds.items() if values is not None}
+    probed = Probed(metrics["language_probe_accuracy"], metrics["language_probe_chance"])
     inspected = _spread(embeddings.utterance_ids, INSPECTED)
     results = {
-        "probe": disentanglement(vectors, embeddings.utterance_ids, test.manifest, options.seed),
-        "detail": _detail(model, test, scores, embeddings, training, options, device),
+        "probe": disentanglement(
+            vectors, embeddings.utterance_ids, test.manifest, options.seed, {"speaker": probed}
+        ),
+        "detail": _detail(found, calibration, not_calibrated)
+        | _as_norm(model, test, embeddings, training, options, device),
         "attention": attention_profile(model, test.features, inspected, device),
         "gradients": _gradients(model, config, training, test.manifest),
     }
     with atomic_path(RESULT) as folder:
         folder.mkdir()
-        scores.to_parquet(folder / "scores.parquet", index=False)
-        for name, (_, scored) in official.items():
-            scored.to_parquet(folder / f"scores_{name}.parquet", index=False)
+        write_scores(folder / "scores.parquet", test.trials, found.scores)
+        for name, (_, trials, scores) in official.items():
+            write_scores(folder / f"scores_{name}.parquet", trials, scores)
         for name, values in vectors.items():
             file = "embeddings.parquet" if name == "speaker" else "language_embeddings.parquet"
             _write_vectors(folder / file, embeddings.utterance_ids, values)
@@ -73,49 +85,84 @@ def main() -> None:
         run.log_artifacts(METRICS, "evaluation")
 
 
+def _calibration(model: Laspa, device: torch.device) -> tuple[Calibration | None, str | None]:
+    """The calibration fitted on the dev trials; None, and why, where they allow none."""
+    dev = load_split(DATA, "dev")
+    ids = dev.features.utterance_ids
+    spoken = embed_speakers(model.to(device), dev.features, ids, device)
+    scores, _, _ = score_trials(dev.trials, dev.name, ids, spoken)
+    target = dev.trials.labels()
+    try:
+        return fit_calibration(scores[target], scores[~target]), None
+    except LaspaError as error:
+        return None, str(error)
+
+
 def _official(
     model: Laspa, manifest: pd.DataFrame, options: Evaluate, device: torch.device
-) -> dict[str, tuple[dict[str, Any], pd.DataFrame]]:
-    """Each official list that is there, by condition, and its scored trials."""
+) -> dict[str, tuple[dict[str, Any], TrialList, np.ndarray]]:
+    """Each official list that is there: its metrics by condition, its trials and their scores."""
     lists = official_lists(DATA / "trials")
     if not lists:
         return {}
-    ids = sorted({name for trials in lists.values() for side in ("enroll", "test") for name in trials[side]})
+    ids = sorted(set().union(*(trials.names.to_pylist() for trials in lists.values())))
     batches = [ids[start : start + EMBEDDED_AT_A_TIME] for start in range(0, len(ids), EMBEDDED_AT_A_TIME)]
     vectors = np.concatenate(
         [embed_speakers(model, FeatureStore(DATA / "features", batch), batch, device) for batch in batches]
     )
     found = {}
     for name, trials in lists.items():
-        metrics, scored = evaluate(vectors, ids, manifest, trials, name, options.bootstrap, options.seed)
-        found[name] = {key: metrics[key] for key in ("conditions", "omitted", "trial_list")}, scored
+        scores, _, _ = score_trials(trials, name, ids, vectors)
+        metadata = manifest_metadata(trials, manifest)
+        rates = evaluate(trials, scores, metadata, options.bootstrap, options.seed)
+        metrics = list_metrics(rates, trials, name, metadata)
+        kept = {key: metrics[key] for key in ("conditions", "omitted", "trial_list")}
+        found[name] = kept, trials, scores
     return found
 
 
 def _detail(
+    found: SystemEvaluation, calibration: Calibration | None, not_calibrated: str | None
+) -> dict[str, Any]:
+    """Every rate of the test list by parts: the rates of reports/metrics.json among them."""
+    rates = found.rates
+    conditions = rates["conditions"]
+    parts = {
+        "all": {"all": conditions["all"]},
+        "condition": {name: rate for name, rate in conditions.items() if name != "all"},
+        "seen": {name: rates[name]["all"] for name in ("seen", "unseen")},
+    }
+    parts |= {name: rates[name] for name in GROUPINGS if name not in parts}
+    return {
+        "calibration": calibration and asdict(calibration),
+        "not_calibrated": not_calibrated,
+        "cosine": parts,
+    }
+
+
+def _as_norm(
     model: Laspa,
     test: Split,
-    scores: pd.DataFrame,
     embeddings: Embeddings,
     training: FeatureStore,
     options: Evaluate,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Every rate by part of the list: of the cosines, calibrated on dev, and by condition under AS-norm."""
-    dev = load_split(DATA, "dev")
-    spoken = embed_speakers(model, dev.features, dev.features.utterance_ids, device)
-    calibration, why_none = dev_calibration(dev.trials, dev.features.utterance_ids, spoken)
+    """The rates by condition under AS-norm, with all training speakers as the cohort."""
     cohort = embed_speakers(model, training, training.utterance_ids, device)
-    adapted, size = normalised(
-        scores, embeddings.utterance_ids, embeddings.speaker, training.utterance_ids, cohort, test.manifest
-    )
-    draws = min(options.bootstrap, DETAIL_RESAMPLES), options.seed
+    ids, trials = embeddings.utterance_ids, test.trials
+    speaker = test.manifest.set_index("utterance_id")["speaker"]
+    tested, others = (speaker.loc[names].to_numpy(dtype=str) for names in (ids, training.utterance_ids))
+    _, enroll, rows = score_trials(trials, test.name, ids, embeddings.speaker)
+    scores = as_norm(embeddings.speaker, tested, enroll, rows, cohort, others)
+    metadata = manifest_metadata(trials, test.manifest)
+    kinds = {kind: parts_of(kind, trials, metadata) for kind in ("all", "condition")}
+    parts = {(kind, name): mask for kind, masks in kinds.items() for name, mask in masks.items()}
+    rates = measure(trials, scores, metadata, parts, None, options.bootstrap, options.seed)
+    speakers = len(np.unique(others))
     return {
-        "calibration": calibration and asdict(calibration),
-        "not_calibrated": why_none,
-        "cosine": detailed_rates(scores, test.manifest, calibration, *draws),
-        "cohort": size,
-        "as_norm": detailed_rates(adapted, test.manifest, None, *draws, ("condition",)),
+        "cohort": {"utterances": len(others), "speakers": speakers, "nearest": min(TOP, speakers)},
+        "as_norm": {kind: {name: rates[kind, name] for name in masks} for kind, masks in kinds.items()},
     }
 
 

@@ -22,15 +22,15 @@ def main() -> None:
         if warning := pass_unlabelled(index):
             print(warning)
     elif paths:
-        from laspa.evaluation.split import torch_device
         from laspa.manifest.language_id import (
             label,  # here, not above: with nothing to label no torch is loaded
         )
+        from laspa.models.device import torch_device
 
         weights = str(root / params.label.weights) if params.label.weights else ""
         options = params.label.model_copy(update={"weights": weights})
         device = torch_device(params.train.device)
-        rows = label(paths, locator(RAW, root), options, params.features, device)
+        rows = label(paths, locator(RAW, root), options, device)
         sure = sum(confidence is not None and confidence >= options.threshold for _, _, confidence in rows)
         print(f"{len(rows)} of {len(index)} recordings came without a language, {sure} of them have one now")
     write_labels(LABELS, rows)

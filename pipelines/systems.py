@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laspa.evaluation.measurement import evaluate_system
-from laspa.evaluation.split import load_split, torch_device
+from laspa.evaluation.split import load_split
+from laspa.evaluation.system import evaluate_system
 from laspa.files import atomic_path, read_json, sha256_file, write_json
+from laspa.models.device import torch_device
 from laspa.params.params import Params, System
 from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
 from pipelines.tracking import store as tracking
@@ -103,17 +104,17 @@ def _run(params: Params, data: Path, partial: Path, split: str) -> Path:
         return finished
     trained = train_system(params, training, partial)
     device = torch_device(params.train.device)
-    metrics, scored, _ = evaluate_system(
+    measured = evaluate_system(
         trained.model, training.train.languages, load_split(data, split), params.evaluate, device
     )
     with atomic_path(finished.with_suffix(".npy")) as temporary, temporary.open("wb") as file:
-        np.save(file, scored["score"].to_numpy(dtype=np.float32))
+        np.save(file, measured.scores)
     result: dict[str, Any] = {
         "seed": params.seed,
         "epochs": params.train.epochs,
         "history": trained.history,
         "parameters": trained.model.parameter_counts(),
-        **metrics,
+        **measured.metrics,
     }
     write_json(finished.with_suffix(".json"), result)
     return finished

@@ -34,7 +34,7 @@ def main() -> None:
         counts = trained.model.parameter_counts()
         added = added_parameters_percent(counts)
         classes = data.train.speakers, data.train.languages
-        save_model(MODEL, trained.model, data.train.num_mels, *classes, last=trained.last)
+        save_model(MODEL, trained.model, data.features, *classes, last=trained.last)
         record = {"epochs": params.train.epochs, "history": trained.history, "best_epoch": trained.best_epoch}
         write_json(RECORD, record | {"parameters": counts, "added_parameters_percent": added})
         run.log_metrics({"best_epoch": trained.best_epoch, "added_parameters_percent": added})

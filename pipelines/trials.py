@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from laspa.files import atomic_path
 from laspa.manifest.locations import LISTS
 from laspa.manifest.tables import read_manifest
 from laspa.params.params import load_params
 from laspa.trials.drawing import generate_trials, official_trials
+from laspa.trials.lists import official_lists, write_list
 from pipelines import stage
 
 MANIFEST, TRIALS = Path("data/manifest.parquet"), Path("data/trials")
@@ -18,15 +17,14 @@ OFFICIAL = Path("data/raw") / LISTS
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     manifest = read_manifest(MANIFEST)
+    lists = {split: generate_trials(manifest, split, params.trials) for split in ("dev", "test")}
+    for name, listed in official_lists(OFFICIAL).items():
+        if (official := official_trials(name, listed, manifest)) is not None:
+            lists[name] = official
     with atomic_path(TRIALS) as folder:
         folder.mkdir()
-        for split in ("dev", "test"):
-            trials = generate_trials(manifest, split, params.trials)
-            trials.to_parquet(folder / f"{split}.parquet", index=False)
-        for file in sorted(OFFICIAL.glob("*.parquet")):
-            official = official_trials(file.stem, pd.read_parquet(file), manifest)
-            if official is not None:
-                official.to_parquet(folder / file.name, index=False)
+        for name, trials in lists.items():
+            write_list(folder / f"{name}.parquet", trials)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def check(options: argparse.Namespace) -> None:
         catalogue.prepare(with_overrides(params, {"corpus": options.name}), root, raw)
         index, locate = read_table(raw / "index.csv", INDEX_COLUMNS), locator(raw, root)
         paths = [locate(path) for path in index["path"]]
-        vectors = embed_files(paths, Path(options.model), params.features)
+        vectors = embed_files(paths, Path(options.model))
     found = compare(vectors, index["speaker"], index["language"])
     if options.json:
         print(json.dumps({name: row._asdict() for name, row in found.items()}, indent=2))

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,13 @@ import pyarrow.compute as pc
 
 from laspa.errors import LaspaError
 from laspa.evaluation.as_norm import TOP, as_norm, refuse_overlap
-from laspa.evaluation.breakdown import About, about_names, measure_parts, parts_of, speaker_numbers
 from laspa.evaluation.calibration import Calibration, fit_calibration
 from laspa.evaluation.comparison import compare_parts
+from laspa.evaluation.evaluate import list_info, measure, parts_of
+from laspa.evaluation.metadata import Metadata, read_metadata
 from laspa.evaluation.score_files import read_scores, scores_of, write_scores
 from laspa.evaluation.scores import cosine_scores, length_normalised
-from laspa.files import atomic_path
-from laspa.trials.lists import (
-    TrialList,
-    digest,
-    is_parquet,
-    read_list,
-    read_models,
-    read_parquet,
-    trials_of_table,
-    write_list,
-)
+from laspa.trials.lists import TrialList, read_list, read_models, read_parquet, rows_of, write_list
 
 PERCENT = 100
 # Heading and key of each column of the printed table; rates in per cent, costs as they are.
@@ -43,16 +34,13 @@ CALIBRATED_COSTS = {"actDCF.01": "act_dcf_01", "actDCF.05": "act_dcf_05", "Cllr"
 def metrics(options: argparse.Namespace) -> None:
     """Print the rates of a score file, of the whole list and of the parts asked for."""
     trials, scores = _scored(options.scores, options.trials, options)
-    assert trials.target is not None
     calibration = Calibration(1.0, 0.0) if options.llr else None
     if options.calibrate:
         calibration = _calibration(options)
-    about = _about(trials, options)
-    kinds = list(dict.fromkeys(options.by))
-    found = measure_parts(trials, scores, about, kinds, calibration, options.bootstrap, options.seed)
-    rows = {name: row for parts in found.values() for name, row in parts.items()}
-    numbers = speaker_numbers(trials, about)
-    info = _list_info(trials, numbers)
+    metadata = _metadata(trials, options)
+    parts = _parts(trials, metadata, options.by)
+    rows = measure(trials, scores, metadata, parts, calibration, options.bootstrap, options.seed)
+    info = list_info(trials, Path(trials.path).name, metadata)
     if options.json:
         measured = {name: row for name, row in rows.items() if row}
         left_out = [name for name, row in rows.items() if not row]
@@ -68,31 +56,30 @@ def metrics(options: argparse.Namespace) -> None:
     if calibration is not None:
         print(f"log likelihood ratio = {calibration.slope:.6g} · score + {calibration.offset:.6g}")
     _print_table(rows)
-    if numbers is None:
+    if metadata.speaker is None:
         print(f"no intervals: {options.speaker_separator!r} ends no speaker in the names; name a --manifest")
 
 
 def compare(options: argparse.Namespace) -> None:
     """Print the difference of two systems' EERs, its interval and p-value, of all trials and by part."""
     trials, first = _scored(options.first, options.trials, options)
-    assert trials.target is not None
+    target = trials.labels()
     again, second = read_scores(options.second, options.keep_duplicates)
     second = scores_of(trials, again, second)
-    about = _about(trials, options)
-    numbers = speaker_numbers(trials, about)
-    if numbers is None or not options.bootstrap:
-        why = "--bootstrap 0" if numbers is not None else f"names without {options.speaker_separator!r}"
+    metadata = _metadata(trials, options)
+    speakers = metadata.speakers(trials)
+    if speakers is None or not options.bootstrap:
+        why = "--bootstrap 0" if speakers is not None else f"names without {options.speaker_separator!r}"
         raise LaspaError(
             f"compare resamples speakers: {why} leaves none; name a --manifest, or more resamples"
         )
     parts = {
         name: part
-        for kind in ("all", *dict.fromkeys(options.by))
-        for name, part in parts_of(kind, trials, about).items()
-        if len(np.unique(trials.target[part])) > 1
+        for name, part in _parts(trials, metadata, options.by).items()
+        if len(np.unique(target[part])) > 1
     }
-    compared = compare_parts(first, second, trials.target, *numbers, parts, options.bootstrap, options.seed)
-    info = _list_info(trials, numbers)
+    compared = compare_parts(first, second, target, speakers, parts, options.bootstrap, options.seed)
+    info = list_info(trials, Path(trials.path).name, metadata)
     if options.json:
         result = {name: asdict(found) for name, found in compared.items()}
         print(json.dumps({"trial_list": info, "parts": result}, indent=2))
@@ -136,14 +123,9 @@ def trials(options: argparse.Namespace) -> None:
     if not (manifest["split"] == options.split).any():
         known = ", ".join(sorted(manifest["split"].unique()))
         raise LaspaError(f"{options.manifest}: no split {options.split!r}; it has {known}")
-    table = generate_trials(manifest, options.split, settings)
-    if is_parquet(options.output):
-        with atomic_path(options.output) as temporary:
-            table.to_parquet(temporary, index=False)
-    else:
-        columns = pa.Table.from_pandas(table, preserve_index=False)
-        write_list(options.output, trials_of_table(options.manifest, columns), options.format)
-    print(f"{options.output}: {len(table)} trials, {int(table['target'].sum())} of them targets")
+    drawn = generate_trials(manifest, options.split, settings)
+    write_list(options.output, replace(drawn, path=options.manifest), options.format)
+    print(f"{options.output}: {len(drawn)} trials, {int(drawn.labels().sum())} of them targets")
 
 
 def _scored(path: str, list_path: str | None, options: argparse.Namespace) -> tuple[TrialList, np.ndarray]:
@@ -168,7 +150,6 @@ def _scored(path: str, list_path: str | None, options: argparse.Namespace) -> tu
 def _calibration(options: argparse.Namespace) -> Calibration:
     """Fitted on dev scores; refused where a dev trial is one of those measured."""
     dev, scores = _scored(options.calibrate, options.calibrate_trials, options)
-    assert dev.target is not None
     measured, _ = read_scores(options.scores, options.keep_duplicates)
     both = pc.is_in(dev.names, value_set=measured.names)
     if pc.any(both).as_py():
@@ -177,17 +158,19 @@ def _calibration(options: argparse.Namespace) -> Calibration:
             f"{options.calibrate}: holds {name}, which {options.scores} holds too; a calibration is fitted "
             "on dev utterances, never on those it is measured on"
         )
-    return fit_calibration(scores[dev.target], scores[~dev.target])
+    return fit_calibration(scores[dev.labels()], scores[~dev.labels()])
 
 
-def _about(trials: TrialList, options: argparse.Namespace) -> About:
-    return about_names(trials, options.manifest, options.languages, options.speaker_separator, options.models)
+def _metadata(trials: TrialList, options: argparse.Namespace) -> Metadata:
+    return read_metadata(
+        trials, options.manifest, options.languages, options.speaker_separator, options.models
+    )
 
 
-def _list_info(trials: TrialList, numbers: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Any]:
-    speakers = None if numbers is None else len(np.unique(np.concatenate(numbers)))
-    name = Path(trials.path).name
-    return {"name": name, "sha256": digest(trials), "trials": len(trials), "speakers": speakers}
+def _parts(trials: TrialList, metadata: Metadata, by: list[str]) -> dict[str, np.ndarray]:
+    """All trials, and the parts of the groupings that were asked for."""
+    kinds = ("all", *dict.fromkeys(by))
+    return {name: mask for kind in kinds for name, mask in parts_of(kind, trials, metadata).items()}
 
 
 def _print_table(rows: dict[str, dict[str, Any] | None]) -> None:
@@ -228,20 +211,18 @@ def _read_embeddings(path: str) -> tuple[pa.Array, np.ndarray]:
 
 def _enrolled(trials: TrialList, ids: pa.Array, vectors: np.ndarray, models: str | None) -> np.ndarray:
     """(names, D): a vector for each name of the list; a model's is the mean of its utterances' directions."""
-    place = pc.index_in(trials.names, value_set=ids)
-    rows = vectors[place.fill_null(0).to_numpy()].astype(np.float32)
+    place = rows_of(trials.names, ids)
+    rows = vectors[np.maximum(place, 0)].astype(np.float32)
     members = read_models(models) if models else {}
     missing = []
-    for number in np.flatnonzero(place.is_null().to_numpy(zero_copy_only=False)):
-        name = trials.names[int(number)].as_py()
-        utterances = pc.index_in(pa.array(members.get(name, []), pa.string()), value_set=ids)
-        if len(utterances) and not utterances.null_count:
-            rows[number] = length_normalised(vectors[utterances.to_numpy()]).mean(axis=0)
+    for number in np.flatnonzero(place < 0):
+        utterances = rows_of(pa.array(members.get(trials.names[int(number)].as_py(), []), pa.string()), ids)
+        if len(utterances) and (utterances >= 0).all():
+            rows[number] = length_normalised(vectors[utterances]).mean(axis=0)
         else:
             missing.append(int(number))
     if missing:
-        uses = np.isin(trials.enroll, missing) | np.isin(trials.test, missing)
-        where = trials.place(int(np.flatnonzero(uses)[0]))
+        where = trials.place(trials.first_with(np.array(missing)))
         name = trials.names[missing[0]].as_py()
         what = f"utterance(s) or models without an embedding, {name} among them"
         raise LaspaError(f"{where}: the list has {len(missing)} {what}; it belongs to other embeddings")
@@ -258,16 +239,15 @@ def _normalised(options: argparse.Namespace, trials: TrialList, rows: np.ndarray
         )
     ids, cohort = _read_embeddings(options.cohort)
     table = read_parquet(options.manifest, ("utterance_id", "speaker", "split"))
-    known = table["utterance_id"].cast(pa.string()).combine_chunks()
-    place = pc.index_in(ids, value_set=known)
-    if place.null_count:
-        name = ids.filter(place.is_null())[0].as_py()
+    place = rows_of(ids, table["utterance_id"].combine_chunks())
+    if (missing := np.flatnonzero(place < 0)).size:
+        name = ids[int(missing[0])].as_py()
         raise LaspaError(
             f"{options.cohort}: {name} is not in {options.manifest}; whose voice it is is unknown"
         )
-    split = table["split"].take(place).to_pylist()
-    cohort_speakers = table["speaker"].take(place).to_numpy().astype(str)
-    speakers = np.asarray(about_names(trials, options.manifest, None, "/").speaker).astype(str)
+    split = table["split"].take(pa.array(place)).to_pylist()
+    cohort_speakers = table["speaker"].take(pa.array(place)).to_numpy().astype(str)
+    speakers = np.asarray(read_metadata(trials, options.manifest).speaker).astype(str)
     refuse_overlap(set(cohort_speakers.tolist()), set(speakers.tolist()))
     if others := [name for name, part in zip(ids.to_pylist(), split, strict=True) if part != "train"]:
         raise LaspaError(

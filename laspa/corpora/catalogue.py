@@ -13,6 +13,7 @@ from laspa.files import write_json
 from laspa.manifest.language_codes import unify
 from laspa.manifest.locations import FOLDERS, LISTS
 from laspa.params.params import Params
+from laspa.trials.lists import TrialList, write_list
 
 CORPORA: dict[str, Corpus] = {
     corpus.name: corpus
@@ -49,7 +50,7 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
         return
     rows: list[pd.DataFrame] = []
     folders: dict[str, str] = {}
-    lists: dict[str, pd.DataFrame] = {}
+    lists: dict[str, TrialList] = {}
     for name in names:
         listing = CORPORA[name].list_recordings(params, root, raw / name)
         table = listing.rows.assign(language=unify(listing.rows["language"], name))
@@ -71,7 +72,7 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
     _write(raw, Listing(index, folders))
     for title, trials in lists.items():
         (raw / LISTS).mkdir(exist_ok=True)
-        trials.to_parquet(raw / LISTS / f"{title}.parquet", index=False)
+        write_list(raw / LISTS / f"{title}.parquet", trials)
 
 
 def _write(raw: Path, listing: Listing) -> None:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from laspa.audio.reading import read_audio
 from laspa.errors import LaspaError
-from laspa.params.params import Features
 from laspa.progress import progress
 
 
@@ -21,26 +20,19 @@ class Cosines(NamedTuple):
     pairs: int
 
 
-def embed_files(paths: Sequence[Path], model_folder: Path, settings: Features) -> np.ndarray:
+def embed_files(paths: Sequence[Path], model_folder: Path) -> np.ndarray:
     """(files, D) float32: a trained model's speaker embeddings of recordings, in their order.
 
-    Args:
-        settings: of the mels that the model was trained on.
-
     Raises:
-        LaspaError: no such model, or one for other mels; a recording that cannot be read.
+        LaspaError: no such model; a recording that cannot be read.
     """
     import torch
 
     from laspa.features.mel import log_mel
-    from laspa.models.saving import load_model
+    from laspa.models.saving import load_model, mel_params
 
     model, config = load_model(model_folder)
-    if config["num_mels"] != settings.num_mels:
-        raise LaspaError(
-            f"{model_folder}: was trained on {config['num_mels']} mels, but features.num_mels is "
-            f"{settings.num_mels}; name the params that it was trained with"
-        )
+    settings = mel_params(config["features"]["settings"])
     model.eval()
     vectors = []
     with torch.inference_mode():

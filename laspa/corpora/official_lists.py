@@ -1,10 +1,12 @@
 """Official trial lists: from the names that their publishers give recordings to the paths of the index."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pyarrow as pa
 
 from laspa.corpora.corpus import OfficialList
-from laspa.trials.lists import digest, read_list
+from laspa.trials.lists import TrialList, read_list
 
 
 def recording_keys(paths: pd.Series, parts: int) -> pd.Series:
@@ -12,21 +14,18 @@ def recording_keys(paths: pd.Series, parts: int) -> pd.Series:
     return paths.str.replace(r"\.[^./]+$", "", regex=True).str.split("/").str[-parts:].str.join("/")
 
 
-def with_paths(name: str, official: OfficialList, paths: pd.Series) -> pd.DataFrame | None:
-    """The trials of a list between paths of the index, in its order; `attrs` has its SHA-256.
-
-    The digest is of the lines `enroll test 1|0` in the list's own names, so that it is the same wherever the
-    recordings stand.
+def with_paths(name: str, official: OfficialList, paths: pd.Series) -> TrialList | None:
+    """The trials of a list between paths of the index; its digest is that of the list in its own names.
 
     Args:
         paths: of all recordings of the corpus.
 
     Returns:
-        columns enroll, test and target; None, once it is said why, for a list whose recordings are not all
-        there: figures on a part of it would pass for figures on the list.
+        None, and a message that says why, for a list some of whose recordings are missing: figures on a part
+        of it would pass for figures on the list.
 
     Raises:
-        LaspaError: no list of trials with labels.
+        LaspaError: not a list of trials with labels.
     """
     trials = read_list(official.file, "voxceleb", keep_duplicates=True)
     known = pd.Series(paths.to_numpy(), index=recording_keys(paths, official.parts))
@@ -40,11 +39,4 @@ def with_paths(name: str, official: OfficialList, paths: pd.Series) -> pd.DataFr
             f"there, such as {trials.names[int(missing.to_numpy().argmax())]} of {official.file}"
         )
         return None
-    places = pa.array(found.tolist(), pa.string())
-    sides = {
-        side: pa.DictionaryArray.from_arrays(rows, places)
-        for side, rows in (("enroll", trials.enroll), ("test", trials.test))
-    }
-    table = pa.table(sides | {"target": trials.target}).to_pandas().astype({"enroll": str, "test": str})
-    table.attrs["sha256"] = digest(trials)
-    return table
+    return replace(trials, names=pa.array(found.tolist(), pa.string()), published_sha256=trials.sha256())

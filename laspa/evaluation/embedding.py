@@ -10,6 +10,7 @@ from torch import Tensor
 from laspa.features.store import FeatureStore
 from laspa.models.laspa import Laspa, Output
 from laspa.models.losses import mapc
+from laspa.models.saving import check_mels
 
 FRAMES_PER_BATCH = 20_000  # bounds the memory of a batch of whole utterances: 64 of three seconds
 
@@ -39,7 +40,12 @@ class Embeddings:
 
 @torch.inference_mode()
 def embed(model: Laspa, features: FeatureStore, utterance_ids: list[str], device: torch.device) -> Embeddings:
-    """Embeddings of whole utterances; those of similar length share a batch, masked to their own length."""
+    """Embeddings of whole utterances; those of similar length share a batch, masked to their own length.
+
+    Raises:
+        LaspaError: mels of other settings than those the model was trained on.
+    """
+    check_mels(model, features.settings, "features")
     model.eval()
     columns: dict[str, np.ndarray] = {}
     for rows, mel, lengths in _by_length(features, utterance_ids):
@@ -57,7 +63,8 @@ def embed(model: Laspa, features: FeatureStore, utterance_ids: list[str], device
 def embed_speakers(
     model: Laspa, features: FeatureStore, utterance_ids: list[str], device: torch.device
 ) -> np.ndarray:
-    """The speaker embeddings alone: (utterances, embedding_dim) float32."""
+    """The speaker embeddings alone: (utterances, embedding_dim) float32; raises as `embed` does."""
+    check_mels(model, features.settings, "features")
     model.eval()
     embeddings = np.empty((len(utterance_ids), model.system.model.embedding_dim), dtype=np.float32)
     for rows, mel, lengths in _by_length(features, utterance_ids):

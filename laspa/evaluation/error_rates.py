@@ -1,6 +1,6 @@
-"""Error rates of verification scores: EER, minimum DCF, and the curve they are read from.
+"""Error rates of verification scores: EER, detection costs, Cllr, the ROC's convex hull, FRR at a given FAR.
 
-Where several are wanted of many scores, sort each class first: sorted input is noticed, and all
+To compute several of them from many scores, sort each class first: sorted input is noticed, and all
 functions are then linear in it or faster.
 """
 
@@ -8,8 +8,11 @@ from bisect import bisect_left
 from typing import Literal
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from laspa.errors import LaspaError
+
+TOLERANCE = 1e-9  # of a rate, so that 1 − 0.99 counts as 0.01
 
 
 def error_rates(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -26,32 +29,6 @@ def error_rates(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, 
     thresholds = np.unique(np.concatenate([target, nontarget]))
     missed, rejected = (np.searchsorted(scores, thresholds, "right") for scores in (target, nontarget))
     return np.append(0.0, missed / len(target)), np.append(1.0, 1 - rejected / len(nontarget))
-
-
-def weighted_error_rates(
-    target: np.ndarray, nontarget: np.ndarray, target_weight: np.ndarray, nontarget_weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """`error_rates` where each trial counts with a weight, as when speakers are resampled."""
-    order, last = sort_scores(target, nontarget)
-    weights = np.concatenate([target_weight, np.zeros(len(nontarget))])[order]
-    alarms = np.concatenate([np.zeros(len(target)), nontarget_weight])[order]
-    return rates_of_sorted(weights, alarms, last)
-
-
-def sort_scores(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ascending order of all scores, targets first, and where in it each run of equal scores ends."""
-    scores = np.concatenate([target, nontarget])
-    order = np.argsort(scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    return order, last
-
-
-def rates_of_sorted(
-    target: np.ndarray, nontarget: np.ndarray, last: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Miss and false-alarm rates from weights in the order of the scores; `last`: see `sort_scores`."""
-    missed, rejected = np.cumsum(target)[last], np.cumsum(nontarget)[last]
-    return np.append(0.0, missed / missed[-1]), np.append(1.0, 1 - rejected / rejected[-1])
 
 
 def ascending(scores: np.ndarray) -> np.ndarray:
@@ -88,10 +65,10 @@ def eer(target: np.ndarray, nontarget: np.ndarray) -> float:
     found = [(scores, bisect_left(scores, True, key=crossed)) for scores in classes]
     first = min(scores[index] for scores, index in found if index < len(scores))
     points = rates(first, "left"), rates(first, "right")
-    return eer_of_rates(*(np.array(rate) for rate in zip(*points, strict=True)))
+    return _crossing(*(np.array(rate) for rate in zip(*points, strict=True)))
 
 
-def eer_of_rates(miss: np.ndarray, alarm: np.ndarray) -> float:
+def _crossing(miss: np.ndarray, alarm: np.ndarray) -> float:
     """The crossing of two curves as `error_rates` gives them."""
     after = int(np.searchsorted(miss - alarm, 0.0))
     if after == 0:
@@ -121,3 +98,63 @@ def min_dcf(
     alarms = np.arange(affordable, -1, -1)
     cost = miss_cost * missed / len(target) + alarm_cost * alarms / len(nontarget)
     return float(min(cost.min(), constant) / constant)
+
+
+def act_dcf(
+    target: np.ndarray, nontarget: np.ndarray, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0
+) -> float:
+    """Detection cost at the Bayes threshold ln(c_fa·(1 − p) / (c_miss·p)), normalised as `min_dcf` is.
+
+    Args:
+        target, nontarget: natural-logarithm likelihood ratios; a trial above the threshold is accepted.
+    """
+    threshold = np.log(c_fa * (1 - p_target) / (c_miss * p_target))
+    cost = c_miss * p_target * np.mean(target <= threshold)
+    cost += c_fa * (1 - p_target) * np.mean(nontarget > threshold)
+    return float(cost / min(c_miss * p_target, c_fa * (1 - p_target)))
+
+
+def cllr(target: np.ndarray, nontarget: np.ndarray) -> float:
+    """Cost of likelihood ratios in bits, 1 for a system that always says 0 (Brümmer and du Preez, 2006).
+
+    ½·(mean over targets of log₂(1 + e^−s) + mean over non-targets of log₂(1 + e^s))
+    """
+    bits = np.mean(np.logaddexp(0, -target)) + np.mean(np.logaddexp(0, nontarget))
+    return float(bits / (2 * np.log(2)))
+
+
+def min_cllr(target: np.ndarray, nontarget: np.ndarray) -> float:
+    """Cllr after the best monotone mapping of the scores, found by pooling adjacent violators."""
+    targets, nontargets = _hull_steps(target, nontarget)
+    with np.errstate(divide="ignore"):
+        ratio = np.log(targets / targets.sum()) - np.log(nontargets / nontargets.sum())
+    misses = targets[targets > 0] @ np.logaddexp(0, -ratio[targets > 0]) / targets.sum()
+    alarms = nontargets[nontargets > 0] @ np.logaddexp(0, ratio[nontargets > 0]) / nontargets.sum()
+    return float((misses + alarms) / (2 * np.log(2)))
+
+
+def eer_convex_hull(target: np.ndarray, nontarget: np.ndarray) -> float:
+    """Equal error rate of the ROC's convex hull: what the best mixture of two thresholds reaches."""
+    targets, nontargets = _hull_steps(target, nontarget)
+    missed, rejected = np.cumsum(targets), np.cumsum(nontargets)
+    return _crossing(np.append(0.0, missed / missed[-1]), np.append(1.0, 1 - rejected / rejected[-1]))
+
+
+def frr_at_far(target: np.ndarray, nontarget: np.ndarray, far: float) -> float:
+    """Fewest targets rejected at a threshold that accepts at most `far` of the non-targets."""
+    miss, alarm = error_rates(target, nontarget)
+    return float(miss[np.flatnonzero(alarm <= far + TOLERANCE)[0]])
+
+
+def _hull_steps(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and non-targets on each segment of the ROC's convex hull, by rising score.
+
+    The share of targets, made monotone by isotonic regression, is constant on each segment.
+    """
+    scores = np.concatenate([target, nontarget])
+    order = np.argsort(scores, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    counts = np.diff(np.cumsum(order < len(target))[last], prepend=0).astype(float)
+    sizes = np.diff(last, prepend=-1).astype(float)
+    blocks = isotonic_regression(counts / sizes, weights=sizes).blocks[:-1]
+    return np.add.reduceat(counts, blocks), np.add.reduceat(sizes - counts, blocks)

@@ -1,125 +1,190 @@
-"""One evaluation: the four language conditions, seen and unseen languages, intervals, the probe."""
+"""From a trial list and its scores to error rates: the one evaluation that stages and commands share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from laspa.errors import LaspaError
-from laspa.evaluation.error_rates import eer, min_dcf
-from laspa.evaluation.intervals import eer_intervals
-from laspa.evaluation.probes import language_probe
-from laspa.evaluation.scores import cosine_scores
-from laspa.manifest.tables import trained_languages, trial_list_info
+from laspa.evaluation.calibration import Calibration
+from laspa.evaluation.error_rates import (
+    act_dcf,
+    cllr,
+    eer,
+    eer_convex_hull,
+    frr_at_far,
+    min_cllr,
+    min_dcf,
+)
+from laspa.evaluation.intervals import Name, percentile_interval, resampled_rates
+from laspa.evaluation.metadata import Metadata
+from laspa.trials.conditions import CONDITIONS
+from laspa.trials.lists import TrialList
 
-# Named target/non-target, by whether the two utterances share a language; None takes both.
-CONDITIONS: dict[str, tuple[bool | None, bool | None]] = {
-    "all": (None, None),
-    "cross_cross": (False, False),
-    "cross_same": (False, True),
-    "same_cross": (True, False),
-    "same_same": (True, True),
-}
+GROUPINGS = ("condition", "language-pair", "gender", "seen")
+PRIORS = {"min_dcf_01": 0.01, "min_dcf_05": 0.05}
+FALSE_ALARMS = {"frr_at_far_1": 0.01, "frr_at_far_01": 0.001}
+METRICS = ("eer", "eer_low", "eer_high", *PRIORS, "trials", "targets")  # of reports/metrics.json
+
+Rates = dict[str, Any]  # of one set of trials, by name; fractions of 1
 
 
-def evaluate(
-    embeddings: np.ndarray,
-    utterance_ids: list[str],
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    list_name: str,
-    bootstrap: int,
+def measure(
+    trials: TrialList,
+    scores: np.ndarray,
+    metadata: Metadata,
+    parts: Mapping[Name, np.ndarray],
+    calibration: Calibration | None,
+    resamples: int,
     seed: int,
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """What a trial list says by condition, and what list that is; and its trials with scores.
+) -> dict[Name, Rates | None]:
+    """Every rate of each part of a list, with intervals over speakers; None for a part of one class.
 
     Args:
-        embeddings: (n, D), one row an utterance of `utterance_ids`.
-        bootstrap: resamples of the speakers for each interval.
+        scores: (trials,).
+        parts: (trials,) boolean each.
+        calibration: makes scores likelihood ratios; without it there are no actDCF and Cllr.
+        resamples: of the speakers; 0 for no intervals, and there are none where speakers are not known.
+    """
+    target, speakers = trials.labels(), metadata.speakers(trials)
+    both = {name: part for name, part in parts.items() if len(np.unique(target[part])) > 1}
+    drawn: dict[Name, dict[str, np.ndarray]] = {}
+    if speakers is not None and resamples:
+        drawn = resampled_rates(scores, target, speakers, both, resamples, seed, PRIORS)
+    found: dict[Name, Rates | None] = dict.fromkeys(parts)
+    for name, part in both.items():
+        rates = _rates(scores[part & target], scores[part & ~target], calibration)
+        for rate, values in drawn.get(name, {}).items():
+            rates[f"{rate}_low"], rates[f"{rate}_high"] = percentile_interval(values)
+        found[name] = rates
+    return found
+
+
+def _rates(targets: np.ndarray, nontargets: np.ndarray, calibration: Calibration | None) -> Rates:
+    rates: Rates = {"trials": len(targets) + len(nontargets), "targets": len(targets)}
+    classes = np.sort(targets), np.sort(nontargets)  # once for all that follows
+    rates |= {"eer": eer(*classes), "eer_convex_hull": eer_convex_hull(*classes)}
+    rates |= {name: min_dcf(*classes, prior) for name, prior in PRIORS.items()}
+    rates["min_cllr"] = min_cllr(*classes)
+    rates |= {name: frr_at_far(*classes, far) for name, far in FALSE_ALARMS.items()}
+    if calibration is not None:
+        ratios = calibration(classes[0]), calibration(classes[1])
+        rates |= {name.replace("min", "act"): act_dcf(*ratios, prior) for name, prior in PRIORS.items()}
+        rates["cllr"] = cllr(*ratios)
+    return rates
+
+
+def parts_of(kind: str, trials: TrialList, metadata: Metadata) -> dict[str, np.ndarray]:
+    """Which trials belong to each part of a list, (trials,) boolean, by one of GROUPINGS or `all`.
 
     Raises:
-        LaspaError: a trial whose utterance has no embedding.
+        LaspaError: the list's languages or genders are not known.
     """
-    rows = pd.Series(np.arange(len(utterance_ids)), index=utterance_ids)
-    unknown = set(trials["enroll"]) | set(trials["test"])
-    unknown -= set(utterance_ids)
-    if unknown:
-        raise LaspaError(
-            f"trial list {list_name}: {len(unknown)} utterance(s) have no embedding, {sorted(unknown)[0]} "
-            "among them; the list belongs to another corpus or split"
-        )
-    enroll, test = (rows.loc[trials[side]].to_numpy() for side in ("enroll", "test"))
-    scored = trials.assign(score=cosine_scores(embeddings, enroll, test))
-    about = manifest.set_index("utterance_id").loc[utterance_ids]
-    speaker = about["speaker"].factorize()[0]
-    sides = speaker[enroll], speaker[test]
-    unseen = scored["unseen_language"].to_numpy(dtype=bool)
-    parts = {"conditions": np.ones_like(unseen), "seen": ~unseen, "unseen": unseen}
-    measured, omitted = _measure(scored, sides, parts, bootstrap, seed)
-    info = trial_list_info(list_name, trials, manifest)
-    return measured | {"omitted": omitted, "trial_list": info}, scored
-
-
-def probe_of_languages(
-    embeddings: np.ndarray, utterance_ids: list[str], manifest: pd.DataFrame, seed: int
-) -> dict[str, float | None]:
-    """How well a linear probe tells the languages of training from embeddings, and what chance would."""
-    about = manifest.set_index("utterance_id").loc[utterance_ids]
-    probed = about["language"].isin(trained_languages(manifest)).to_numpy()
-    accuracy, chance = language_probe(
-        embeddings[probed],
-        about["language"].to_numpy(dtype=str)[probed],
-        about["speaker"].to_numpy(dtype=str)[probed],
-        seed,
-    )
-    return {"language_probe_accuracy": accuracy, "language_probe_chance": chance}
-
-
-def _measure(
-    scored: pd.DataFrame,
-    sides: tuple[np.ndarray, np.ndarray],
-    parts: dict[str, np.ndarray],
-    bootstrap: int,
-    seed: int,
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """The rates of every condition in every part of the list, and why conditions are left out of it all."""
-    score, target = scored["score"].to_numpy(), scored["target"].to_numpy(dtype=bool)
-    masks = condition_masks(scored)
-    wanted: dict[tuple[str, str], np.ndarray] = {}
-    omitted: dict[str, str] = {}
-    for condition, (target_same, nontarget_same) in CONDITIONS.items():
-        mask = masks[condition]
-        wanted |= {(part, condition): mask & inside for part, inside in parts.items()}
-        if not (mask & target).any() or not (mask & ~target).any():
-            kind = "target" if not (mask & target).any() else "non-target"
-            relation = target_same if kind == "target" else nontarget_same
-            omitted[condition] = f"no {kind} trials {'within a language' if relation else 'across languages'}"
-    both = {key: mask for key, mask in wanted.items() if (mask & target).any() and (mask & ~target).any()}
-    intervals = eer_intervals(score, target, *sides, both, bootstrap, seed)
-    found: dict[str, dict[str, Any]] = {part: {} for part in parts}
-    for (part, condition), mask in both.items():
-        targets, nontargets = score[mask & target], score[mask & ~target]
-        low, high = intervals[part, condition]
-        found[part][condition] = {
-            "eer": eer(targets, nontargets),
-            "eer_low": low,
-            "eer_high": high,
-            "min_dcf_01": min_dcf(targets, nontargets, 0.01),
-            "min_dcf_05": min_dcf(targets, nontargets, 0.05),
-            "trials": int(mask.sum()),
-            "targets": int((mask & target).sum()),
-        }
-    return found, omitted
-
-
-def condition_masks(trials: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Which trials belong to each condition, by columns target and same_language: (trials,) boolean each."""
-    target, same = (trials[column].to_numpy(dtype=bool) for column in ("target", "same_language"))
+    if kind == "all":
+        return {"all": np.ones(len(trials), dtype=bool)}
+    if kind == "condition":
+        return {name: mask for name, mask in condition_masks(trials, metadata).items() if name != "all"}
+    if kind == "seen":
+        unseen = _unseen(trials, metadata)
+        return {"seen": ~unseen, "unseen": unseen}
+    if kind not in GROUPINGS:
+        raise LaspaError(f"--by {kind}: expected one of {', '.join(GROUPINGS)}")
+    values = _known(metadata.language if kind == "language-pair" else metadata.gender, kind, trials)
+    texts = ["?" if value is None else str(value) for value in values]
+    names, code = np.unique(texts, return_inverse=True)
+    low = np.minimum(code[trials.enroll], code[trials.test]).astype(np.int64)
+    pair = low * len(names) + np.maximum(code[trials.enroll], code[trials.test])
     return {
-        name: np.where(target, _relation(same, target_same), _relation(same, nontarget_same))
-        for name, (target_same, nontarget_same) in CONDITIONS.items()
+        f"{names[number // len(names)]}-{names[number % len(names)]}": pair == number
+        for number in np.unique(pair)
     }
 
 
-def _relation(same: np.ndarray, wanted: bool | None) -> np.ndarray:
-    return np.ones_like(same) if wanted is None else same == wanted
+def condition_masks(trials: TrialList, metadata: Metadata) -> dict[str, np.ndarray]:
+    """Which trials belong to each of CONDITIONS, by name: (trials,) boolean."""
+    same = trials.relations.get("same_language")
+    if same is None:
+        language = _known(metadata.language, "condition", trials).astype(str)
+        same = language[trials.enroll] == language[trials.test]
+    return {name: CONDITIONS[name].mask(trials.labels(), same) for name in sorted(CONDITIONS)}
+
+
+def _unseen(trials: TrialList, metadata: Metadata) -> np.ndarray:
+    """Trials with a language that is not heard in training."""
+    if (unseen := trials.relations.get("unseen_language")) is not None:
+        return unseen
+    language = _known(metadata.language, "seen", trials)
+    if not metadata.trained_languages:
+        raise LaspaError(f"--by seen: needs --manifest with training languages for {trials.path}")
+    new = ~np.isin(language.astype(str), sorted(metadata.trained_languages))
+    return np.asarray(new[trials.enroll] | new[trials.test])
+
+
+def _known(values: np.ndarray | None, kind: str, trials: TrialList) -> np.ndarray:
+    if values is None:
+        what = "genders" if kind == "gender" else "languages"
+        raise LaspaError(f"--by {kind}: the {what} of {trials.path} are not known; name a --manifest")
+    if kind != "gender" and (missing := sum(value is None for value in values)):
+        raise LaspaError(f"--by {kind}: {missing} utterance(s) of {trials.path} have no language")
+    return values
+
+
+def evaluate(
+    trials: TrialList,
+    scores: np.ndarray,
+    metadata: Metadata,
+    resamples: int,
+    seed: int,
+    calibration: Calibration | None = None,
+    groupings: tuple[str, ...] = (),
+) -> dict[str, dict[str, Rates | None]]:
+    """Rates by CONDITIONS of the whole list (`conditions`), of languages heard in training (`seen`) and of
+    those never heard (`unseen`), and of the parts of each of `groupings`."""
+    masks, unseen = condition_masks(trials, metadata), _unseen(trials, metadata)
+    parts = {
+        (group, name): mask & inside
+        for group, inside in (("conditions", True), ("seen", ~unseen), ("unseen", unseen))
+        for name, mask in masks.items()
+    }
+    parts |= {
+        (kind, name): mask for kind in groupings for name, mask in parts_of(kind, trials, metadata).items()
+    }
+    found: dict[str, dict[str, Rates | None]] = {group: {} for group, _ in parts}
+    for (group, name), rates in measure(
+        trials, scores, metadata, parts, calibration, resamples, seed
+    ).items():
+        found[group][name] = rates
+    return found
+
+
+def list_metrics(
+    found: dict[str, dict[str, Rates | None]], trials: TrialList, name: str, metadata: Metadata
+) -> dict[str, Any]:
+    """What reports/metrics.json says of a list: METRICS by condition, and which conditions are left out."""
+    metrics: dict[str, Any] = {
+        group: {
+            condition: {key: rates[key] for key in METRICS}
+            for condition, rates in found[group].items()
+            if rates
+        }
+        for group in ("conditions", "seen", "unseen")
+    }
+    metrics["omitted"] = {}
+    for condition, rates in found["conditions"].items():
+        if rates is None:
+            metrics["omitted"][condition] = _missing_class(trials, metadata, condition)
+    return metrics | {"trial_list": list_info(trials, name, metadata)}
+
+
+def _missing_class(trials: TrialList, metadata: Metadata, condition: str) -> str:
+    target, chosen = trials.labels(), condition_masks(trials, metadata)[condition]
+    kind = "non-target" if (chosen & target).any() else "target"
+    same = CONDITIONS[condition].target_same if kind == "target" else CONDITIONS[condition].nontarget_same
+    return f"no {kind} trials {'within a language' if same else 'across languages'}"
+
+
+def list_info(trials: TrialList, name: str, metadata: Metadata) -> dict[str, Any]:
+    """Which list it is: name, SHA-256 of its lines, number of trials and of speakers (None: not known)."""
+    sides = metadata.speakers(trials)
+    speakers = None if sides is None else len(np.unique(np.concatenate(sides)))
+    return {"name": name, "sha256": trials.sha256(), "trials": len(trials), "speakers": speakers}

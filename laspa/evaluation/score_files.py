@@ -8,30 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.trials.columns import (
-    LABEL,
-    NAME,
-    NUMBER,
-    first_fields,
-    line_of_row,
-    read_columns,
-    shared_numbering,
-)
+from laspa.trials.columns import first_fields, line_of_row
 from laspa.trials.lists import (
-    RELATIONS,
-    WRITTEN_AT_A_TIME,
     TrialList,
+    blocks,
     check_duplicates,
     is_parquet,
     read_parquet,
+    read_trials_text,
     refuse_blanks,
+    rows_of,
     text_lines,
     trials_of_table,
+    write_table,
 )
 
 EXPECTED = "`enroll test score` or `enroll test score label`"
@@ -64,31 +56,12 @@ def read_scores(path: Path | str, keep_duplicates: bool = False) -> tuple[TrialL
 
 def _read_text(path: Path | str) -> tuple[TrialList, np.ndarray]:
     first = first_fields(path, EXPECTED)
+    columns = ("enroll", "test", "score", "label")[: len(first)]
     if len(first) not in (3, 4):
         raise LaspaError(f"{path}:{line_of_row(path, 0)}: expected {EXPECTED}, got {' '.join(first)!r}")
-    header = first[2] == "score"
-    labelled = len(first) == 4
-    columns = {"enroll": NAME, "test": NAME, "score": NUMBER} | ({"label": LABEL} if labelled else {})
     expected = f"`{' '.join(columns)}` as in its first line"
-    table = read_columns(path, columns, expected, _wrong_label, header)
-    names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))
-    target = None
-    if labelled:
-        label = table["label"].chunk(0)
-        meaning = [LABELS.get(value) for value in label.dictionary.to_pylist()]
-        code = label.indices.to_numpy()
-        if None in meaning:
-            row = int(np.flatnonzero(np.isin(code, [i for i, m in enumerate(meaning) if m is None]))[0])
-            problem = _wrong_label(["", "", "", label[row].as_py()])
-            raise LaspaError(f"{path}:{line_of_row(path, row, header)}: {problem}; expected {expected}")
-        target = np.array(meaning, dtype=bool)[code]
-    return TrialList(str(path), names, enroll, test, target, header=header), table["score"].to_numpy()
-
-
-def _wrong_label(fields: list[str]) -> str:
-    if len(fields) < 4 or fields[3] in LABELS:
-        return ""
-    return f"label {fields[3]!r} is none of {', '.join(LABELS)}"
+    trials, table = read_trials_text(path, columns, LABELS, expected, header=first[2] == "score")
+    return trials, table["score"].to_numpy()
 
 
 def scores_of(trials: TrialList, scored: TrialList, scores: np.ndarray) -> np.ndarray:
@@ -97,17 +70,17 @@ def scores_of(trials: TrialList, scored: TrialList, scores: np.ndarray) -> np.nd
     Raises:
         LaspaError: a scored utterance or pair is not in the list, or a trial has no score.
     """
-    place = pc.index_in(scored.names, value_set=trials.names)
-    if place.null_count:
-        row = scored.first_with(scored.names.filter(pc.is_null(place)))
+    rows = rows_of(scored.names, trials.names)
+    missing = np.flatnonzero(rows < 0)
+    if len(missing):
+        row = scored.first_with(missing)
         raise LaspaError(
-            f"{scored.place(row)}: {scored.pair(row)} is no trial of {trials.path}: {place.null_count} "
+            f"{scored.place(row)}: {scored.pair(row)} is no trial of {trials.path}: {len(missing)} "
             f"utterance(s) are not in it; expected names as in {trials.pair(0)}"
         )
-    rows = place.to_numpy()
     number = len(trials.names)
     wanted = trials.enroll.astype(np.int64) * number + trials.test
-    given = rows[scored.enroll].astype(np.int64) * number + rows[scored.test]
+    given = rows[scored.enroll] * number + rows[scored.test]
     if np.array_equal(wanted, given):
         return scores
     order = np.argsort(given, kind="stable")
@@ -128,33 +101,18 @@ def scores_of(trials: TrialList, scored: TrialList, scores: np.ndarray) -> np.nd
 
 def write_scores(path: Path | str, trials: TrialList, scores: np.ndarray) -> None:
     """Write scores as Parquet or, for any other suffix, as lines of `enroll test score [label]`."""
-    if not is_parquet(path):
-        refuse_blanks(trials)
+    if is_parquet(path):
+        write_table(path, trials, scores)
+        return
+    refuse_blanks(trials)
     words = pa.array(["nontarget", "target"])
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        writer = None
-        for start in range(0, len(trials), WRITTEN_AT_A_TIME):
-            rows = slice(start, start + WRITTEN_AT_A_TIME)
-            sides = [
+        for rows in blocks(trials):
+            columns = [
                 pa.DictionaryArray.from_arrays(side[rows], trials.names)
                 for side in (trials.enroll, trials.test)
             ]
-            columns = dict(zip(("enroll", "test"), sides, strict=True)) | {"score": pa.array(scores[rows])}
-            if is_parquet(path):
-                if trials.target is not None:
-                    columns["target"] = pa.array(trials.target[rows])
-                columns |= {
-                    name: pa.array(trials.relations[name][rows])
-                    for name in RELATIONS
-                    if name in trials.relations
-                }
-                table = pa.table(columns)
-                writer = writer or pq.ParquetWriter(file, table.schema)
-                writer.write_table(table)
-            else:
-                if trials.target is not None:
-                    label = trials.target[rows].astype(np.int8)
-                    columns["label"] = pa.DictionaryArray.from_arrays(label, words)
-                file.write(text_lines(list(columns.values())))
-        if writer is not None:
-            writer.close()
+            columns.append(pa.array(scores[rows]))
+            if trials.target is not None:
+                columns.append(pa.DictionaryArray.from_arrays(trials.target[rows].astype(np.int8), words))
+            file.write(text_lines(columns))

@@ -1,40 +1,52 @@
-"""What a dev or test split is measured with, and the device it is done on."""
+"""The dev or test split: its trials, and the features and manifest that they are scored with."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import torch
 
 from laspa.errors import LaspaError
+from laspa.evaluation.scores import cosine_scores
 from laspa.features.store import FeatureStore
-from laspa.manifest.tables import read_manifest, read_trials
+from laspa.manifest.tables import read_manifest
+from laspa.trials.lists import TrialList, read_trials, rows_of
 
 
 @dataclass
 class Split:
-    """What a dev or test split is scored with."""
+    """What a dev or test split is scored with; `features` has the utterances of its trials."""
 
     name: str
     features: FeatureStore
     manifest: pd.DataFrame
-    trials: pd.DataFrame
+    trials: TrialList
 
 
 def load_split(data: Path, name: str) -> Split:
-    """The dev or test split under the folder `data`: the utterances of its trials."""
-    manifest = read_manifest(data / "manifest.parquet")
+    """The split `name` under the folder `data`."""
     trials = read_trials(data / "trials" / f"{name}.parquet")
-    utterances = sorted(set(trials["enroll"]) | set(trials["test"]))
-    return Split(name, FeatureStore(data / "features", utterances), manifest, trials)
+    features = FeatureStore(data / "features", sorted(trials.names.to_pylist()))
+    return Split(name, features, read_manifest(data / "manifest.parquet"), trials)
 
 
-def torch_device(name: str) -> torch.device:
-    """The device that `train.device` names; `auto` is CUDA where there is one.
+def score_trials(
+    trials: TrialList, name: str, utterance_ids: list[str], embeddings: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cosines of a list's trials, and which row of `embeddings` each side is: (trials,) each.
+
+    Args:
+        name: of the list, for messages.
+        embeddings: (n, D), one row per utterance of `utterance_ids`.
 
     Raises:
-        LaspaError: `cuda` where there is none.
+        LaspaError: a trial whose utterance has no embedding.
     """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise LaspaError("params.yaml: train.device is cuda but torch sees no CUDA device; use auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    rows = rows_of(trials.names, utterance_ids)
+    if (missing := np.flatnonzero(rows < 0)).size:
+        raise LaspaError(
+            f"trial list {name}: {len(missing)} utterance(s) have no embedding, {trials.names[missing[0]]} "
+            "among them; the list belongs to another corpus or split"
+        )
+    enroll, test = rows[trials.enroll], rows[trials.test]
+    return cosine_scores(embeddings, enroll, test), enroll, test

@@ -13,8 +13,7 @@ from laspa.errors import LaspaError
 from laspa.features.mel import log_mel
 from laspa.manifest.language_codes import iso_639_3
 from laspa.manifest.language_labels import UNDETERMINED
-from laspa.models.saving import CONFIG_FILE, load_model
-from laspa.params.params import Features
+from laspa.models.saving import CONFIG_FILE, load_model, mel_params
 from laspa.params.sections import Label
 from laspa.progress import progress
 
@@ -27,7 +26,6 @@ def label(
     paths: list[str],
     locate: Callable[[str], Path],
     options: Label,
-    features: Features,
     device: torch.device,
 ) -> list[tuple[str, str, float | None]]:
     """(path, ISO 639-3 language, posterior) of each recording; of one that cannot be read, und and None.
@@ -35,12 +33,11 @@ def label(
     Args:
         paths: as the index has them; locate: where they stand on disk.
         options: which model, from where, and how much of a recording it hears.
-        features: mel settings of our own model.
 
     Raises:
         LaspaError: a model that is missing, is not installed or does not fit.
     """
-    labeller = LABELLERS[options.model](options, features, device)
+    labeller = LABELLERS[options.model](options, device)
     return list(progress(_labelled(paths, locate, options, labeller), len(paths), "label", "file"))
 
 
@@ -62,7 +59,7 @@ def _middle(signal: np.ndarray, seconds: float) -> np.ndarray:
     return signal[start : start + count]
 
 
-def _own(options: Label, features: Features, device: torch.device) -> Labeller:
+def _own(options: Label, device: torch.device) -> Labeller:
     """The language encoder and head of a model saved by the stage train."""
     if not options.weights:
         raise LaspaError(
@@ -76,11 +73,7 @@ def _own(options: Label, features: Features, device: torch.device) -> Labeller:
             f"{folder / CONFIG_FILE}: a model that was trained without loss_weights.nll tells no languages; "
             "name another in label.weights"
         )
-    if config["num_mels"] != features.num_mels:
-        raise LaspaError(
-            f"{folder / CONFIG_FILE}: a model for {config['num_mels']} mels, but features.num_mels is "
-            f"{features.num_mels}; set it to what the model was trained with"
-        )
+    features = mel_params(config["features"]["settings"])
     model.to(device).eval()
 
     @torch.inference_mode()
@@ -96,7 +89,7 @@ def _own(options: Label, features: Features, device: torch.device) -> Labeller:
     return tell
 
 
-def _voxlingua(options: Label, features: Features, device: torch.device) -> Labeller:
+def _voxlingua(options: Label, device: torch.device) -> Labeller:
     """SpeechBrain's ECAPA-TDNN of 107 languages, from a local folder or the hub.
 
     Its hyperparams.yaml may name any Python, which then runs: use a folder or hub that you trust.
@@ -132,7 +125,7 @@ def _voxlingua(options: Label, features: Features, device: torch.device) -> Labe
     return tell
 
 
-LABELLERS: dict[str, Callable[[Label, Features, torch.device], Labeller]] = {
+LABELLERS: dict[str, Callable[[Label, torch.device], Labeller]] = {
     "own": _own,
     "voxlingua": _voxlingua,
 }

@@ -43,6 +43,7 @@ class Laspa(nn.Module):
         model, weights = system.model, system.loss_weights
         dim = model.embedding_dim
         self.system = system
+        self.mel_settings: dict[str, Any] | None = None  # of the mels it was trained on, once it is
         self.speaker_encoder = ENCODERS[model.speaker_encoder](num_mels, dim)
         self.speaker_head = AAMSoftmax(dim, num_speakers, model.sub_centres)
         self.adversary = nn.Linear(dim, num_languages) if weights.grl else None

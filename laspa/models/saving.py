@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, read_json, write_json
 from laspa.models.laspa import Laspa
-from laspa.params.params import System
+from laspa.params.params import Features, System
 
 WEIGHTS_FILE, LAST_FILE, CONFIG_FILE = "model.safetensors", "last.safetensors", "config.json"
 HEADS = ("speaker_head.", "language_head.", "adversary.", "centring.")  # what depends on the training labels
@@ -22,13 +22,18 @@ HEADS = ("speaker_head.", "language_head.", "adversary.", "centring.")  # what d
 def save_model(
     folder: Path,
     model: Laspa,
-    num_mels: int,
+    features: dict[str, Any],
     speakers: list[str],
     languages: list[str],
     last: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write the weights and what rebuilds the model, or nothing; `last` are those of the last epoch."""
-    config = {"system": model.system.system().model_dump(), "num_mels": num_mels}
+    """Write the weights and what rebuilds the model, or nothing.
+
+    Args:
+        features: `settings` and `digest` of the mels that it was trained on, as `FeatureStore` has them.
+        last: the weights of the last epoch.
+    """
+    config = {"system": model.system.system().model_dump(), "features": features}
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         save_file(_on_cpu(model.state_dict()), temporary / WEIGHTS_FILE)
@@ -38,17 +43,20 @@ def save_model(
 
 
 def load_model(folder: Path, weights: str = WEIGHTS_FILE) -> tuple[Laspa, dict[str, Any]]:
-    """A saved model on the CPU, and its config: system, num_mels, speakers, languages.
+    """A saved model on the CPU, and its config: system, features, speakers, languages.
 
     Args:
         weights: the file of the best epoch's weights, or of the last one's, LAST_FILE.
 
     Raises:
-        LaspaError: a missing or damaged file, or weights that are not of the config's architecture.
+        LaspaError: a missing or damaged file, a model of an older laspa, or weights that are not of the
+            config's architecture.
     """
-    config = read_json(folder / CONFIG_FILE)
+    config = _config(folder)
+    settings = config["features"]["settings"]
     system = _system(config, folder / CONFIG_FILE)
-    model = Laspa(system, config["num_mels"], len(config["speakers"]), len(config["languages"]))
+    model = Laspa(system, settings["num_mels"], len(config["speakers"]), len(config["languages"]))
+    model.mel_settings = settings
     tensors, _ = read_tensors(folder / weights)
     try:
         model.load_state_dict(tensors)
@@ -63,7 +71,7 @@ def load_body(folder: Path, model: Laspa) -> None:
     Raises:
         LaspaError: a missing or damaged file, or another architecture; the message names what differs.
     """
-    theirs = _system(read_json(folder / CONFIG_FILE), folder / CONFIG_FILE)
+    theirs = _system(_config(folder), folder / CONFIG_FILE)
     tensors, _ = read_tensors(folder / WEIGHTS_FILE)
     ours = model.state_dict()
     body = {name: value for name, value in tensors.items() if not name.startswith(HEADS)}
@@ -80,6 +88,44 @@ def load_body(folder: Path, model: Laspa) -> None:
             f"{'; '.join(differ) or 'its mels have another number of bands'}"
         )
     model.load_state_dict(ours | body)
+
+
+def check_mels(model: Laspa, settings: dict[str, Any], source: str) -> None:
+    """Refuse mels that were made with other settings than those the model was trained on.
+
+    Args:
+        settings: of the mels, as `laspa.features.settings.mel_settings`; source: whose they are.
+
+    Raises:
+        LaspaError: names each setting that differs.
+    """
+    wanted = model.mel_settings or settings
+    differ = [
+        f"{name} is {settings.get(name)} there and {wanted.get(name)} in the model"
+        for name in sorted(wanted.keys() | settings.keys())
+        if settings.get(name) != wanted.get(name)
+    ]
+    if differ:
+        raise LaspaError(
+            f"{source}: not the mels that the model was trained on: {'; '.join(differ)}; set `features` in "
+            "params.yaml to the model's settings, or train the model on these mels"
+        )
+
+
+def mel_params(settings: dict[str, Any]) -> Features:
+    """The params under which `log_mel` computes the mels that a model was trained on."""
+    names = ("num_mels", "window_ms", "hop_ms", "low_hz", "high_hz")
+    return Features(**{name: settings[name] for name in names}, shard_utterances=1)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = read_json(folder / CONFIG_FILE)
+    if "features" not in config:
+        raise LaspaError(
+            f"{folder / CONFIG_FILE}: saved by an older laspa, without the settings of its mels (features); "
+            "train it again"
+        )
+    return config
 
 
 def _system(config: dict[str, Any], path: Path) -> System:

@@ -8,12 +8,13 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from laspa.evaluation.evaluate import condition_masks
-from laspa.evaluation.intervals import percentile_interval, resampled_eers
+from laspa.evaluation.evaluate import condition_masks, list_info
+from laspa.evaluation.intervals import percentile_interval, resampled_rates
+from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.files import read_json
-from laspa.manifest.tables import trial_list_info
 from laspa.report.summary import BASELINE, interval
 from laspa.report.wording import interval_text, percent, points_text
+from laspa.trials.lists import TrialList
 
 RESAMPLES = 500  # of the speakers, the same for all systems
 CEILING = "ceiling"
@@ -44,7 +45,7 @@ class Measured:
 
 
 def study_summary(
-    measured: dict[str, Measured], trials: pd.DataFrame, manifest: pd.DataFrame, seed: int
+    measured: dict[str, Measured], trials: TrialList, manifest: pd.DataFrame, seed: int
 ) -> dict[str, Any]:
     """All numbers of the page.
 
@@ -54,7 +55,8 @@ def study_summary(
         resamples of the speakers, `relative`, and `of_gap`, the share of the way to the ceiling.
     """
     systems: dict[str, dict[str, Any]] = {}
-    drawn = {name: _resampled(system, trials, manifest, seed) for name, system in measured.items()}
+    metadata = manifest_metadata(trials, manifest)
+    drawn = {name: _resampled(system, trials, metadata, seed) for name, system in measured.items()}
     for name, system in measured.items():
         rates = {
             **{condition: ("conditions", condition, "eer") for condition in CONDITIONS},
@@ -78,7 +80,7 @@ def study_summary(
         "epochs": measured[BASELINE].results[0]["epochs"],
         "chance": _over_seeds(measured[BASELINE], "language_probe_chance"),
         "resamples": RESAMPLES,
-        "trial_list": trial_list_info("test", trials, manifest),
+        "trial_list": list_info(trials, "test", metadata),
     }
 
 
@@ -122,17 +124,14 @@ def _over_seeds(system: Measured, *path: str) -> dict[str, Any]:
     return interval(values)
 
 
-def _resampled(
-    system: Measured, trials: pd.DataFrame, manifest: pd.DataFrame, seed: int
-) -> dict[str, np.ndarray]:
-    """EERs of each resample of the speakers, averaged over seeds: (resamples,) a condition."""
-    number = pd.Series(manifest["speaker"].factorize()[0], index=manifest["utterance_id"])
-    enroll, test = (number.loc[trials[side]].to_numpy() for side in ("enroll", "test"))
-    masks = condition_masks(trials)
+def _resampled(system: Measured, trials: TrialList, metadata: Metadata, seed: int) -> dict[str, np.ndarray]:
+    """EERs of each resample of the speakers, averaged over seeds: (resamples,) per condition."""
+    masks, speakers = condition_masks(trials, metadata), metadata.speakers(trials)
+    assert speakers is not None
     subsets = {name: masks[name] for name in CONDITIONS}
-    subsets[UNSEEN] = masks["cross_same"] & trials["unseen_language"].to_numpy(dtype=bool)
-    target = trials["target"].to_numpy(dtype=bool)
+    subsets[UNSEEN] = masks["cross_same"] & trials.relations["unseen_language"]
     by_seed = [
-        resampled_eers(scores, target, enroll, test, subsets, RESAMPLES, seed) for scores in system.scores.T
+        resampled_rates(scores, trials.labels(), speakers, subsets, RESAMPLES, seed)
+        for scores in system.scores.T
     ]
-    return {name: np.mean([one[name] for one in by_seed], axis=0) for name in subsets}
+    return {name: np.mean([one[name]["eer"] for one in by_seed], axis=0) for name in subsets}

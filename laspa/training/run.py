@@ -9,29 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 
 from laspa.evaluation.embedding import embed_speakers
 from laspa.evaluation.error_rates import eer
-from laspa.evaluation.scores import cosine_scores
-from laspa.evaluation.split import Split, load_split, torch_device
+from laspa.evaluation.evaluate import condition_masks
+from laspa.evaluation.metadata import Metadata
+from laspa.evaluation.split import Split, load_split, score_trials
 from laspa.features.store import FeatureStore
 from laspa.files import sha256_file
 from laspa.manifest.tables import COPIES_FILE, read_utterances
+from laspa.models.device import torch_device
 from laspa.models.laspa import Laspa
+from laspa.models.losses import TERMS
 from laspa.models.saving import WEIGHTS_FILE
 from laspa.params.params import Params, with_overrides
 from laspa.training.batches import TrainingSet, training_set
 from laspa.training.loop import Record, Trained, train
 from laspa.training.processes import ALONE, World
 
+STEERING = ("cross_same", "same_same", "all")  # conditions whose EERs on dev are looked at during training
+
 
 @dataclass
 class TrainingData:
     """Everything training reads; `digest` names its content.
 
+    features: `settings` and `digest` of the mels.
     language_is_corpus: no corpus of several holds more than one language, so that what a language does to a
     voice cannot be told from how the corpus was recorded.
     """
@@ -39,6 +43,7 @@ class TrainingData:
     train: TrainingSet
     dev: Split
     digest: str
+    features: dict[str, Any]
     language_is_corpus: bool = False
 
 
@@ -63,7 +68,10 @@ def load_training_data(data: Path, world: World = ALONE) -> TrainingData:
     one_language_each = manifest["corpus"].nunique() > 1 and bool(
         (manifest.groupby("corpus")["language"].nunique() == 1).all()
     )
-    return TrainingData(training_set(features, manifest), load_split(data, "dev"), digest, one_language_each)
+    mels = {"settings": features.settings, "digest": features.digest}
+    return TrainingData(
+        training_set(features, manifest), load_split(data, "dev"), digest, mels, one_language_each
+    )
 
 
 def state_digest(params: Params, data: TrainingData) -> str:
@@ -98,7 +106,7 @@ def train_system(
         params = with_overrides(params, {"model.centring": "none"})
     device = torch_device(params.train.device)
     state_file = states / f"{state_digest(params, data)}.safetensors"
-    return train(
+    trained = train(
         params,
         data.train,
         device,
@@ -107,10 +115,14 @@ def train_system(
         state_file,
         world,
     )
+    trained.model.mel_settings = data.features["settings"]
+    return trained
 
 
 def _without_language(params: Params, language: str) -> Params:
-    off = {name for name in ("nll", "mapc", "grl", "consistency") if getattr(params.loss_weights, name)}
+    off = {
+        name for name, term in TERMS.items() if term.needs_languages and getattr(params.loss_weights, name)
+    }
     if off:
         text = f"warning: all training speech is in {language}; {', '.join(sorted(off))} and centring are off"
         print(text, file=sys.stderr, flush=True)
@@ -119,24 +131,13 @@ def _without_language(params: Params, language: str) -> Params:
 
 
 def dev_eers(model: Laspa, dev: Split, device: torch.device) -> dict[str, float]:
-    """EER over targets across languages against non-targets within one, within one, and over all.
-
-    The first of those that the corpus can have is what training is steered by.
-    """
-    utterance_ids = dev.features.utterance_ids
-    embeddings = embed_speakers(model, dev.features, utterance_ids, device)
-    place = pd.Series(np.arange(len(utterance_ids)), index=utterance_ids)
-    trials = dev.trials
-    rows = place.loc[trials["enroll"]].to_numpy(), place.loc[trials["test"]].to_numpy()
-    scores = cosine_scores(embeddings, *rows)
-    target, same = trials["target"].to_numpy(dtype=bool), trials["same_language"].to_numpy(dtype=bool)
-    pairs = {
-        "eer_cross_same": (target & ~same, ~target & same),
-        "eer_same_same": (target & same, ~target & same),
-        "eer_all": (target, ~target),
-    }
+    """EER by STEERING conditions; training is steered by the first of those that the corpus can have."""
+    ids = dev.features.utterance_ids
+    embeddings = embed_speakers(model, dev.features, ids, device)
+    scores, _, _ = score_trials(dev.trials, dev.name, ids, embeddings)
+    target, masks = dev.trials.labels(), condition_masks(dev.trials, Metadata())
     return {
-        name: float(eer(scores[targets], scores[nontargets]))
-        for name, (targets, nontargets) in pairs.items()
-        if targets.any() and nontargets.any()
+        f"eer_{name}": eer(scores[masks[name] & target], scores[masks[name] & ~target])
+        for name in STEERING
+        if (masks[name] & target).any() and (masks[name] & ~target).any()
     }

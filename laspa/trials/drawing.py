@@ -2,15 +2,17 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from laspa.errors import LaspaError
 from laspa.manifest.tables import trained_languages
 from laspa.params.params import Trials
+from laspa.trials.lists import TrialList, rows_of
 
 DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
 
 
-def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> pd.DataFrame:
+def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> TrialList:
     """Trials of a split: targets and non-targets, within a language and across, `per_group` of each at most.
 
     Targets are every pair of a speaker's utterances, thinned at random to the same number a
@@ -33,68 +35,65 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> pd.D
         _nontarget_pairs(speaker, language, gender, same_language, options, generator)
         for same_language in (True, False)
     ]
-    groups = []
-    for group, is_target in (
-        (targets[within], True),
-        (targets[~within], True),
-        *((n, False) for n in nontargets),
-    ):
-        pairs = _balanced(group, speaker, options.per_group, generator)
-        groups.append(pd.DataFrame({"a": pairs[:, 0], "b": pairs[:, 1], "target": is_target}))
+    groups = [(targets[within], True), (targets[~within], True), *((pairs, False) for pairs in nontargets)]
+    balanced = [_balanced(pairs, speaker, options.per_group, generator) for pairs, _ in groups]
     if not len(targets):
         raise LaspaError(f"split {split} gives no targets: no speaker has two utterances")
     if not sum(map(len, nontargets)):
         raise LaspaError(
             f"split {split} gives no non-targets: no two speakers of one gender; see trials.same_gender"
         )
-    pairs = pd.concat(groups, ignore_index=True)
-    a, b = pairs["a"].to_numpy(), pairs["b"].to_numpy()
-    return _trial_table(rows, a, b, pairs["target"].to_numpy(), seen)
+    target = np.repeat([is_target for _, is_target in groups], [len(pairs) for pairs in balanced])
+    a, b = np.concatenate(balanced).T
+    return _trial_list(f"split {split}", rows, a, b, target, seen)
 
 
-def _trial_table(
-    rows: pd.DataFrame, a: np.ndarray, b: np.ndarray, target: np.ndarray, seen: set[str]
-) -> pd.DataFrame:
+def _trial_list(
+    name: str,
+    rows: pd.DataFrame,
+    a: np.ndarray,
+    b: np.ndarray,
+    target: np.ndarray,
+    seen: set[str],
+    published_sha256: str = "",
+) -> TrialList:
     """Trials between rows of a manifest, numbered from 0; `seen`: the languages of training."""
+    used, number = np.unique(np.concatenate([a, b]), return_inverse=True)
+    enroll, test = number.astype(np.int32).reshape(2, -1)
     language, gender = (rows[column].factorize()[0] for column in ("language", "gender"))
     unseen = ~rows["language"].isin(seen).to_numpy()
     known = (gender[a] >= 0) & (gender[b] >= 0)
-    ids = rows["utterance_id"].to_numpy()
-    return pd.DataFrame(
-        {
-            "enroll": ids[a],
-            "test": ids[b],
-            "target": target,
-            "same_language": language[a] == language[b],
-            "same_gender": pd.array(np.where(known, gender[a] == gender[b], None), dtype="boolean"),
-            "unseen_language": unseen[a] | unseen[b],
-        }
-    )
+    relations = {
+        "same_language": language[a] == language[b],
+        "same_gender": np.where(known, gender[a] == gender[b], None),
+        "unseen_language": unseen[a] | unseen[b],
+    }
+    names = pa.array(rows["utterance_id"].to_numpy()[used], pa.string())
+    return TrialList(name, names, enroll, test, target, relations, published_sha256=published_sha256)
 
 
-def official_trials(name: str, listed: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame | None:
-    """An official list as a trial table, `attrs` kept; None, once it is said why, where it is left out.
+def official_trials(name: str, listed: TrialList, manifest: pd.DataFrame) -> TrialList | None:
+    """A publisher's list between utterances; None, and a message that says why, where it is left out.
 
-    It is measured whole or not at all, and on speakers of the split test alone: the others have been
-    trained or chosen on.
+    It is measured whole or not at all, and on speakers of the split test alone: the others were used to train
+    or to choose.
 
     Args:
-        listed: columns enroll and test, paths of the index, and target.
+        listed: labelled trials between paths of the index.
 
     Raises:
         LaspaError: a label that contradicts the manifest's speakers.
     """
     left_out = f"trial list {name} is left out"
-    paths = pd.unique(listed[["enroll", "test"]].to_numpy().ravel())
-    of_path = pd.Series(np.arange(len(manifest)), index=manifest["path"])
-    missing = paths[~np.isin(paths, of_path.index)]
+    rows = rows_of(listed.names, manifest["path"].tolist())
+    missing = np.flatnonzero(rows < 0)
     if len(missing):
         print(
-            f"{left_out}: {len(missing):,} of its {len(paths):,} recordings are not in the manifest, such as "
-            f"{missing[0]}; data/skipped.csv says why"
+            f"{left_out}: {len(missing):,} of its {len(rows):,} recordings are not in the manifest, such as "
+            f"{listed.names[missing[0]]}; data/skipped.csv says why"
         )
         return None
-    about = manifest.iloc[of_path.loc[paths]]
+    about = manifest.iloc[rows]
     used = about.loc[about["split"] != "test", "speaker"]
     if len(used):
         print(
@@ -102,19 +101,17 @@ def official_trials(name: str, listed: pd.DataFrame, manifest: pd.DataFrame) -> 
             f"dev, such as {used.iloc[0]}; it takes a model that was trained on other people"
         )
         return None
-    a, b = (of_path.loc[listed[side]].to_numpy() for side in ("enroll", "test"))
-    speaker, target = manifest["speaker"].to_numpy(), listed["target"].to_numpy(dtype=bool)
+    a, b = rows[listed.enroll], rows[listed.test]
+    speaker, target = manifest["speaker"].to_numpy(), listed.labels()
     wrong = np.flatnonzero((speaker[a] == speaker[b]) != target)
     if len(wrong):
         row = int(wrong[0])
-        enroll, test = (listed[side].iloc[row] for side in ("enroll", "test"))
+        kind = "target" if target[row] else "non-target"
         raise LaspaError(
-            f"trial list {name}: {enroll} {test} is a {'target' if target[row] else 'non-target'} trial of "
-            f"{speaker[a[row]]} and {speaker[b[row]]}; mend the list or the corpus"
+            f"trial list {name}: {listed.pair(row)} is a {kind} trial of {speaker[a[row]]} and "
+            f"{speaker[b[row]]}; mend the list or the corpus"
         )
-    trials = _trial_table(manifest, a, b, target, trained_languages(manifest))
-    trials.attrs = dict(listed.attrs)
-    return trials
+    return _trial_list(name, manifest, a, b, target, trained_languages(manifest), listed.sha256())
 
 
 def _target_pairs(speaker: np.ndarray) -> np.ndarray:

@@ -10,18 +10,28 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.trials.columns import LABEL, NAME, first_fields, line_of_row, lines, read_columns, shared_numbering
+from laspa.trials.columns import (
+    LABEL,
+    NAME,
+    NUMBER,
+    first_fields,
+    line_of_row,
+    lines,
+    read_columns,
+    shared_numbering,
+)
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "voxceleb": ("label", "enroll", "test"),
@@ -37,7 +47,7 @@ LABELS = {
 }
 EXPECTED = "a trial: `1|0 enroll test`, `enroll test target|nontarget`, `model test 1|0` or `enroll test`"
 RELATIONS = ("same_language", "same_gender", "unseen_language")  # kept from this project's own tables
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth's multiplier for hashing
+SHA256_KEY = b"laspa.sha256"  # of a publisher's list, in a table's metadata
 WRITTEN_AT_A_TIME = 1_000_000  # trials, to bound memory
 
 
@@ -45,8 +55,10 @@ WRITTEN_AT_A_TIME = 1_000_000  # trials, to bound memory
 class TrialList:
     """Trials as row numbers into `names`.
 
-    enroll, test: (trials,) int32; target: (trials,) bool, None where the list has no labels;
-    relations: boolean columns that the file itself carries; header: whether its first line holds names.
+    enroll, test: (trials,) int32; target: (trials,) bool, None where the list has no labels.
+    relations: columns of RELATIONS that the list itself has: bool, or None where genders are not known.
+    header: whether the first line of its file holds names.
+    published_sha256: digest of a publisher's list, in its own names.
     """
 
     path: str
@@ -56,6 +68,7 @@ class TrialList:
     target: np.ndarray | None
     relations: dict[str, np.ndarray] = field(default_factory=dict)
     header: bool = False
+    published_sha256: str = ""
 
     def __len__(self) -> int:
         return len(self.enroll)
@@ -66,13 +79,39 @@ class TrialList:
             return f"{self.path}: row {row + 1}"
         return f"{self.path}:{line_of_row(self.path, row, self.header)}"
 
-    def first_with(self, names: pa.Array) -> int:
-        """The first trial that has one of these names on a side."""
-        wanted = pc.is_in(self.names, value_set=names).to_numpy(zero_copy_only=False)
-        return int(np.flatnonzero(wanted[self.enroll] | wanted[self.test])[0])
+    def first_with(self, numbers: np.ndarray) -> int:
+        """The first trial that has one of these row numbers of `names` on a side."""
+        return int(np.flatnonzero(np.isin(self.enroll, numbers) | np.isin(self.test, numbers))[0])
 
     def pair(self, row: int) -> str:
+        """The two names of a trial."""
         return f"{self.names[self.enroll[row]]} {self.names[self.test[row]]}"
+
+    def labels(self) -> np.ndarray:
+        """`target`.
+
+        Raises:
+            LaspaError: the list has no labels.
+        """
+        if self.target is None:
+            raise LaspaError(f"{self.path}: has no labels; expected target or non-target for each trial")
+        return self.target
+
+    def sha256(self) -> str:
+        """Of the lines `enroll test 1|0` (`enroll test` without labels), whatever the file's format."""
+        if self.published_sha256:
+            return self.published_sha256
+        total = hashlib.sha256()
+        for block in _text(self, "unlabelled" if self.target is None else "cnceleb"):
+            total.update(block)
+        return total.hexdigest()
+
+
+def rows_of(names: pa.Array, known: pa.Array | Sequence[str]) -> np.ndarray:
+    """The row of each name in `known`, (names,) int64; -1 where it is not there."""
+    values = known if isinstance(known, pa.Array) else pa.array(known, pa.string())
+    place = pc.index_in(names, value_set=values.cast(pa.string()))
+    return np.asarray(place.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
 
 
 def is_parquet(path: Path | str) -> bool:
@@ -86,7 +125,11 @@ def read_list(path: Path | str, form: str | None = None, keep_duplicates: bool =
         LaspaError: the file is missing, empty or mixes formats, a label is none, a trial comes twice
             (an error even with `keep_duplicates` where its labels differ).
     """
-    trials = _read_table(path) if is_parquet(path) else _read_text(path, form)
+    trials = (
+        trials_of_table(path, read_parquet(path, ("enroll", "test")))
+        if is_parquet(path)
+        else _read_text(path, form)
+    )
     check_duplicates(trials, keep_duplicates)
     return trials
 
@@ -110,29 +153,48 @@ def _read_text(path: Path | str, form: str | None) -> TrialList:
     if form is not None and form not in FORMATS:
         raise LaspaError(f"format {form!r} is none of {', '.join(FORMATS)}")
     form = form or detect_format(path)
-    columns, labels = FORMATS[form], LABELS[form]
-    where = columns.index("label") if labels else -1
+    columns = FORMATS[form]
+    return read_trials_text(
+        path, columns, LABELS[form], f"`{' '.join(columns)}` ({form})", " (mixed formats?)"
+    )[0]
+
+
+def read_trials_text(
+    path: Path | str,
+    columns: tuple[str, ...],
+    labels: dict[str, bool],
+    expected: str,
+    hint: str = "",
+    header: bool = False,
+) -> tuple[TrialList, pa.Table]:
+    """The trials of a text file and its table: fields enroll, test and perhaps label and score, in any order.
+
+    Args:
+        labels: the words for target and non-target; expected, hint: what a message says of a wrong line.
+
+    Raises:
+        LaspaError: names the first line that is not as expected.
+    """
+    where = columns.index("label") if "label" in columns else len(columns)
 
     def wrong_label(fields: list[str]) -> str:
-        if where < 0 or len(fields) <= where or fields[where] in labels:
+        if len(fields) <= where or fields[where] in labels:
             return ""
-        return f"label {fields[where]!r} is none of {', '.join(labels)} (mixed formats?)"
+        return f"label {fields[where]!r} is none of {', '.join(labels)}{hint}"
 
-    expected = f"`{' '.join(columns)}` ({form})"
-    kinds = {name: LABEL if name == "label" else NAME for name in columns}
-    table = read_columns(path, kinds, expected, wrong_label)
+    kinds = {name: {"label": LABEL, "score": NUMBER}.get(name, NAME) for name in columns}
+    table = read_columns(path, kinds, expected, wrong_label, header)
     names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))
-    if not labels:
-        return TrialList(str(path), names, enroll, test, None)
-    label = table["label"].chunk(0)
-    meaning = [labels.get(value) for value in label.dictionary.to_pylist()]
-    if None in meaning:
-        code = label.indices.to_numpy()
-        row = int(np.flatnonzero(np.isin(code, [i for i, m in enumerate(meaning) if m is None]))[0])
-        problem = f"label {label[row].as_py()!r} is none of {', '.join(labels)} (mixed formats?)"
-        raise LaspaError(f"{path}:{line_of_row(path, row)}: {problem}; expected {expected}")
-    target = np.array(meaning, dtype=bool)[label.indices.to_numpy()]
-    return TrialList(str(path), names, enroll, test, target)
+    target = None
+    if "label" in columns:
+        label = table["label"].chunk(0)
+        words, code = label.dictionary.to_pylist(), label.indices.to_numpy()
+        if unknown := [number for number, word in enumerate(words) if word not in labels]:
+            row = int(np.flatnonzero(np.isin(code, unknown))[0])
+            problem = wrong_label([label[row].as_py()] * len(columns))
+            raise LaspaError(f"{path}:{line_of_row(path, row, header)}: {problem}; expected {expected}")
+        target = np.array([labels[word] for word in words], dtype=bool)[code]
+    return TrialList(str(path), names, enroll, test, target, header=header), table
 
 
 def read_parquet(path: Path | str, columns: tuple[str, ...]) -> pa.Table:
@@ -155,78 +217,102 @@ def read_parquet(path: Path | str, columns: tuple[str, ...]) -> pa.Table:
     return table
 
 
-def _read_table(path: Path | str) -> TrialList:
-    return trials_of_table(path, read_parquet(path, ("enroll", "test")))
-
-
 def trials_of_table(path: Path | str, table: pa.Table) -> TrialList:
-    """The trials of a Parquet table with columns enroll, test and, where labelled, target."""
+    """The trials of a table with columns enroll, test and, where labelled, target.
+
+    Whether genders are the same may be unknown (None); other flags with gaps are left out.
+    """
     names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))
+    there = [name for name in ("target", *RELATIONS) if name in table.column_names]
     flags = {
-        name: table[name].fill_null(False).to_numpy().astype(bool)
-        for name in ("target", *RELATIONS)
-        if name in table.column_names and not table[name].null_count
+        name: table[name].to_numpy() for name in there if name == "same_gender" or not table[name].null_count
     }
-    return TrialList(str(path), names, enroll, test, flags.pop("target", None), flags)
+    published = (table.schema.metadata or {}).get(SHA256_KEY, b"").decode()
+    return TrialList(
+        str(path), names, enroll, test, flags.pop("target", None), flags, published_sha256=published
+    )
+
+
+def read_trials(path: Path | str) -> TrialList:
+    """A labelled list as the stage trials writes it.
+
+    Raises:
+        LaspaError: the file, or one of its columns, is missing.
+    """
+    if not Path(path).exists():
+        raise LaspaError(f"{path}: no such file; run the stage trials (dvc repro trials)")
+    return trials_of_table(path, read_parquet(path, ("enroll", "test", "target", *RELATIONS)))
+
+
+def official_lists(folder: Path) -> dict[str, TrialList]:
+    """The publishers' trial lists by name: the tables beside those of the splits."""
+    files = sorted(file for file in folder.glob("*.parquet") if file.stem not in ("dev", "test"))
+    return {file.stem: read_trials(file) for file in files}
+
+
+def write_table(path: Path | str, trials: TrialList, scores: np.ndarray | None = None) -> None:
+    """Write the trials, and scores where there are any, as Parquet, in blocks to bound memory."""
+    with atomic_path(path) as temporary:
+        writer = None
+        for rows in blocks(trials):
+            columns = {
+                "enroll": trials.names.take(trials.enroll[rows]),
+                "test": trials.names.take(trials.test[rows]),
+            }
+            if trials.target is not None:
+                columns["target"] = trials.target[rows]
+            columns |= {
+                name: pa.array(trials.relations[name][rows], pa.bool_())
+                for name in RELATIONS
+                if name in trials.relations
+            }
+            if scores is not None:
+                columns["score"] = scores[rows]
+            table = pa.table(columns)
+            if trials.published_sha256:
+                table = table.replace_schema_metadata({SHA256_KEY: trials.published_sha256})
+            writer = writer or pq.ParquetWriter(temporary, table.schema)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+
+
+def blocks(trials: TrialList) -> Iterator[slice]:
+    """Consecutive trials, as many as are written at a time."""
+    starts = range(0, max(len(trials), 1), WRITTEN_AT_A_TIME)
+    return (slice(start, start + WRITTEN_AT_A_TIME) for start in starts)
 
 
 def check_duplicates(trials: TrialList, keep: bool) -> None:
     """Refuse a trial that stands in the list twice."""
-    pair = trials.enroll.astype(np.int64) * len(trials.names) + trials.test
-    if not _repeats(pair):
+    pair = pd.Series(trials.enroll.astype(np.int64) * len(trials.names) + trials.test)
+    again = np.flatnonzero(pair.duplicated())
+    if not len(again):
         return
-    order = np.argsort(pair, kind="stable")
-    again = np.flatnonzero(pair[order][1:] == pair[order][:-1])
-    first, second = order[again], order[again + 1]
-    if trials.target is not None and (differs := trials.target[first] != trials.target[second]).any():
-        one, other = first[differs][0], second[differs][0]
+    first = pd.Series(np.arange(len(pair))).groupby(pair).transform("first").to_numpy()[again]
+    if trials.target is not None and (differs := trials.target[first] != trials.target[again]).any():
+        one, other = first[differs][0], again[differs][0]
         raise LaspaError(
             f"{trials.place(other)}: {trials.pair(other)} has another label in {trials.place(one)}"
         )
     if not keep:
-        earliest = int(np.argmin(second))
         raise LaspaError(
-            f"{trials.place(second[earliest])}: {trials.pair(second[earliest])} stands in "
-            f"{trials.place(first[earliest])} too; a trial comes once ({len(again)} come again; "
-            "--keep-duplicates counts them all the same)"
+            f"{trials.place(again[0])}: {trials.pair(again[0])} stands in {trials.place(first[0])} too; "
+            f"a trial comes once ({len(again)} come again; --keep-duplicates counts them all the same)"
         )
 
 
-def _repeats(numbers: np.ndarray) -> bool:
-    """Whether a number comes twice.
-
-    Each is put into a slot of a table, and what finds another number in its slot is sorted: a sixth of
-    them, where there are twice as many slots. This takes a third of the time of sorting all.
-    """
-    bits = (2 * len(numbers) + 1).bit_length()
-    slot = (numbers.astype(np.uint64) * GOLDEN >> np.uint64(64 - bits)).view(np.int64)
-    place = np.arange(len(numbers), dtype=np.min_scalar_type(len(numbers)))
-    table = np.empty(2**bits, dtype=place.dtype)
-    table[slot] = place
-    kept = table[slot]
-    others = np.flatnonzero(kept != place)
-    if (numbers[kept[others]] == numbers[others]).any():
-        return True
-    rest = np.sort(numbers[others])
-    return bool((rest[1:] == rest[:-1]).any())
-
-
-def write_list(path: Path | str, trials: TrialList, form: str) -> None:
-    """Write a list in one of FORMATS, whole or not at all."""
+def write_list(path: Path | str, trials: TrialList, form: str = "voxceleb") -> None:
+    """Write a list as Parquet or, for any other suffix, in one of FORMATS, whole or not at all."""
+    if is_parquet(path):
+        write_table(path, trials)
+        return
     if LABELS[form] and trials.target is None:
         raise LaspaError(f"{path}: format {form} has labels, {trials.path} has none; write it as unlabelled")
     refuse_blanks(trials)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         for block in _text(trials, form):
             file.write(block)
-
-
-def digest(trials: TrialList) -> str:
-    """SHA-256 of the lines `enroll test 1|0` (`enroll test` without labels), whatever the file's format."""
-    total = hashlib.sha256()
-    for block in _text(trials, "unlabelled" if trials.target is None else "cnceleb"):
-        total.update(block)
-    return total.hexdigest()
 
 
 def _text(trials: TrialList, form: str) -> Iterator[pa.Buffer]:
@@ -237,8 +323,7 @@ def _text(trials: TrialList, form: str) -> Iterator[pa.Buffer]:
     if labels and trials.target is not None:
         rows["label"] = trials.target.astype(np.int8)
         words["label"] = pa.array([labels[False], labels[True]])
-    for start in range(0, len(trials), WRITTEN_AT_A_TIME):
-        block = slice(start, start + WRITTEN_AT_A_TIME)
+    for block in blocks(trials):
         yield text_lines(
             [pa.DictionaryArray.from_arrays(rows[name][block], words[name]) for name in FORMATS[form]]
         )

@@ -4,9 +4,21 @@ import numpy as np
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.evaluation.comparison import compare_eers
+from laspa.evaluation.comparison import Comparison, compare_parts
 from laspa.evaluation.error_rates import eer
-from laspa.evaluation.intervals import eer_interval
+from laspa.evaluation.intervals import percentile_interval, resampled_rates
+
+
+def compare_eers(first, second, target, enroll, test, resamples: int, seed: int) -> Comparison:
+    everything = {"all": np.ones(len(target), dtype=bool)}
+    return compare_parts(first, second, target, (enroll, test), everything, resamples, seed)["all"]
+
+
+def eer_interval(score, target, enroll, test, resamples: int, seed: int) -> tuple[float, float]:
+    everything = {"all": np.ones(len(target), dtype=bool)}
+    return percentile_interval(
+        resampled_rates(score, target, (enroll, test), everything, resamples, seed)["all"]["eer"]
+    )
 
 
 def two_systems(seed: int, speakers: int = 20, worse: float = 0.0):

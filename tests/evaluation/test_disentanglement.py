@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laspa.evaluation.disentanglement import disentanglement, variance_shares
+from laspa.evaluation.probes import Probed, disentanglement, variance_shares
 
 
 def rows(*angles: float) -> np.ndarray:
@@ -87,10 +87,12 @@ def test_the_report_leaves_unseen_languages_out_and_is_json():
     # Finnish, which nobody speaks in training, is the only language that the vectors show.
     vectors = generator.normal(size=(len(ids), 8)) + 20 * (language == "fi")[:, None]
     manifest = pd.concat([test, train])
-    report = disentanglement({"speaker": vectors, "language": vectors}, ids, manifest, 1)
+    known = {"speaker": Probed(0.3, 0.5)}
+    report = disentanglement({"speaker": vectors, "language": vectors}, ids, manifest, 1, known)
     json.dumps(report, allow_nan=False)
     assert set(report) == {"speaker", "language"}
     assert set(report["speaker"]) == {"language_linear", "language_mlp", "speaker", "variance"}
-    assert report["speaker"]["language_linear"]["chance"] == 0.5
-    assert report["speaker"]["language_linear"]["accuracy"] < 0.75
+    assert report["speaker"]["language_linear"] == {"accuracy": 0.3, "chance": 0.5}  # not fitted again
+    assert report["language"]["language_linear"]["chance"] == 0.5
+    assert report["language"]["language_linear"]["accuracy"] < 0.75
     assert report["speaker"]["variance"]["language"] < 0.1

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
 from laspa.errors import LaspaError
-from laspa.evaluation.error_rates import ascending, eer, error_rates, min_dcf, weighted_error_rates
+from laspa.evaluation.error_rates import ascending, eer, error_rates, min_dcf
 
 # Few distinct values, so that ties within and across the classes are common.
 SCORES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=12)
@@ -105,20 +105,6 @@ def test_eer_depends_on_the_order_of_the_scores_alone(target, nontarget):
     assert eer(np.array(target), np.array(nontarget)) == pytest.approx(shifted)
     swapped = eer(-np.array(nontarget), -np.array(target))
     assert eer(np.array(target), np.array(nontarget)) == pytest.approx(swapped)
-
-
-@given(SCORES, SCORES, st.data())
-def test_a_weight_is_a_trial_repeated(target, nontarget, data):
-    weights = [
-        np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(side), max_size=len(side))))
-        for side in (target, nontarget)
-    ]
-    if not (weights[0].any() and weights[1].any()):
-        return
-    repeated = [np.repeat(side, weight) for side, weight in zip((target, nontarget), weights, strict=True)]
-    miss, alarm = weighted_error_rates(np.array(target), np.array(nontarget), *weights)
-    points = set(zip(miss.round(9), alarm.round(9), strict=True))
-    assert points == {(round(m, 9), round(a, 9)) for m, a in naive_rates(*map(list, repeated))}
 
 
 @pytest.mark.parametrize("decimals", [1, 6])

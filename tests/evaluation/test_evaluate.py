@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.evaluation.evaluate import CONDITIONS, evaluate, probe_of_languages
+from laspa.evaluation.evaluate import evaluate, list_metrics
+from laspa.evaluation.metadata import manifest_metadata
+from laspa.evaluation.probes import trained_language_probe
+from laspa.evaluation.split import score_trials
+from laspa.trials.conditions import CONDITIONS
+from laspa.trials.lists import TrialList
+from tests.trial_tables import trial_list
 
 # Two speakers, each in two languages; the angles (degrees) give cosines that are known exactly.
 ANGLES = {"a/en/1": 0, "a/en/2": 10, "a/hi/1": 60, "b/en/1": 40, "b/en/2": 45, "b/hi/1": 100}
@@ -38,13 +44,13 @@ def embeddings(names: list[str]) -> np.ndarray:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
-def trials(pairs: list[tuple[str, str]]) -> pd.DataFrame:
+def trials(pairs: list[tuple[str, str]]) -> TrialList:
     rows = []
     for enroll, test in pairs:
         (one, first, _), (other, second, _) = enroll.split("/"), test.split("/")
         rows.append((enroll, test, one == other, first == second, True, "hi" in (first, second)))
     columns = ["enroll", "test", "target", "same_language", "same_gender", "unseen_language"]
-    return pd.DataFrame(rows, columns=columns)
+    return trial_list(pd.DataFrame(rows, columns=columns))
 
 
 PAIRS = [
@@ -60,12 +66,14 @@ PAIRS = [
 
 
 def measured(pairs: list[tuple[str, str]], manifest: pd.DataFrame):
-    names = list(ANGLES)
-    return evaluate(embeddings(names), names, manifest, trials(pairs), "hand", bootstrap=20, seed=1)
+    names, listed = list(ANGLES), trials(pairs)
+    scores, _, _ = score_trials(listed, "hand", names, embeddings(names))
+    metadata = manifest_metadata(listed, manifest)
+    return list_metrics(evaluate(listed, scores, metadata, 20, 1), listed, "hand", metadata), scores
 
 
 def test_conditions_are_named_target_then_nontarget():
-    metrics, scored = measured(PAIRS, pd.concat([MANIFEST, TRAINING]))
+    metrics, scores = measured(PAIRS, pd.concat([MANIFEST, TRAINING]))
     found = {name: (values["trials"], values["targets"]) for name, values in metrics["conditions"].items()}
     assert found == {
         "all": (8, 4),
@@ -81,7 +89,7 @@ def test_conditions_are_named_target_then_nontarget():
     assert eers["same_cross"] == 0.0  # 10°, 5° against 100°, 15°
     assert metrics["omitted"] == {}
     expected = np.cos(np.radians([10, 5, 60, 60, 40, 40, 100, 15]))
-    np.testing.assert_allclose(scored["score"], expected, atol=1e-6)
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
 def test_intervals_hold_the_rate_and_are_fractions():
@@ -109,8 +117,8 @@ def test_a_monolingual_corpus_leaves_conditions_out_and_says_why():
         "same_cross": "no non-target trials across languages",
     }
     names = list(ANGLES)
-    probe = probe_of_languages(embeddings(names), names, pd.concat([MANIFEST, TRAINING]), seed=1)
-    assert probe["language_probe_accuracy"] is None
+    probe = trained_language_probe(embeddings(names), names, pd.concat([MANIFEST, TRAINING]), seed=1)
+    assert probe.accuracy is None
 
 
 def test_the_list_is_named_counted_and_hashed():
@@ -123,4 +131,26 @@ def test_the_list_is_named_counted_and_hashed():
 def test_an_utterance_without_an_embedding_is_an_error():
     names = [name for name in ANGLES if name != "b/hi/1"]
     with pytest.raises(LaspaError, match=r"trial list hand: 1 utterance\(s\) have no embedding, b/hi/1"):
-        evaluate(embeddings(names), names, MANIFEST, trials(PAIRS), "hand", bootstrap=5, seed=1)
+        score_trials(trials(PAIRS), "hand", names, embeddings(names))
+
+
+def test_one_rate_has_one_interval_in_every_grouping():
+    listed, manifest = trials(PAIRS), pd.concat([MANIFEST, TRAINING])
+    scores, _, _ = score_trials(listed, "hand", list(ANGLES), embeddings(list(ANGLES)))
+    metadata = manifest_metadata(listed, manifest)
+    found = evaluate(listed, scores, metadata, 20, 1, None, ("condition", "gender"))
+    for name, rates in found["condition"].items():
+        assert rates == found["conditions"][name]
+    assert found["gender"]["f-f"] == found["conditions"]["all"]
+
+
+def test_the_masks_of_the_conditions_are_worked_by_hand():
+    target, same = np.array([True, True, False, False]), np.array([True, False, True, False])
+    masks = {name: condition.mask(target, same).tolist() for name, condition in CONDITIONS.items()}
+    assert masks == {
+        "cross_same": [False, True, True, False],
+        "same_same": [True, False, True, False],
+        "cross_cross": [False, True, False, True],
+        "same_cross": [True, False, False, True],
+        "all": [True] * 4,
+    }

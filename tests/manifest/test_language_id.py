@@ -14,6 +14,7 @@ import torch
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
 from laspa.features.mel import log_mel
+from laspa.features.settings import mel_settings
 from laspa.manifest.language_id import _middle, label
 from laspa.models.saving import save_model
 from laspa.params.params import Label, Params, load_params, with_overrides
@@ -77,7 +78,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = train(
         options, data, CPU, lambda _: {"eer": 1 / next(falling)}, lambda _: None, folder / "state"
     )
-    save_model(folder / "saved", trained.model, 24, data.speakers, data.languages)
+    features = {"settings": mel_settings(options.features), "digest": "made up"}
+    save_model(folder / "saved", trained.model, features, data.speakers, data.languages)
     return folder / "saved"
 
 
@@ -96,13 +98,13 @@ def test_our_own_model_labels_voices_that_it_never_heard(model: Path, tmp_path: 
                 soundfile.write(tmp_path / f"{voice}-{name}-{take}.wav", sound, SAMPLE_RATE)
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     paths = [*truth, "broken.wav"]
-    rows = label(paths, lambda path: tmp_path / path, own(model), params().features, CPU)
+    rows = label(paths, lambda path: tmp_path / path, own(model), CPU)
     assert [row[0] for row in rows] == paths
     assert rows[-1] == ("broken.wav", "und", None)
     right = [truth[path] == language for path, language, _ in rows[:-1]]
     assert np.mean(right) > 0.9  # chance is 0.5
     assert all(0.5 <= confidence <= 1 for _, _, confidence in rows[:-1] if confidence is not None)
-    again = label(paths, lambda path: tmp_path / path, own(model), params().features, CPU)
+    again = label(paths, lambda path: tmp_path / path, own(model), CPU)
     assert again == rows
 
 
@@ -113,23 +115,19 @@ def test_the_middle_is_heard() -> None:
 
 
 def test_a_model_that_does_not_fit_names_the_param(model: Path, tmp_path: Path) -> None:
-    def refused(options: Label, **changes: Any) -> str:
-        features = with_overrides(params(), changes).features
+    def refused(options: Label) -> str:
         with pytest.raises(LaspaError) as raised:
-            label(["x"], lambda path: tmp_path / path, options, features, CPU)
+            label(["x"], lambda path: tmp_path / path, options, CPU)
         return str(raised.value)
 
     assert "label.model is own but label.weights is empty" in refused(own(""))
     assert "no such file" in refused(own(tmp_path / "nowhere"))
-    assert "a model for 24 mels, but features.num_mels is 40" in refused(
-        own(model), **{"features.num_mels": 40}
-    )
 
 
 @pytest.mark.skipif(importlib.util.find_spec("speechbrain") is not None, reason="SpeechBrain is installed")
 def test_voxlingua_without_speechbrain_says_how_to_install_it(tmp_path: Path) -> None:
     with pytest.raises(LaspaError, match=r"needs SpeechBrain: pip install 'laspa\[voxlingua\]'"):
-        label([], lambda path: tmp_path / path, own("", model="voxlingua"), params().features, CPU)
+        label([], lambda path: tmp_path / path, own("", model="voxlingua"), CPU)
 
 
 HYPERPARAMS = """
@@ -189,11 +187,11 @@ def test_voxlingua_from_a_local_folder(tmp_path: Path) -> None:
     (folder / "label_encoder.txt").write_text(f"{names}================\n'starting_index' => 0\n")
     soundfile.write(tmp_path / "x.wav", speech("de", 1, 1), SAMPLE_RATE)
     ((path, language, confidence),) = label(
-        ["x.wav"], lambda path: tmp_path / path, own(folder, model="voxlingua"), params().features, CPU
+        ["x.wav"], lambda path: tmp_path / path, own(folder, model="voxlingua"), CPU
     )
     assert path == "x.wav"
     assert language in {"eng", "heb", "tha"}
     assert confidence is not None
     assert 1 / 3 <= confidence <= 1
     with pytest.raises(LaspaError, match=r"has no hyperparams\.yaml; name a folder with the files of"):
-        label([], lambda path: tmp_path / path, own(tmp_path, model="voxlingua"), params().features, CPU)
+        label([], lambda path: tmp_path / path, own(tmp_path, model="voxlingua"), CPU)

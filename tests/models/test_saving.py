@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from laspa.errors import LaspaError
-from laspa.models.saving import LAST_FILE, load_model, save_model, state_bytes
+from laspa.files import read_json, write_json
+from laspa.models.saving import LAST_FILE, check_mels, load_model, save_model, state_bytes
 from laspa.params.params import with_overrides
 from laspa.training.batches import TrainingSet
 from tests.small_training import run, small_data, small_params
+
+FEATURES = {"settings": {"num_mels": 12, "hop_ms": 10.0}, "digest": "made up"}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,7 @@ def data():
 
 def test_a_model_to_start_from_gives_all_but_its_heads(params, data, tmp_path):
     first = run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state").model
-    save_model(tmp_path / "model", first, 12, data.speakers, data.languages)
+    save_model(tmp_path / "model", first, FEATURES, data.speakers, data.languages)
     others = TrainingSet(**{**data.__dict__, "speaker": np.arange(40) % 5, "speakers": list("vwxyz")})
     start = {"train.resume": "weights-only", "train.weights_from": str(tmp_path / "model")}
     start |= {"train.epochs": 1, "train.learning_rate": 1e-9}
@@ -43,7 +46,7 @@ def test_a_model_to_start_from_gives_all_but_its_heads(params, data, tmp_path):
 
 def test_a_saved_model_comes_back_and_a_damaged_one_is_named(params, data, tmp_path):
     model = run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state").model
-    save_model(tmp_path / "model", model, 12, data.speakers, data.languages)
+    save_model(tmp_path / "model", model, FEATURES, data.speakers, data.languages)
     loaded, config = load_model(tmp_path / "model")
     mel = torch.randn(2, 40, 12)
     torch.testing.assert_close(loaded.eval()(mel).speaker, model.eval()(mel).speaker)
@@ -51,7 +54,7 @@ def test_a_saved_model_comes_back_and_a_damaged_one_is_named(params, data, tmp_p
     with pytest.raises(LaspaError, match=r"last\.safetensors: no such file"):
         load_model(tmp_path / "model", LAST_FILE)
     last = {name: value + 1 for name, value in model.state_dict().items()}
-    save_model(tmp_path / "model", model, 12, data.speakers, data.languages, last)
+    save_model(tmp_path / "model", model, FEATURES, data.speakers, data.languages, last)
     assert torch.equal(
         load_model(tmp_path / "model", LAST_FILE)[0].speaker_head.centres, last["speaker_head.centres"]
     )
@@ -74,3 +77,23 @@ def test_how_large_a_state_will_be_is_known_before(params, data, tmp_path):
     run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state")
     expected = state_bytes(params.system(), 12, len(data.speakers), len(data.languages))
     assert (tmp_path / "state").stat().st_size == pytest.approx(expected, rel=0.2)
+
+
+def test_mels_of_other_settings_are_refused_and_the_difference_is_named(params, data, tmp_path):
+    model = run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state").model
+    save_model(tmp_path / "model", model, FEATURES, data.speakers, data.languages)
+    loaded, _ = load_model(tmp_path / "model")
+    check_mels(loaded, FEATURES["settings"], "data/features")
+    message = r"data/features: not the mels .*: hop_ms is 20.0 there and 10.0 in the model; set `features`"
+    with pytest.raises(LaspaError, match=message):
+        check_mels(loaded, FEATURES["settings"] | {"hop_ms": 20.0}, "data/features")
+
+
+def test_a_model_of_an_older_laspa_is_to_be_trained_again(params, data, tmp_path):
+    model = run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state").model
+    save_model(tmp_path / "model", model, FEATURES, data.speakers, data.languages)
+    config = read_json(tmp_path / "model/config.json")
+    del config["features"]
+    write_json(tmp_path / "model/config.json", config | {"num_mels": 12})
+    with pytest.raises(LaspaError, match=r"config.json: saved by an older laspa, .* train it again"):
+        load_model(tmp_path / "model")

@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
-from laspa.evaluation.detection import act_dcf, cllr, eer_convex_hull, frr_at_far, min_cllr
-from laspa.evaluation.error_rates import eer, error_rates, min_dcf
+from laspa.evaluation.error_rates import (
+    act_dcf,
+    cllr,
+    eer,
+    eer_convex_hull,
+    error_rates,
+    frr_at_far,
+    min_cllr,
+    min_dcf,
+)
 
 SCORES = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=12)
 

@@ -1,0 +1,66 @@
+"""A trained system on a split: everything reports/metrics.json says about it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from laspa.evaluation.calibration import Calibration
+from laspa.evaluation.embedding import Embeddings, embed
+from laspa.evaluation.evaluate import Rates, evaluate, list_metrics
+from laspa.evaluation.metadata import manifest_metadata
+from laspa.evaluation.probes import trained_language_probe
+from laspa.evaluation.split import Split, score_trials
+from laspa.models.laspa import Laspa, added_parameters_percent
+from laspa.params.params import Evaluate
+
+
+@dataclass
+class SystemEvaluation:
+    """`metrics`: reports/metrics.json; `rates`: every rate, by group and part; `scores`: (trials,)."""
+
+    metrics: dict[str, Any]
+    rates: dict[str, dict[str, Rates | None]]
+    scores: np.ndarray
+    embeddings: Embeddings
+
+
+def evaluate_system(
+    model: Laspa,
+    languages: list[str],
+    split: Split,
+    options: Evaluate,
+    device: torch.device,
+    calibration: Calibration | None = None,
+    groupings: tuple[str, ...] = (),
+) -> SystemEvaluation:
+    """Embed a split, score its trials, and measure them.
+
+    Args:
+        languages: that the model's language head tells apart.
+        calibration, groupings: see `evaluate`.
+    """
+    ids = split.features.utterance_ids
+    embeddings = embed(model.to(device), split.features, ids, device)
+    scores, _, _ = score_trials(split.trials, split.name, ids, embeddings.speaker)
+    metadata = manifest_metadata(split.trials, split.manifest)
+    draws = options.bootstrap, options.seed
+    rates = evaluate(split.trials, scores, metadata, *draws, calibration, groupings)
+    metrics = list_metrics(rates, split.trials, split.name, metadata)
+    probed = trained_language_probe(embeddings.speaker, ids, split.manifest, options.seed)
+    spoken = split.manifest.set_index("utterance_id").loc[ids, "language"].to_numpy(dtype=str)
+    seen = np.isin(spoken, languages)
+    accuracy = None
+    if embeddings.language_index is not None and seen.any():
+        accuracy = float((np.array(languages)[embeddings.language_index[seen]] == spoken[seen]).mean())
+    error = embeddings.squared_error
+    metrics |= {
+        "language_probe_accuracy": probed.accuracy,
+        "language_probe_chance": probed.chance,
+        "language_accuracy": accuracy,
+        "mapc": embeddings.mapc(model.system.model.mapc),
+        "mse": None if error is None else float(error.mean()),
+        "added_parameters_percent": added_parameters_percent(model.parameter_counts()),
+    }
+    return SystemEvaluation(metrics, rates, scores, embeddings)
