@@ -13,7 +13,7 @@ from pathlib import Path
 
 from laspa.evaluation.measurement import evaluate_system
 from laspa.evaluation.split import load_split, torch_device
-from laspa.params.params import load_params, with_overrides
+from laspa.params import load_params, with_overrides
 from laspa.report.summary import interval
 from laspa.training.run import load_training_data, train_system
 

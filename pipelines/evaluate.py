@@ -22,7 +22,7 @@ from laspa.files import atomic_path, sha256_file, write_json
 from laspa.manifest.tables import official_lists
 from laspa.models.laspa import Laspa
 from laspa.models.saving import WEIGHTS_FILE, load_model
-from laspa.params.params import Evaluate, load_params
+from laspa.params import Evaluate, load_params
 from pipelines import stage
 from pipelines.tracking import store as tracking
 

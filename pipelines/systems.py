@@ -17,7 +17,7 @@ import pandas as pd
 from laspa.evaluation.measurement import evaluate_system
 from laspa.evaluation.split import load_split, torch_device
 from laspa.files import atomic_path, read_json, sha256_file, write_json
-from laspa.params.params import Params, System
+from laspa.params import Params, System
 from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
 from pipelines.tracking import store as tracking
 

@@ -7,7 +7,7 @@ import pandas as pd
 from laspa.files import atomic_path
 from laspa.manifest.locations import LISTS
 from laspa.manifest.tables import read_manifest
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.trials.drawing import generate_trials, official_trials
 from pipelines import stage
 

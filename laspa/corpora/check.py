@@ -9,7 +9,7 @@ import pandas as pd
 
 from laspa.audio.reading import read_audio
 from laspa.errors import LaspaError
-from laspa.params.params import Features
+from laspa.params import Features
 from laspa.progress import progress
 
 

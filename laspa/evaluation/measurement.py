@@ -10,7 +10,7 @@ from laspa.evaluation.embedding import Embeddings, embed
 from laspa.evaluation.evaluate import evaluate, probe_of_languages
 from laspa.evaluation.split import Split
 from laspa.models.laspa import Laspa, added_parameters_percent
-from laspa.params.params import Evaluate
+from laspa.params import Evaluate
 
 
 def evaluate_system(

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, read_json, write_json
 from laspa.models.laspa import Laspa
-from laspa.params.params import System
+from laspa.params import System
+from laspa.params.dotted import flatten
 
 WEIGHTS_FILE, LAST_FILE, CONFIG_FILE = "model.safetensors", "last.safetensors", "config.json"
 HEADS = ("speaker_head.", "language_head.", "adversary.", "centring.")  # what depends on the training labels
@@ -28,7 +29,7 @@ def save_model(
     last: dict[str, Tensor] | None = None,
 ) -> None:
     """Write the weights and what rebuilds the model, or nothing; `last` are those of the last epoch."""
-    config = {"system": model.system.system().model_dump(), "num_mels": num_mels}
+    config = {"system": model.system.as_system().model_dump(), "num_mels": num_mels}
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         save_file(_on_cpu(model.state_dict()), temporary / WEIGHTS_FILE)
@@ -69,7 +70,7 @@ def load_body(folder: Path, model: Laspa) -> None:
     body = {name: value for name, value in tensors.items() if not name.startswith(HEADS)}
     wanted = {name for name in ours if not name.startswith(HEADS)}
     if body.keys() != wanted or any(body[name].shape != ours[name].shape for name in wanted):
-        here, there = _flat(model.system.system()), _flat(theirs)
+        here, there = (flatten(system.model_dump()) for system in (model.system.as_system(), theirs))
         differ = [
             f"{name} is {there[name]} there and {here[name]} here"
             for name in here
@@ -90,15 +91,6 @@ def _system(config: dict[str, Any], path: Path) -> System:
         raise LaspaError(
             f"{path}: saved by another version, which differs in {keys}; train it again"
         ) from None
-
-
-def _flat(system: System) -> dict[str, Any]:
-    nested = system.model_dump()
-    return {
-        f"{section}.{name}" if isinstance(values, dict) else section: value
-        for section, values in nested.items()
-        for name, value in (values.items() if isinstance(values, dict) else [("", values)])
-    }
 
 
 def save_state(

@@ -5,7 +5,7 @@ import pandas as pd
 
 from laspa.errors import LaspaError
 from laspa.manifest.tables import trained_languages
-from laspa.params.params import Trials
+from laspa.params import Trials
 
 DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
 

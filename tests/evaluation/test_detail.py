@@ -12,7 +12,7 @@ from laspa.cli.main import main
 from laspa.errors import LaspaError
 from laspa.evaluation.detail import detailed_rates, dev_calibration, normalised
 from laspa.evaluation.scores import cosine_scores
-from laspa.params.params import Trials
+from laspa.params import Trials
 from laspa.trials.drawing import generate_trials
 
 
