@@ -36,7 +36,7 @@ from laspa.features.settings import (
 )
 from laspa.features.store import FeatureStore, Row
 from laspa.features.torchaudio_shim import MelSpectrogram, Resample, melscale_fbanks
-from laspa.params.params import Features, load_params
+from laspa.params import Features, load_params
 from laspa.training.batches import TrainingSet, batches, draw
 
 UTTERANCES, SECONDS = 100, 3.2

@@ -11,10 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from laspa.evaluation.split import load_split
+from laspa.evaluation.measurement import evaluate_system
+
+from laspa.evaluation.split import load_split, torch_device
 from laspa.evaluation.system import evaluate_system
 from laspa.models.device import torch_device
-from laspa.params.params import load_params, with_overrides
+from laspa.params import load_params, with_overrides
 from laspa.report.summary import interval
 from laspa.training.run import load_training_data, train_system
 

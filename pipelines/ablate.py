@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from laspa.errors import LaspaError
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from pipelines import stage
 from pipelines.systems import measure_seeds
 

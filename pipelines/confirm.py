@@ -11,7 +11,7 @@ import yaml
 
 from laspa.errors import LaspaError
 from laspa.files import read_json
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from laspa.tuning.confirmation import DEFAULT, FOUND, confirmation, in_words
 from laspa.tuning.outcome import BEST_FILE, read_outcome, write_outcome
 from laspa.tuning.space import Values

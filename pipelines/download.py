@@ -5,7 +5,7 @@ from pathlib import Path
 
 from laspa.corpora.catalogue import prepare
 from laspa.files import atomic_path
-from laspa.params.params import Params, load_params
+from laspa.params import Params, load_params
 from pipelines import stage
 
 RAW, PARTIAL = Path("data/raw"), Path("data/.partial")

@@ -26,7 +26,7 @@ from laspa.files import atomic_path, sha256_file, write_json
 from laspa.models.device import torch_device
 from laspa.models.laspa import Laspa
 from laspa.models.saving import WEIGHTS_FILE, load_model
-from laspa.params.params import Evaluate, load_params
+from laspa.params import Evaluate, load_params
 from laspa.trials.lists import TrialList, official_lists
 from pipelines import stage
 from pipelines.tracking import store as tracking

@@ -6,7 +6,7 @@ from laspa.features.augmented import plan_copies
 from laspa.features.extraction import Utterance, extract
 from laspa.manifest.locations import locator
 from laspa.manifest.tables import COPIES_FILE, read_manifest
-from laspa.params.params import load_params
+from laspa.params import load_params
 from pipelines import stage
 from pipelines.ray.features import ray_engine
 

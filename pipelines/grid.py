@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from laspa.errors import LaspaError
-from laspa.params.params import load_params
+from laspa.params import load_params
 from pipelines import stage
 from pipelines.ablate import seed_runs
 from pipelines.systems import measure_seeds

@@ -6,7 +6,7 @@ import pandas as pd
 
 from laspa.manifest.language_labels import pass_unlabelled, unlabelled, write_labels
 from laspa.manifest.locations import locator
-from laspa.params.params import load_params
+from laspa.params import load_params
 from pipelines import stage
 
 RAW, LABELS = Path("data/raw"), Path("data/labels.parquet")

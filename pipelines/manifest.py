@@ -9,7 +9,7 @@ from laspa.files import atomic_path
 from laspa.manifest.build import build_manifest
 from laspa.manifest.language_labels import with_labels
 from laspa.manifest.locations import locator
-from laspa.params.params import load_params
+from laspa.params import load_params
 from pipelines import stage
 
 RAW, LABELS = Path("data/raw"), Path("data/labels.parquet")

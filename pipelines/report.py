@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from laspa.files import atomic_path, sha256_file, write_json, write_text
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.report.gallery import gallery
 from laspa.report.grid import read_grid
 from laspa.report.page import plot_tables, render

@@ -18,7 +18,7 @@ from laspa.evaluation.split import load_split
 from laspa.evaluation.system import evaluate_system
 from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.models.device import torch_device
-from laspa.params.params import Params, System
+from laspa.params import Params, System
 from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
 from pipelines.tracking import store as tracking
 

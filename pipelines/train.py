@@ -6,7 +6,7 @@ from pathlib import Path
 from laspa.files import sha256_file, write_json
 from laspa.models.laspa import added_parameters_percent
 from laspa.models.saving import WEIGHTS_FILE, save_model
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.training.loop import Record
 from laspa.training.run import load_training_data, train_system
 from pipelines import stage

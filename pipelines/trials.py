@@ -5,7 +5,7 @@ from pathlib import Path
 from laspa.files import atomic_path
 from laspa.manifest.locations import LISTS
 from laspa.manifest.tables import read_manifest
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.trials.drawing import generate_trials, official_trials
 from laspa.trials.lists import official_lists, write_list
 from pipelines import stage

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from laspa.errors import LaspaError
 from laspa.models.saving import state_bytes
-from laspa.params.params import Params, load_params
+from laspa.params import Params, load_params
 from laspa.training.run import TrainingData, load_training_data, state_digest
 from laspa.tuning.journal import STOPPED, Journal, Trial
 from laspa.tuning.outcome import write_outcome
@@ -103,7 +103,7 @@ def _unreadable(place: str, why: str) -> LaspaError:
 def _check_room(params: Params, data: TrainingData, storage: Storage, trials: list[Trial]) -> None:
     """By the size of the params' own system, which the space may make larger."""
     train = data.train
-    size = state_bytes(params.system(), train.num_mels, len(train.speakers), len(train.languages))
+    size = state_bytes(params.as_system(), train.num_mels, len(train.speakers), len(train.languages))
     waiting = planned(params.tune, len(trials)) - sum(trial.ended for trial in trials)
     storage.check_room(waiting, size)
 

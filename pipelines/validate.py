@@ -22,7 +22,7 @@ from laspa.features.statistics import feature_aggregates
 from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, write_json
 from laspa.manifest.tables import read_manifest, read_utterances
-from laspa.params.params import Params, load_params
+from laspa.params import Params, load_params
 from pipelines import stage
 from pipelines.checks import pages as data_docs
 from pipelines.checks.expectations import Table, feature_tables, manifest_tables

@@ -7,7 +7,7 @@ import pandas as pd
 
 from laspa.features.settings import mel_settings
 from laspa.features.store import Row, write_shard
-from laspa.params.params import load_params
+from laspa.params import load_params
 
 TAKES, FRAMES = 6, 60
 

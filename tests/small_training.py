@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from laspa.training.batches import TrainingSet
 from laspa.training.loop import train
 

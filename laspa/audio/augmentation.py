@@ -18,7 +18,7 @@ from laspa.audio.generated_noise import coloured_noise, music
 from laspa.audio.reading import SAMPLE_RATE, read_audio
 from laspa.audio.reverberation import room_response
 from laspa.errors import LaspaError
-from laspa.params.sections import Augment
+from laspa.params import Augment
 
 ROOMS = 64  # rooms made up; as many as are worth keeping in memory
 FULL_SCALE = 0.99  # what is louder is turned down to this peak

@@ -18,8 +18,7 @@ from laspa.corpora.musan import MUSAN, RIRS_NOISES
 from laspa.corpora.scan import read_table
 from laspa.errors import LaspaError
 from laspa.manifest.locations import locator
-from laspa.params.params import load_params, with_overrides
-from laspa.params.sections import Download
+from laspa.params import Download, load_params, with_overrides
 from laspa.progress import in_bytes
 
 NOISES = {corpus.name: corpus for corpus in (MUSAN, RIRS_NOISES)}

@@ -113,7 +113,7 @@ def score(options: argparse.Namespace) -> None:
 def trials(options: argparse.Namespace) -> None:
     """Write a trial list drawn from a manifest."""
     from laspa.manifest.tables import read_manifest
-    from laspa.params.params import Trials
+    from laspa.params import Trials
     from laspa.trials.drawing import generate_trials
 
     needed = ("utterance_id", "speaker", "language", "gender", "split")

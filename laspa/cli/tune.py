@@ -5,8 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ from ruamel.yaml import YAML
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.params.params import load_params, with_overrides
+from laspa.params import load_params, with_overrides
+from laspa.params.dotted import get
 from laspa.tuning.space import Values
 
 SCALAR = re.compile(r"""("[^"]*"|'[^']*'|[^\s,}\]#]+)([ \t]*)""")  # and the room behind it
@@ -55,7 +54,7 @@ def apply(options: argparse.Namespace) -> None:
             raise LaspaError(f"{file}: cannot be edited in place; write the values of {options.best} by hand")
     before = old.model_dump()
     for dotted, value in best.items():
-        was = reduce(getitem, dotted.split("."), before)
+        was = get(before, dotted)
         print(f"{dotted}: {was} → {value}" if was != value else f"{dotted}: {was}, as before")
 
 
@@ -64,10 +63,10 @@ def with_values(text: str, values: Values) -> str:
     document = YAML().load(text)
     places = []
     for dotted, value in values.items():
-        *parents, key = dotted.split(".")
-        places.append((*reduce(getitem, parents, document).lc.value(key), _scalar(value)))
+        section, _, key = dotted.rpartition(".")
+        places.append(((get(document, section) if section else document).lc.value(key), _scalar(value)))
     lines = text.splitlines(keepends=True)
-    for row, column, value in sorted(places, reverse=True):  # so that places left of one stay right
+    for (row, column), value in sorted(places, reverse=True):  # so that places left of one stay right
         head, tail = lines[row][:column], lines[row][column:]
         old, gap = SCALAR.match(tail).group(1, 2)  # type: ignore[union-attr]
         rest = tail[len(old) + len(gap) :]

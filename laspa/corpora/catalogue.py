@@ -12,7 +12,8 @@ from laspa.errors import LaspaError
 from laspa.files import write_json
 from laspa.manifest.language_codes import unify
 from laspa.manifest.locations import FOLDERS, LISTS
-from laspa.params.params import Params
+from laspa.params import Params
+from laspa.params.messages import unknown_choice
 from laspa.trials.lists import TrialList, write_list
 
 CORPORA: dict[str, Corpus] = {
@@ -41,9 +42,12 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
         root: of the project: what relative folders are relative to.
 
     Raises:
-        LaspaError: what a corpus raises, or a language that has no code.
+        LaspaError: an unknown corpus, what a corpus raises, or a language that has no code.
     """
     names = params.corpora
+    for name in names:
+        if name not in CORPORA:
+            raise LaspaError(unknown_choice("corpus", name, CORPORA))
     if names == ["synthetic"]:
         listing = CORPORA["synthetic"].list_recordings(params, root, raw)
         _write(raw, listing)

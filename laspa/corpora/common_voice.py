@@ -10,7 +10,7 @@ import pandas as pd
 from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
 from laspa.corpora.scan import corpus_folder, read_table
 from laspa.errors import LaspaError
-from laspa.params.sections import CommonVoice
+from laspa.params import CommonVoice
 
 TABLES = {"validated": ["validated.tsv"], "all": ["validated.tsv", "other.tsv", "invalidated.tsv"]}
 GENDERS = {"male": "m", "male_masculine": "m", "female": "f", "female_feminine": "f"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from laspa.params.params import Params
+from laspa.params import Params
 
 if TYPE_CHECKING:
     from laspa.corpora.download.fetched import FetchedCorpus

@@ -15,7 +15,7 @@ from laspa.corpora.download.fetch import RemoteFile
 from laspa.corpora.download.fetched import FetchedCorpus, fetch_corpus
 from laspa.errors import LaspaError
 from laspa.files import read_json
-from laspa.params.sections import Download
+from laspa.params import Download
 
 RAW = "https://raw.githubusercontent.com/iiscleap/NISP-Dataset/master"
 # All files of the repository with their sizes and git blob ids: the archives' parts are known from it alone.

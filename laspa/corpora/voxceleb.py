@@ -18,8 +18,7 @@ from laspa.corpora.download.fetched import FetchedCorpus, accept_licence, downlo
 from laspa.corpora.scan import corpus_folder, read_table, walk
 from laspa.errors import LaspaError
 from laspa.manifest.language_codes import UNDETERMINED
-from laspa.params.params import Params
-from laspa.params.sections import Download, VoxCeleb
+from laspa.params import Download, Params, VoxCeleb
 
 META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta"
 META_MIRROR = "https://mm.kaist.ac.kr/datasets/voxceleb/meta"

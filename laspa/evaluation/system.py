@@ -13,7 +13,7 @@ from laspa.evaluation.metadata import manifest_metadata
 from laspa.evaluation.probes import trained_language_probe
 from laspa.evaluation.split import Split, score_trials
 from laspa.models.laspa import Laspa, added_parameters_percent
-from laspa.params.params import Evaluate
+from laspa.params import Evaluate
 
 
 @dataclass

@@ -9,8 +9,7 @@ from laspa.audio.augmentation import Ring, Source, draw_change
 from laspa.audio.noise_recordings import noise_files, noise_folder
 from laspa.errors import LaspaError
 from laspa.features.extraction import Utterance
-from laspa.params.params import Features
-from laspa.params.sections import Augment
+from laspa.params import Augment, Features
 
 MUSAN = {"noise": "noise", "music": "music", "babble": "speech"}  # what MUSAN calls what a kind adds
 ROOMS = ("simulated_rirs", "real_rirs")

@@ -23,7 +23,7 @@ from laspa.errors import LaspaError
 from laspa.features import store as features
 from laspa.features.kept import Place, computed_by, keep, places
 from laspa.features.settings import mel_settings
-from laspa.params.params import Features
+from laspa.params import Features
 from laspa.progress import progress
 
 KEPT = "kept-features"  # under the folder for unfinished work: the last run's shards

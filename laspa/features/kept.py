@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from laspa.features import store as features
 from laspa.features.settings import mel_settings
 from laspa.files import atomic_path
-from laspa.params.params import Features
+from laspa.params import Features
 
 # Of this package, and those it computes with: a change of any may change a value.
 CODE = (

@@ -11,7 +11,7 @@ from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
 from laspa.features.settings import LOG_FLOOR, samples_per_frame, samples_per_hop, samples_per_window
 from laspa.features.torchaudio_shim import melscale_fbanks
-from laspa.params.params import Features
+from laspa.params import Features
 
 BLOCK_FRAMES = 2048  # bounds the memory of long recordings: 4 MiB of windowed samples
 BANDS_A_PRODUCT = 16  # filters multiplied at once, over the bins that they hold alone; measured

@@ -3,7 +3,7 @@
 from typing import Any
 
 from laspa.audio.reading import SAMPLE_RATE
-from laspa.params.params import Features
+from laspa.params import Features
 
 LOG_FLOOR = 1e-8  # what the rounding of 16-bit samples alone leaves in one mel band (our choice)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from laspa.audio.checks import check_audio
 from laspa.errors import LaspaError
-from laspa.params.sections import Manifest
+from laspa.params import Manifest
 from laspa.progress import progress
 
 SPLITS = ("train", "dev", "test")

@@ -14,7 +14,7 @@ from laspa.features.mel import log_mel
 from laspa.manifest.language_codes import iso_639_3
 from laspa.manifest.language_labels import UNDETERMINED
 from laspa.models.saving import CONFIG_FILE, load_model, mel_params
-from laspa.params.sections import Label
+from laspa.params import Label
 from laspa.progress import progress
 
 # A labeller tells language and posterior of `(samples,)` float32 at 16 kHz.

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from laspa.errors import LaspaError
 from laspa.models.campplus import CAMPPlus
 from laspa.models.ecapa import ECAPA
 from laspa.models.redimnet import B0, B1, B2, ReDimNet
 from laspa.models.resnet import ResNetSE
 from laspa.models.tdnn import TDNN
+from laspa.params import Model
+from laspa.params.messages import unknown_choice
 
 ENCODERS: dict[str, Callable[[int, int], Any]] = {
     "tdnn": partial(TDNN, channels=64),
@@ -27,3 +30,14 @@ ENCODERS: dict[str, Callable[[int, int], Any]] = {
     "redimnet_b2": partial(ReDimNet, size=B2),
     "campplus": CAMPPlus,
 }
+
+
+def check_encoders(model: Model) -> None:
+    """Check the names of both encoders, before long work that needs them.
+
+    Raises:
+        LaspaError: a name that is not in ENCODERS.
+    """
+    for key in ("speaker_encoder", "language_encoder"):
+        if (name := getattr(model, key)) not in ENCODERS:
+            raise LaspaError(unknown_choice(f"model.{key}", name, ENCODERS))

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from laspa.models.centring import LanguageCentring
 from laspa.models.decoder import Decoder
-from laspa.models.encoders import ENCODERS
+from laspa.models.encoders import ENCODERS, check_encoders
 from laspa.models.losses import AAMSoftmax, consistency, mapc, masked_mse, reverse_gradient
 from laspa.models.pooling import length_mask
 from laspa.models.prefix import ConcatFusion, PrefixTuner
-from laspa.params.params import System
+from laspa.params import System
 
 
 @dataclass
@@ -44,6 +44,7 @@ class Laspa(nn.Module):
         dim = model.embedding_dim
         self.system = system
         self.mel_settings: dict[str, Any] | None = None  # of the mels it was trained on, once it is
+        check_encoders(model)
         self.speaker_encoder = ENCODERS[model.speaker_encoder](num_mels, dim)
         self.speaker_head = AAMSoftmax(dim, num_speakers, model.sub_centres)
         self.adversary = nn.Linear(dim, num_languages) if weights.grl else None

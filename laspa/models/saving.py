@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, read_json, write_json
 from laspa.models.laspa import Laspa
-from laspa.params.params import Features, System
+from laspa.params import Features, System
+from laspa.params.dotted import flatten
 
 WEIGHTS_FILE, LAST_FILE, CONFIG_FILE = "model.safetensors", "last.safetensors", "config.json"
 HEADS = ("speaker_head.", "language_head.", "adversary.", "centring.")  # what depends on the training labels
@@ -33,7 +34,7 @@ def save_model(
         features: `settings` and `digest` of the mels that it was trained on, as `FeatureStore` has them.
         last: the weights of the last epoch.
     """
-    config = {"system": model.system.system().model_dump(), "features": features}
+    config = {"system": model.system.as_system().model_dump(), "features": features}
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         save_file(_on_cpu(model.state_dict()), temporary / WEIGHTS_FILE)
@@ -77,7 +78,7 @@ def load_body(folder: Path, model: Laspa) -> None:
     body = {name: value for name, value in tensors.items() if not name.startswith(HEADS)}
     wanted = {name for name in ours if not name.startswith(HEADS)}
     if body.keys() != wanted or any(body[name].shape != ours[name].shape for name in wanted):
-        here, there = _flat(model.system.system()), _flat(theirs)
+        here, there = (flatten(system.model_dump()) for system in (model.system.as_system(), theirs))
         differ = [
             f"{name} is {there[name]} there and {here[name]} here"
             for name in here
@@ -136,15 +137,6 @@ def _system(config: dict[str, Any], path: Path) -> System:
         raise LaspaError(
             f"{path}: saved by another version, which differs in {keys}; train it again"
         ) from None
-
-
-def _flat(system: System) -> dict[str, Any]:
-    nested = system.model_dump()
-    return {
-        f"{section}.{name}" if isinstance(values, dict) else section: value
-        for section, values in nested.items()
-        for name, value in (values.items() if isinstance(values, dict) else [("", values)])
-    }
 
 
 def save_state(

@@ -1,6 +1,7 @@
 """What is wrong with a params file, in words that help."""
 
 import difflib
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -58,11 +59,18 @@ def range_in_words(location: tuple[str | int, ...], root: type[BaseModel]) -> st
 def unknown_key(source: str, location: tuple[str | int, ...], root: type[BaseModel]) -> str:
     """That there is no such key, and the nearest that there is."""
     section: Any = root
-    for part in location[:-1]:
-        section = section.model_fields[str(part)].annotation
-    known = list(section.model_fields) if hasattr(section, "model_fields") else []
-    key = ".".join(str(part) for part in location)
-    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.0)
-    prefix = ".".join(str(part) for part in location[:-1])
-    hint = f"; the nearest known key is {prefix + '.' if prefix else ''}{near[0]}" if near else ""
-    return f"{source}: unknown key {key}{hint}"
+    parents: list[str] = []
+    for key in map(str, location):
+        fields = getattr(section, "model_fields", {})
+        if key not in fields:
+            break
+        section = fields[key].annotation
+        parents.append(key)
+    near = difflib.get_close_matches(key, fields, n=1, cutoff=0.0)
+    hint = f"; the nearest known key is {'.'.join([*parents, *near])}" if near else ""
+    return f"{source}: unknown key {'.'.join([*parents, key])}{hint}"
+
+
+def unknown_choice(key: str, value: Any, known: Iterable[str]) -> str:
+    """That a param names something that there is not, and what there is."""
+    return f"params.yaml: {key} is {value!r} but should be one of {', '.join(known)}"

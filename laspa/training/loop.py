@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from laspa.errors import LaspaError
 from laspa.models.laspa import Laspa, Output
 from laspa.models.saving import load_body, read_tensors, restore_state, save_state
-from laspa.params.params import Params
+from laspa.params import Params
 from laspa.progress import progress
 from laspa.training.batches import TrainingSet, batches, draw, prefetched
 from laspa.training.mel_augmentation import mel_change

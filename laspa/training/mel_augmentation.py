@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from laspa.params.sections import Train
+from laspa.params import Train
 
 COLOUR_KNOTS = 5  # points of the curve that colours a crop's noise over the bands; our choice
 COLOUR_DB = 6.0  # standard deviation of these points; our choice

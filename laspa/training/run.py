@@ -23,7 +23,7 @@ from laspa.models.device import torch_device
 from laspa.models.laspa import Laspa
 from laspa.models.losses import TERMS
 from laspa.models.saving import WEIGHTS_FILE
-from laspa.params.params import Params, with_overrides
+from laspa.params import Params, with_overrides
 from laspa.training.batches import TrainingSet, training_set
 from laspa.training.loop import Record, Trained, train
 from laspa.training.processes import ALONE, World
@@ -76,7 +76,7 @@ def load_training_data(data: Path, world: World = ALONE) -> TrainingData:
 
 def state_digest(params: Params, data: TrainingData) -> str:
     """Names a training run by all that determines it, so that only the same run is gone on with."""
-    what = params.model_dump(include={*type(params.system()).model_fields, "seed", "train"})
+    what = params.model_dump(include={*type(params.as_system()).model_fields, "seed", "train"})
     if params.train.resume == "weights-only":
         what["weights"] = sha256_file(Path(params.train.weights_from) / WEIGHTS_FILE)
     return hashlib.sha256((json.dumps(what, sort_keys=True) + data.digest).encode()).hexdigest()[:16]

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from laspa.errors import LaspaError
 from laspa.manifest.tables import trained_languages
-from laspa.params.params import Trials
+from laspa.params import Trials
 from laspa.trials.lists import TrialList, rows_of
 
 DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do not fit are dropped

@@ -10,7 +10,7 @@ import yaml
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, read_json
-from laspa.params.params import Params
+from laspa.params import Params
 from laspa.report.svg import file_svg
 from laspa.tuning.figures import importance_figure, parallel_figure
 from laspa.tuning.importance import importances

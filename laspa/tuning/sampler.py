@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from laspa.params.params import Params
+from laspa.params import Params
 from laspa.tuning.journal import FINISHED, PRUNED, Trial, dev_eer
 from laspa.tuning.space import (
     FRUITLESS_DRAWS,

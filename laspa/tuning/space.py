@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from laspa.errors import LaspaError
-from laspa.params.params import CombinationError, Params, System, Tune, with_overrides
+from laspa.params import CombinationError, Params, System, Tune, with_overrides
+from laspa.params.dotted import flatten
 
 KINDS = ("choice", "uniform", "loguniform", "integer")
 SIGNIFICANT_DIGITS = 4  # of a drawn number: more say nothing, and params.yaml stays readable
@@ -107,16 +108,7 @@ def current_values(params: Params, dimensions: list[Dimension]) -> Values:
 
 def _tunable(params: Params) -> Values:
     """Dotted names and values of what a training run reads, without its length."""
-    flat: Values = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                walk(f"{prefix}.{key}" if prefix else key, item)
-        else:
-            flat[prefix] = value
-
-    walk("", params.model_dump(include={*System.model_fields, "seed", "train"}))
+    flat = flatten(params.model_dump(include={*System.model_fields, "seed", "train"}))
     del flat["train.epochs"]
     return flat
 

@@ -16,7 +16,7 @@ from laspa.audio.reading import SAMPLE_RATE
 from laspa.corpora.size import compare_sizes
 from laspa.features.settings import mel_settings, num_frames
 from laspa.manifest.language_codes import iso_639_3
-from laspa.params.params import Params
+from laspa.params import Params
 
 MANIFEST_TYPES = {
     "utterance_id": "str",

@@ -15,7 +15,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
 from laspa.errors import LaspaError
-from laspa.params.params import Params, Tune
+from laspa.params import Params, Tune
 from laspa.training.run import TrainingData, state_digest
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Journal, Trial, dev_eer
 from laspa.tuning.sampler import draw_next

@@ -13,7 +13,7 @@ from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
 
 from laspa.errors import LaspaError
-from laspa.params.params import Params
+from laspa.params import Params
 from laspa.training.loop import Record
 from laspa.training.processes import World
 from laspa.training.run import load_training_data, train_system

@@ -6,7 +6,7 @@ from typing import Any
 from ray import tune
 
 from laspa.errors import LaspaError
-from laspa.params.params import Params
+from laspa.params import Params
 from laspa.training.loop import Record
 from laspa.training.run import TrainingData, train_system
 from laspa.tuning.journal import dev_eer

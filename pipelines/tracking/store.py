@@ -18,7 +18,8 @@ import psutil
 from filelock import FileLock
 
 from laspa.files import sha256_file
-from laspa.params.params import Params
+from laspa.params import Params
+from laspa.params.dotted import flatten
 from pipelines.stage import project_root
 from pipelines.tracking.run import Run, Started, client_of, without_credentials
 
@@ -151,17 +152,10 @@ def tracking_uri() -> str:
 
 def flat_params(params: Params) -> dict[str, str]:
     """Params under dotted names: `prefix_len`, `loss_weights.nll`; what describes many runs is left out."""
-    flat: dict[str, str] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict) and value:
-            for key, item in value.items():
-                walk(f"{prefix}.{key}" if prefix else key, item)
-        else:
-            flat[prefix] = without_credentials(value if isinstance(value, str) else json.dumps(value))
-
-    walk("", params.model_dump(exclude={"ablate", "study", "tune"}))
-    return flat
+    return {
+        name: without_credentials(value if isinstance(value, str) else json.dumps(value))
+        for name, value in flatten(params.model_dump(exclude={"ablate", "study", "tune"})).items()
+    }
 
 
 def epoch_metrics(record: dict[str, Any]) -> dict[str, Any]:

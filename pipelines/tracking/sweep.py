@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from laspa.files import read_json, write_json, write_text
-from laspa.params.params import Params
+from laspa.params import Params
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, STOPPED, Trial
 from laspa.tuning.space import trial_params
 from pipelines.tracking import store as tracking

@@ -9,8 +9,7 @@ import soundfile
 from laspa.audio.augmentation import Change, Ring, Source, at_snr, changed, draw_change
 from laspa.errors import LaspaError
 from laspa.features.augmented import sources_of
-from laspa.params.params import load_params
-from laspa.params.sections import Augment
+from laspa.params import Augment, load_params
 
 RATE = 16_000
 OPTIONS = load_params(Path(__file__).parents[2] / "params.yaml").augment

@@ -4,7 +4,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,7 @@ from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
 from laspa.manifest.language_codes import iso_639_3, unify
 from laspa.manifest.locations import locator
-from laspa.params.params import Params, load_params, with_overrides
-from laspa.params.sections import CorpusName
+from laspa.params import Params, load_params, with_overrides
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -43,11 +42,21 @@ def read_index(raw: Path) -> pd.DataFrame:
     return pd.read_csv(raw / "index.csv", dtype=str, keep_default_na=False)
 
 
-def test_params_and_catalogue_name_the_same_corpora() -> None:
-    assert list(catalogue.CORPORA) == list(get_args(CorpusName))
+def test_the_catalogue_names_corpora_as_they_name_themselves() -> None:
     assert {name: corpus.name for name, corpus in catalogue.CORPORA.items()} == {
         name: name for name in catalogue.CORPORA
     }
+
+
+@pytest.mark.parametrize("corpus", ["voxceleb", ["synthetic", "voxceleb"]])
+def test_an_unknown_corpus_is_named_with_those_there_are(corpus: str | list[str], tmp_path: Path) -> None:
+    with pytest.raises(LaspaError) as error:
+        catalogue.prepare(params(corpus=corpus), tmp_path, tmp_path / "raw")
+    assert str(error.value) == (
+        "params.yaml: corpus is 'voxceleb' but should be one of synthetic, folder, nisp, "
+        "voxceleb1, voxceleb2, common_voice, tidyvoice, asterisk"
+    )
+    assert not (tmp_path / "raw").exists()
 
 
 def test_joined_corpora_keep_people_of_one_name_apart_and_call_languages_alike(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from laspa.corpora import catalogue, common_voice, tidyvoice
 from laspa.corpora.check import compare
 from laspa.errors import LaspaError
 from laspa.manifest.locations import locator
-from laspa.params.params import load_params, with_overrides
+from laspa.params import load_params, with_overrides
 from laspa.trials.lists import read_list
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")

@@ -20,7 +20,7 @@ from laspa.corpora.download import fetch as fetching
 from laspa.corpora.download import transfer
 from laspa.corpora.download.fetch import RemoteFile, fetch, plan
 from laspa.errors import LaspaError
-from laspa.params.sections import Download
+from laspa.params import Download
 from tests.bad_server import BadServer, bad_server
 
 CONTENT = np.random.default_rng(0).bytes(10_500)
@@ -356,7 +356,7 @@ import sys
 from pathlib import Path
 from laspa.corpora.download import fetch as fetching
 from laspa.corpora.download import transfer
-from laspa.params.sections import Download
+from laspa.params import Download
 transfer.PART_BYTES = {part}
 folder = Path({folder!r})
 file = fetching.RemoteFile({url!r}, "a.bin")

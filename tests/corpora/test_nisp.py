@@ -21,8 +21,7 @@ from laspa.corpora.nisp import NISP
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
 from laspa.manifest.locations import locator
-from laspa.params.params import load_params, with_overrides
-from laspa.params.sections import Download
+from laspa.params import Download, load_params, with_overrides
 from tests.bad_server import BadServer, bad_server
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

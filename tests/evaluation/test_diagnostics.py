@@ -8,7 +8,7 @@ import torch
 
 from laspa.evaluation.diagnostics import BY_ATTENTION, SEGMENTS, attention_profile, gradient_norms
 from laspa.models.laspa import Laspa
-from laspa.params.params import load_params, with_overrides
+from laspa.params import load_params, with_overrides
 
 SMALL = {
     "model.speaker_encoder": "tdnn_small",

@@ -11,7 +11,7 @@ from laspa.features.augmented import plan_copies
 from laspa.features.extraction import KEPT, Utterance, extract
 from laspa.features.store import FeatureStore
 from laspa.manifest.tables import COPIES_FILE, read_utterances
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.training.batches import training_set
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")

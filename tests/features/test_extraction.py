@@ -16,7 +16,7 @@ from laspa.features import extraction, kept
 from laspa.features.extraction import Utterance, extract
 from laspa.features.mel import log_mel
 from laspa.features.store import FeatureStore
-from laspa.params.params import Features
+from laspa.params import Features
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = Features(num_mels=40, window_ms=25.0, hop_ms=10.0, low_hz=20.0, high_hz=7600.0, shard_utterances=3)
@@ -108,7 +108,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = {sys.path!r}
 from laspa.features.extraction import Utterance, extract
-from laspa.params.params import Features
+from laspa.params import Features
 
 def main():
     paths = sorted(Path({str(tmp_path / "audio")!r}).iterdir())

@@ -13,7 +13,7 @@ from laspa.features import mel
 from laspa.features import settings as framing
 from laspa.features.settings import LOG_FLOOR
 from laspa.features.torchaudio_shim import EXTENSION, MelSpectrogram
-from laspa.params.params import Features
+from laspa.params import Features
 
 SETTINGS = Features(num_mels=80, window_ms=25.0, hop_ms=10.0, low_hz=20.0, high_hz=7600.0, shard_utterances=8)
 

@@ -11,7 +11,7 @@ from laspa.errors import LaspaError
 from laspa.features import store as features
 from laspa.features.settings import mel_settings
 from laspa.features.store import FeatureStore, Row, digest, shard_name, write_shard
-from laspa.params.params import Features
+from laspa.params import Features
 
 PARAMS = Features(num_mels=8, window_ms=25.0, hop_ms=10.0, low_hz=20.0, high_hz=7600.0, shard_utterances=100)
 SETTINGS = mel_settings(PARAMS)

@@ -12,7 +12,7 @@ import soundfile
 
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
-from laspa.params.sections import Manifest
+from laspa.params import Manifest
 
 OPTIONS = Manifest(on_bad_audio="fail", min_seconds=0.5, dev_share=0.2, test_share=0.2, split_seed=1)
 COLUMNS = ["path", "speaker", "language", "gender", "split"]

@@ -20,7 +20,7 @@ from laspa.models.pooling import (
 )
 from laspa.models.prefix import PrefixTuner
 from laspa.models.resnet import instance_norm
-from laspa.params.params import load_params, with_overrides
+from laspa.params import load_params, with_overrides
 
 # name: mels and embedding of the reference, its parameters in millions, where that figure is from.
 REFERENCE = {
@@ -152,7 +152,7 @@ def test_prefix_tuners_add_at_most_the_published_share(name):
     params = with_overrides(defaults, {"model.speaker_encoder": name})
     assert (params.prefix_len, params.num_heads, params.model.embedding_dim) == (8, 2, 192)
     with torch.device("meta"):
-        model = Laspa(params.system(), num_mels, num_speakers=2, num_languages=2)
+        model = Laspa(params.as_system(), num_mels, num_speakers=2, num_languages=2)
     assert all(isinstance(tuner, PrefixTuner) for tuner in model.fusion.values())
     assert 0 < added_parameters_percent(model.parameter_counts()) <= LIMIT_PERCENT
 

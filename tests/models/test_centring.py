@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from laspa.errors import LaspaError
 from laspa.models.centring import MOMENTUM, LanguageCentring
 from laspa.models.laspa import Laspa
-from laspa.params.params import load_params, with_overrides
+from laspa.params import load_params, with_overrides
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 

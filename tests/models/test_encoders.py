@@ -1,13 +1,14 @@
 """Encoders and pooling: shapes, masks, and independence of padding."""
 
-from typing import get_args
+from pathlib import Path
 
 import pytest
 import torch
 
-from laspa.models.encoders import ENCODERS
+from laspa.errors import LaspaError
+from laspa.models.encoders import ENCODERS, check_encoders
 from laspa.models.pooling import AttentiveStatistics, length_mask, masked_mean
-from laspa.params.params import Encoder
+from laspa.params import load_params, with_overrides
 
 
 @pytest.mark.parametrize("name", ["tdnn", "tdnn_small"])  # the others: test_backbones.py
@@ -27,8 +28,12 @@ def test_padding_changes_no_embedding(name, frames):
     assert hidden.shape[1:] == (-(-60 // encoder.stride), encoder.frame_dim)
 
 
-def test_params_name_the_same_encoders():
-    assert set(get_args(Encoder)) == set(ENCODERS)
+@pytest.mark.parametrize("key", ["model.speaker_encoder", "model.language_encoder"])
+def test_an_unknown_encoder_is_named_with_those_there_are(key):
+    params = with_overrides(load_params(Path(__file__).parents[2] / "params.yaml"), {key: "tdn"})
+    with pytest.raises(LaspaError) as error:
+        check_encoders(params.model)
+    assert str(error.value) == f"params.yaml: {key} is 'tdn' but should be one of {', '.join(ENCODERS)}"
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 4, 5)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from laspa.models.laspa import Laspa, added_parameters_percent
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 
 SMALL = {
     "model.speaker_encoder": "tdnn_small",

@@ -7,7 +7,7 @@ import torch
 from laspa.errors import LaspaError
 from laspa.files import read_json, write_json
 from laspa.models.saving import LAST_FILE, check_mels, load_model, save_model, state_bytes
-from laspa.params.params import with_overrides
+from laspa.params import with_overrides
 from laspa.training.batches import TrainingSet
 from tests.small_training import run, small_data, small_params
 
@@ -75,7 +75,7 @@ def test_the_state_of_another_model_is_refused_by_name(params, data, tmp_path):
 
 def test_how_large_a_state_will_be_is_known_before(params, data, tmp_path):
     run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state")
-    expected = state_bytes(params.system(), 12, len(data.speakers), len(data.languages))
+    expected = state_bytes(params.as_system(), 12, len(data.speakers), len(data.languages))
     assert (tmp_path / "state").stat().st_size == pytest.approx(expected, rel=0.2)
 
 

@@ -10,7 +10,7 @@ from laspa.audio.augmentation import Change
 from laspa.errors import LaspaError
 from laspa.features import extraction
 from laspa.features.extraction import Utterance, extract
-from laspa.params.params import load_params
+from laspa.params import load_params
 from pipelines.ray.features import ray_engine
 
 pytestmark = pytest.mark.services

@@ -8,7 +8,7 @@ import pytest
 import ray.train
 
 from laspa.errors import LaspaError
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from laspa.training.loop import Record
 from laspa.training.run import load_training_data, train_system
 from pipelines.ray import training as parallel

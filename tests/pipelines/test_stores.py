@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from laspa.params.params import load_params
+from laspa.params import load_params
 from pipelines.tracking import run as delivery
 from pipelines.tracking import store as tracking
 from tests import servers

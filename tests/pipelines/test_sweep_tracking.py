@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Trial
 from laspa.tuning.space import draw_trials
 from pipelines.tracking.run import client_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from pipelines.tracking import run as delivery
 from pipelines.tracking import store as tracking
 
@@ -179,7 +179,7 @@ def test_code_and_data_are_named(root: Path, params: Params) -> None:
 
 def test_a_process_killed_without_a_word_does_not_run_for_ever(root: Path, params: Params) -> None:
     code = (
-        "import os, sys\nfrom laspa.params.params import load_params\nfrom pipelines import tracking\n"
+        "import os, sys\nfrom laspa.params import load_params\nfrom pipelines import tracking\n"
         "tracking.EXPERIMENT = 'empty'\n"
         f"with tracking.run('victim', 'train', load_params({str(REPOSITORY / 'params.yaml')!r})) as run:\n"
         "    print(run.run_id, flush=True)\n    os._exit(9)\n"

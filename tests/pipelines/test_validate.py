@@ -14,7 +14,7 @@ from laspa.errors import LaspaError
 from laspa.features.settings import mel_settings, num_frames
 from laspa.features.statistics import feature_aggregates
 from laspa.features.store import FeatureStore, Row, write_shard
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from pipelines import validate
 from pipelines.checks import pages as data_docs
 from pipelines.checks.expectations import Table, feature_tables, manifest_tables

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from laspa.files import read_json
-from laspa.params.params import load_params
+from laspa.params import load_params
 from tests.regression.compare import EXPECTED, compare, table
 from tests.regression.tiny import PROFILE, keep_systems, round_trip, set_params
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.report.analysis import DET_RATES
 from laspa.report.gallery import gallery
 from laspa.report.grid import read_grid
@@ -200,7 +200,7 @@ def test_names_from_a_corpus_cannot_become_markup(results: Results) -> None:
 
 def test_another_process_writes_the_same_bytes(folder: Path, page: str, results: Results) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom laspa.params.params import load_params\n"
+        "import sys\nfrom pathlib import Path\nfrom laspa.params import load_params\n"
         "from laspa.report.gallery import gallery\nfrom laspa.report.page import render\n"
         "from laspa.report.grid import read_grid\n"
         "from laspa.report.results import read_results\nfrom pipelines.tracking.store import flat_params\n"

@@ -12,7 +12,7 @@ import torch
 from laspa import files
 from laspa.errors import LaspaError
 from laspa.models import saving as checkpoint
-from laspa.params.params import with_overrides
+from laspa.params import with_overrides
 from laspa.training import loop as training
 from laspa.training.batches import TrainingSet
 from laspa.training.loop import balanced, best_record, learning_rate_factor, stalled

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.training.mel_augmentation import masked, mel_change, with_noise
 
 TRAIN = load_params(Path(__file__).parents[2] / "params.yaml").train

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from laspa.files import read_json, write_json
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from laspa.training import loop as training
 from laspa.training.batches import Batch, TrainingSet, batches, draw
 from laspa.training.loop import train

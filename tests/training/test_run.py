@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from laspa.params.params import load_params, with_overrides
+from laspa.params import load_params, with_overrides
 from laspa.training.run import load_training_data, state_digest, train_system
 from tests.made_up import write_tables
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.params.params import Trials
+from laspa.params import Trials
 from laspa.trials.drawing import generate_trials, official_trials
 from laspa.trials.lists import TrialList
 from tests.trial_tables import frame, trial_list

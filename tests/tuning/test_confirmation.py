@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.tuning.confirmation import confirmation, in_words
 from laspa.tuning.journal import FINISHED, PRUNED, Trial
 from laspa.tuning.outcome import read_outcome, write_outcome

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from laspa.errors import LaspaError
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from laspa.tuning.importance import CHANCE, importances, position
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, STOPPED, Trial
 from laspa.tuning.outcome import best_trial, write_outcome

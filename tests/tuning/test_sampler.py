@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, Trial
 from laspa.tuning.sampler import draw_next
 from laspa.tuning.space import draw_trials

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.params.params import load_params, with_overrides
+from laspa.params import load_params, with_overrides
 from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, Trial
 from pipelines.ray import session as ray_session
 from pipelines.ray import sweep

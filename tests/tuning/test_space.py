@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.params.params import Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
 from laspa.tuning.space import draw_trials, search_space, trial_params
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")

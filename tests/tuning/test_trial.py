@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from laspa.params.params import Params, load_params
+from laspa.params import Params, load_params
 from laspa.training import loop as training
 from laspa.training.run import TrainingData, load_training_data, state_digest
 from laspa.tuning.space import trial_params

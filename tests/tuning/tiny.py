@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from laspa.features.store import MEL_DTYPE, Row, write_shard
-from laspa.params.params import load_params
+from laspa.params import load_params
 from laspa.trials.drawing import generate_trials
 from tests.regression.tiny import FOREIGN_VARIABLES, ROOT, set_params
 

@@ -15,7 +15,7 @@ import requests
 from laspa.corpora.download.transfer import Interrupted, Patience, Refused, Stopped, Transfer, redacted
 from laspa.errors import LaspaError
 from laspa.files import read_json, write_json
-from laspa.params.sections import Download
+from laspa.params import Download
 from laspa.progress import ByteProgress, in_bytes
 
 CHECKSUMS = (

@@ -8,7 +8,7 @@ from laspa.corpora.corpus import Licence
 from laspa.corpora.download.archives import extract
 from laspa.corpora.download.fetch import CHECKSUMS, FileState, RemoteFile, fetch, plan
 from laspa.errors import LaspaError
-from laspa.params.sections import Download
+from laspa.params import Download
 
 UNPACKED = "unpacked"
 

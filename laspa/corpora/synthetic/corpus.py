@@ -30,7 +30,7 @@ from laspa.corpora.synthetic.text import phrase, words
 from laspa.corpora.synthetic.voices import generator_for, speaker_voice, voice_in
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.params.sections import Synthetic
+from laspa.params import Synthetic
 from laspa.progress import progress
 
 SAMPLE_RATE = 16_000

@@ -1,0 +1,82 @@
+"""How a system is trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from laspa.params.base import Count, Interval, Positive, Section, Share
+
+
+class FineTune(Section):
+    """A second phase from the best weights of the first, with a larger margin and longer crops."""
+
+    epochs: Annotated[int, Field(ge=0)]
+    aam_margin: Annotated[float, Field(ge=0, le=1.5)]
+    crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
+    learning_rate: Positive
+
+
+class Train(Section):
+    """Optimisation (stages train and ablate)."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Field(ge=1, le=256)]
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    batch_by: Literal["utterance", "language", "speaker", "pair"]
+    per_speaker: Count
+    accumulate: Count
+    crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
+    crop_spread: Annotated[float, Field(ge=0, le=0.9)]
+    optimizer: Literal["adamw", "sgd"]
+    learning_rate: Positive
+    schedule: Literal["cosine", "exponential"]
+    final_rate: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_share: Share
+    margin_warmup_share: Share
+    clip_norm: Positive
+    dev_every: Count
+    patience: Annotated[int, Field(ge=0)]
+    precision: Literal["float32", "bfloat16", "float16"]
+    balance: bool
+    compile: bool
+    deterministic: bool
+    workers: Annotated[int, Field(ge=1, le=1024)]
+    resume: Literal["whole", "weights-only"]
+    weights_from: str
+    fine_tune: FineTune
+    compete: Literal["all", "language"]
+    warp: Annotated[float, Field(ge=0, le=0.5)]
+    bend: Annotated[float, Field(ge=0, le=0.2)]
+    mask_bands: Annotated[int, Field(ge=0, le=256)]
+    mask_frames: Annotated[int, Field(ge=0, le=1000)]
+    noise_share: Share
+    noise_snr: Interval
+
+    @model_validator(mode="after")
+    def _choices_go_together(self) -> "Train":
+        if self.schedule == "exponential" and not self.final_rate:
+            raise ValueError(
+                "final_rate is 0 but an exponential schedule never gets there; set it above 0, such as 0.01"
+            )
+        if self.balance and self.compile:
+            raise ValueError(
+                "balance and compile are both true, but what is compiled has no gradient of each term to "
+                "balance by; set one of them to false"
+            )
+        if self.noise_snr[0] > self.noise_snr[1]:
+            raise ValueError(
+                f"noise_snr is {self.noise_snr} but its first value should be at most its second"
+            )
+        if (self.resume == "weights-only") != bool(self.weights_from):
+            raise ValueError(
+                f"resume is {self.resume} and weights_from {self.weights_from!r}; give the folder of a saved "
+                "model with weights-only, and an empty text with whole"
+            )
+        if self.batch_size % self.workers:
+            raise ValueError(
+                f"workers is {self.workers} but must divide batch_size, {self.batch_size}: each takes as "
+                "many of every batch"
+            )
+        return self
