@@ -1,13 +1,14 @@
 """Encoders and pooling: shapes, masks, and independence of padding."""
 
-from typing import get_args
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from laspa.models.encoders import ENCODERS
+from laspa.errors import LaspaError
+from laspa.models.encoders import ENCODERS, build_encoder
 from laspa.models.pooling import AttentiveStatistics, length_mask, masked_mean
-from laspa.params.params import Encoder
 
 
 @pytest.mark.parametrize("name", ["tdnn", "tdnn_small"])  # the others: test_backbones.py
@@ -27,8 +28,14 @@ def test_padding_changes_no_embedding(name, frames):
     assert hidden.shape[1:] == (-(-60 // encoder.stride), encoder.frame_dim)
 
 
-def test_params_name_the_same_encoders():
-    assert set(get_args(Encoder)) == set(ENCODERS)
+def test_an_unknown_encoder_is_named_beside_those_there_are():
+    with pytest.raises(LaspaError, match=r"no encoder is named 'tdn'; choose one of tdnn, tdnn_small, res"):
+        build_encoder("tdn", 20, 12)
+
+
+def test_the_names_are_known_without_torch():
+    program = "import sys, laspa.models.encoders; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 4, 5)])
