@@ -25,7 +25,7 @@ from memory import own_peak
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.features import extraction
 from laspa.features import store as features
-from laspa.features.extraction import Shard, Utterance, extract, write_shard
+from laspa.features.extraction import Shard, Utterance, compute_shard, extract
 from laspa.features.mel import mel_power
 from laspa.features.settings import (
     LOG_FLOOR,
@@ -34,8 +34,8 @@ from laspa.features.settings import (
     samples_per_hop,
     samples_per_window,
 )
-from laspa.features.store import FeatureStore, Row
-from laspa.features.torchaudio_shim import MelSpectrogram, Resample, melscale_fbanks
+from laspa.features.store import FeatureStore, UtteranceMel
+from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features, load_params
 from laspa.training.batches import TrainingSet, batches, draw
 
@@ -91,8 +91,10 @@ def hours_of(found: list[np.ndarray], rate: int = SAMPLE_RATE) -> float:
     return sum(map(len, found)) / rate / 3600
 
 
-def torchaudio_mel(settings: Features) -> MelSpectrogram:
+def torchaudio_mel(settings: Features) -> torch.nn.Module:
     """The reference of laspa.features.mel."""
+    from torchaudio.transforms import MelSpectrogram  # after the shim
+
     return MelSpectrogram(
         SAMPLE_RATE,
         n_fft=samples_per_frame(settings),
@@ -150,14 +152,16 @@ def write_recordings(folder: Path, suffix: str, rate: int) -> list[Path]:
 
 def time_end_to_end(settings: Features) -> None:
     """From files to a Parquet shard, one process."""
+    from torchaudio.transforms import Resample  # after the shim
+
     reference, resample = torchaudio_mel(settings), Resample(STUDIO_RATE, SAMPLE_RATE)
 
-    def plain_row(path: Path) -> Row:
+    def plain_row(path: Path) -> UtteranceMel:
         samples, rate = soundfile.read(path, dtype="float32")
         signal = torch.from_numpy(samples)
         mel = reference(signal if rate == SAMPLE_RATE else resample(signal)).T
         log = mel.clamp(min=LOG_FLOOR).log()
-        return Row(path.name, (log - log.mean(dim=0)).half().contiguous().numpy())
+        return UtteranceMel(path.name, (log - log.mean(dim=0)).half().contiguous().numpy())
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -175,7 +179,7 @@ def time_end_to_end(settings: Features) -> None:
                 features.write_shard(folder / "part.parquet", rows, mel_settings(settings))
 
             def ours(shard: Shard = shard) -> None:
-                write_shard(shard)
+                compute_shard(shard)
 
             taken = best_of_turns({"soundfile + torchaudio, the same Parquet": plain, "laspa": ours})
             show(f"End to end, {suffix[1:].upper()} at {rate} Hz, one process", taken, hours_of(signals()))
@@ -214,7 +218,7 @@ def time_epoch(settings: Features) -> None:
         mels = (
             rng.standard_normal((n, settings.num_mels), dtype=np.float32).astype(np.float16) for n in lengths
         )
-        rows = (Row(str(number), mel) for number, mel in enumerate(mels))
+        rows = (UtteranceMel(str(number), mel) for number, mel in enumerate(mels))
         features.write_shard(folder / "part-00000.parquet", rows, mel_settings(settings))
         start = time.perf_counter()
         store = FeatureStore(folder)

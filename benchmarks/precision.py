@@ -11,9 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from laspa.evaluation.measurement import evaluate_system
-
-from laspa.evaluation.split import load_split, torch_device
+from laspa.evaluation.split import load_split
 from laspa.evaluation.system import evaluate_system
 from laspa.models.device import torch_device
 from laspa.params import load_params, with_overrides

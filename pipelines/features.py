@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from laspa.features.augmented import plan_copies
+from laspa.features.augmented_copies import plan_copies
 from laspa.features.extraction import Utterance, extract
 from laspa.manifest.locations import locator
 from laspa.manifest.tables import COPIES_FILE, read_manifest
@@ -13,13 +13,11 @@ from pipelines.ray.features import ray_engine
 RAW = Path("data/raw")
 MANIFEST = Path("data/manifest.parquet")
 FEATURES = Path("data/features")
-PARTIAL = Path(
-    "data/.partial"
-)  # not an output: DVC removes outputs before a stage runs, and this is to be kept
+PARTIAL = Path("data/.partial")  # not an output, since DVC removes outputs before a stage runs
 
 
 def main() -> None:
-    """Extract what the manifest lists and the last run has not; a run that was killed goes on."""
+    """Extract what the manifest lists and the last run has not; a killed run resumes."""
     params = load_params(stage.PARAMS_FILE)
     manifest = read_manifest(MANIFEST)
     root = stage.project_root()
@@ -34,7 +32,7 @@ def main() -> None:
 
     engine = ray_engine if params.features.engine == "ray" else None
     everything = utterances + copies
-    computed = extract(everything, params.features, FEATURES, PARTIAL, engine=engine, also=list_copies)
+    computed = extract(everything, params.features, FEATURES, PARTIAL, engine=engine, write_extra=list_copies)
     print(f"features: {len(everything)} utterances, {computed} computed, the others kept from the last run")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, sha256_file, write_json, write_text
-from laspa.manifest.tables import read_manifest, read_trials
+from laspa.manifest.tables import read_manifest
 from laspa.params import Params, load_params, with_overrides
 from laspa.report.study import CEILING, Measured, choices_summary, results_page, study_summary
 from laspa.trials.lists import read_trials

@@ -18,7 +18,7 @@ from great_expectations.core import ExpectationValidationResult
 from great_expectations.core.run_identifier import RunIdentifier
 
 from laspa.errors import LaspaError
-from laspa.features.statistics import feature_aggregates
+from laspa.features.mel_statistics import utterance_statistics
 from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, write_json
 from laspa.manifest.tables import read_manifest, read_utterances
@@ -72,7 +72,7 @@ def _manifest(params: Params) -> list[Table]:
 def _features(params: Params) -> list[Table]:
     features = FeatureStore(FEATURES)
     utterances = read_utterances(MANIFEST, FEATURES)
-    return feature_tables(feature_aggregates(features), features.settings, utterances, params)
+    return feature_tables(utterance_statistics(features), features.settings, utterances, params)
 
 
 TABLES = {"manifest": _manifest, "features": _features}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from laspa.features.settings import mel_settings
-from laspa.features.store import Row, write_shard
+from laspa.features.store import UtteranceMel, write_shard
 from laspa.params import load_params
 
 TAKES, FRAMES = 6, 60
@@ -25,7 +25,9 @@ def write_tables(folder: Path, languages: tuple[str, ...]) -> None:
     ]
     names = [f"{speaker}/{language}/{take}" for speaker, language, take in ids]
     rows = [
-        Row(name, (voice[speaker] + generator.normal(size=(FRAMES, params.num_mels))).astype(np.float16))
+        UtteranceMel(
+            name, (voice[speaker] + generator.normal(size=(FRAMES, params.num_mels))).astype(np.float16)
+        )
         for name, (speaker, _, _) in zip(names, ids, strict=True)
     ]
     write_shard(folder / "data/features/part-00000.parquet", iter(rows), mel_settings(params))

@@ -1,7 +1,7 @@
-"""What an augmented copy of an utterance is: noise, music, babble or a room added, or another speed.
+"""Augmented copies of utterances: noise, music, babble or a room added, or another speed.
 
-A change is drawn when the copies are planned and says all that it needs, so a copy is the same
-samples whenever, wherever and in whatever order it is made.
+An augmentation holds everything that decides the copy's samples, so they do not depend on when and where
+the copy is made.
 """
 
 import hashlib
@@ -20,121 +20,132 @@ from laspa.audio.reverberation import room_response
 from laspa.errors import LaspaError
 from laspa.params import Augment
 
-ROOMS = 64  # rooms made up; as many as are worth keeping in memory
-FULL_SCALE = 0.99  # what is louder is turned down to this peak
+ROOMS = 64  # generated rooms, all of which are kept in memory
+FULL_SCALE = 0.99  # a louder copy is turned down to this peak
 
 
-class Source(NamedTuple):
-    """A recording that a change uses; `name` stands for its content."""
+class Recording(NamedTuple):
+    """A recording that an augmentation adds; `name` stands for its content."""
 
     path: Path
     name: str
     speaker: str = ""
 
 
-class Change(NamedTuple):
+class Augmentation(NamedTuple):
     """What is done to an utterance.
 
     kind: noise, music, babble, reverb or speed.
-    sources: the recordings added, or the room's response; none where these are made up by `seed`.
-    snr_db: of noise, music and babble; speed: of `speed`; starts: where each source is begun, from 0 to 1.
+    seed: of the noise, music or room that is generated where there are no `recordings`.
+    recordings: those that are added, or the room's impulse response.
+    starts: where in each recording the excerpt begins, from 0 to 1.
+    snr_db: of noise, music and babble. speed: of `speed`.
     """
 
     kind: str
     seed: int
-    sources: tuple[Source, ...] = ()
+    recordings: tuple[Recording, ...] = ()
     starts: tuple[float, ...] = ()
     snr_db: float = 0.0
     speed: float = 1.0
 
     @property
     def key(self) -> str:
-        """Names the change: equal keys do the same."""
-        sources = [(source.name, start) for source, start in zip(self.sources, self.starts, strict=True)]
-        what = repr((self.kind, self.seed, sources, self.snr_db, self.speed))
+        """A digest: augmentations with equal keys do the same."""
+        added = [(one.name, start) for one, start in zip(self.recordings, self.starts, strict=True)]
+        what = repr((self.kind, self.seed, added, self.snr_db, self.speed))
         return hashlib.sha256(what.encode()).hexdigest()
 
 
-class Ring:
-    """Sources on a circle by the digest of their names: a draw is a place, the next source is taken.
+class RecordingPool:
+    """Recordings to draw from: each draw takes the one whose hash follows a random number.
 
-    So adding a recording to a corpus changes only the draws that fall just before it.
+    So a new recording changes only the draws that fall just before its hash.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        placed = sorted((_place(source.name), source) for source in sources)
-        self.sources = [source for _, source in placed]
-        self._places = np.array([place for place, _ in placed], dtype=np.uint64)
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        ordered = sorted((_hash(one.name), one) for one in recordings)
+        self.recordings = [one for _, one in ordered]
+        self._hashes = np.array([hashed for hashed, _ in ordered], dtype=np.uint64)
 
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def draw(self, generator: np.random.Generator, speaker: str = "") -> Source:
-        """A source, of another speaker than this one where there is any."""
-        first = int(np.searchsorted(self._places, generator.integers(2**64, dtype=np.uint64)))
-        for step in range(len(self)):
-            source = self.sources[(first + step) % len(self)]
-            if not speaker or source.speaker != speaker:
-                return source
-        return self.sources[first % len(self)]
+    def draw(self, generator: np.random.Generator, speaker: str = "") -> Recording:
+        """A recording, of another speaker than `speaker` if there is one."""
+        first = int(np.searchsorted(self._hashes, generator.integers(2**64, dtype=np.uint64)))
+        size = len(self.recordings)
+        ordered = (self.recordings[(first + step) % size] for step in range(size))
+        others = (one for one in ordered if not speaker or one.speaker != speaker)
+        return next(others, self.recordings[first % size])
 
 
-def draw_change(
-    utterance_id: str, speaker: str, copy: int, options: Augment, rings: dict[str, Ring]
-) -> Change:
-    """The change that copy number `copy` of an utterance is made by; it depends on these alone."""
-    generator = np.random.default_rng([options.seed, copy, _place(utterance_id)])
+def draw_augmentation(
+    utterance_id: str, speaker: str, copy: int, options: Augment, pools: dict[str, RecordingPool]
+) -> Augmentation:
+    """The augmentation of copy number `copy` of an utterance; it depends on the arguments alone."""
+    generator = np.random.default_rng([options.seed, copy, _hash(utterance_id)])
     kind = options.kinds[generator.integers(len(options.kinds))]
     seed = int(generator.integers(2**31))
     if kind == "speed":
-        return Change(kind, seed, speed=options.speeds[generator.integers(len(options.speeds))])
-    ring = rings[kind]
+        return Augmentation(kind, seed, speed=options.speeds[generator.integers(len(options.speeds))])
+    pool = pools[kind]
     if kind == "reverb":
-        source = (ring.draw(generator),) if len(ring) else ()
-        return Change(kind, seed % ROOMS if not source else seed, source, (0.0,) * len(source))
+        if pool.recordings:
+            return Augmentation(kind, seed, (pool.draw(generator),), (0.0,))
+        return Augmentation(kind, seed % ROOMS)
     fewest, most = options.babble_talkers if kind == "babble" else (1, 1)
-    talkers = int(generator.integers(fewest, most + 1))
-    sources = tuple(ring.draw(generator, speaker) for _ in range(talkers)) if len(ring) else ()
-    starts = tuple(generator.random(len(sources)).tolist())
-    return Change(kind, seed, sources, starts, generator.uniform(*getattr(options, f"{kind}_snr")))
+    count = int(generator.integers(fewest, most + 1))
+    recordings = tuple(pool.draw(generator, speaker) for _ in range(count)) if pool.recordings else ()
+    starts = tuple(generator.random(len(recordings)).tolist())
+    return Augmentation(kind, seed, recordings, starts, generator.uniform(*getattr(options, f"{kind}_snr")))
 
 
-def changed(signal: np.ndarray, change: Change) -> np.ndarray:
-    """The copy of an utterance.
+def augment(signal: np.ndarray, augmentation: Augmentation) -> np.ndarray:
+    """The augmented copy of an utterance.
 
     Args:
         signal: (samples,) float32 at 16 kHz.
 
     Returns:
-        as many samples, but for `speed`: then 1 / speed times as many.
+        as many samples; of kind `speed` 1 / speed times as many.
+
+    Raises:
+        LaspaError: a recording without samples, or a silent impulse response.
     """
-    if change.kind == "speed":
-        return soxr.resample(signal, SAMPLE_RATE * change.speed, SAMPLE_RATE, quality="HQ")
-    if change.kind == "reverb":
-        return _in_full_scale(_reverberated(signal, _room(change.sources, change.seed)))
-    generator = np.random.default_rng(change.seed)
-    if change.sources:
-        pairs = zip(change.sources, change.starts, strict=True)
-        noise = np.sum([_levelled(_excerpt(one.path, len(signal), start)) for one, start in pairs], axis=0)
+    kind, recordings = augmentation.kind, augmentation.recordings
+    if kind == "speed":
+        return soxr.resample(signal, SAMPLE_RATE * augmentation.speed, SAMPLE_RATE, quality="HQ")
+    if kind == "reverb":
+        return _in_full_scale(_reverberated(signal, _room(recordings, augmentation.seed)))
+    if recordings:
+        pairs = zip(recordings, augmentation.starts, strict=True)
+        excerpts = [_excerpt(one.path, len(signal), start) for one, start in pairs]
+        noise = np.sum([one / np.float32(np.sqrt(_power(one)) or 1.0) for one in excerpts], axis=0)
     else:
-        noise = (music if change.kind == "music" else coloured_noise)(len(signal), generator)
-    return _in_full_scale(at_snr(signal, noise, change.snr_db))
+        generator = np.random.default_rng(augmentation.seed)
+        noise = (music if kind == "music" else coloured_noise)(len(signal), generator)
+    return _in_full_scale(at_snr(signal, noise, augmentation.snr_db))
 
 
 def at_snr(signal: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
     """`signal` plus `noise` scaled so that their mean powers are `snr_db` apart; silence adds nothing."""
-    wanted = np.mean(np.square(signal, dtype=np.float64)) / 10 ** (snr_db / 10)
-    power = np.mean(np.square(noise, dtype=np.float64))
-    return signal + noise * np.float32(np.sqrt(wanted / power) if power else 0.0)
+    return signal + _with_power(noise, _power(signal) / 10 ** (snr_db / 10))
+
+
+def _power(samples: np.ndarray) -> np.float64:
+    return np.mean(np.square(samples, dtype=np.float64))
+
+
+def _with_power(samples: np.ndarray, power: float) -> np.ndarray:
+    """`samples` scaled to this mean power; silence stays silence."""
+    own = _power(samples)
+    return samples * np.float32(np.sqrt(power / own)) if own else samples
 
 
 def _reverberated(signal: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """In the room: aligned with the direct path, of the same power and length as it was."""
-    from scipy.signal import oaconvolve  # here: a third of what it takes to start a process of the extraction
+    """In the room: aligned with the direct path, length and power unchanged."""
+    from scipy.signal import oaconvolve  # here: importing it is a third of an extraction process's start
 
     heard = oaconvolve(signal, response)[np.abs(response).argmax() :][: len(signal)].astype(np.float32)
-    power = np.mean(np.square(heard, dtype=np.float64))
-    return heard * np.float32(np.sqrt(np.mean(np.square(signal, dtype=np.float64)) / power) if power else 1.0)
+    return _with_power(heard, _power(signal))
 
 
 def _in_full_scale(signal: np.ndarray) -> np.ndarray:
@@ -143,22 +154,22 @@ def _in_full_scale(signal: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=ROOMS)
-def _room(sources: tuple[Source, ...], seed: int) -> np.ndarray:
-    if not sources:
+def _room(responses: tuple[Recording, ...], seed: int) -> np.ndarray:
+    if not responses:
         return room_response(np.random.default_rng(seed))
-    # The first of several microphones: their mean would be no room that anybody hears.
-    samples, rate = soundfile.read(sources[0].path, dtype="float32", always_2d=True)
+    # The first of several microphones: the mean of them is not what any listener hears.
+    samples, rate = soundfile.read(responses[0].path, dtype="float32", always_2d=True)
     response = np.ascontiguousarray(samples[:, 0])
     if not response.any():
-        raise LaspaError(f"{sources[0].path}: a silent impulse response; remove it from augment.rirs")
+        raise LaspaError(f"{responses[0].path}: a silent impulse response; remove it from augment.rirs")
     return response if rate == SAMPLE_RATE else soxr.resample(response, rate, SAMPLE_RATE, quality="HQ")
 
 
 def _excerpt(path: Path, samples: int, start: float) -> np.ndarray:
-    """(samples,) of a recording from a share of what it is longer; a shorter one is repeated."""
+    """(samples,) of a recording, from its first (`start` 0) to its last ones (1); a short one is repeated."""
     info = soundfile.info(path) if path.suffix.lower() in (".wav", ".flac") else None
     if info is not None and info.samplerate == SAMPLE_RATE and info.channels == 1:
-        first = int(start * max(0, info.frames - samples))  # only what is needed is decoded
+        first = int(start * max(0, info.frames - samples))  # decodes only the excerpt
         found = soundfile.read(path, samples, first, dtype="float32")[0]
     else:
         found = read_audio(path)
@@ -168,10 +179,5 @@ def _excerpt(path: Path, samples: int, start: float) -> np.ndarray:
     return np.resize(found, samples)
 
 
-def _levelled(samples: np.ndarray) -> np.ndarray:
-    power = np.mean(np.square(samples, dtype=np.float64))
-    return samples / np.float32(np.sqrt(power)) if power else samples
-
-
-def _place(name: str) -> int:
+def _hash(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")

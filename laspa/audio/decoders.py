@@ -1,6 +1,6 @@
-"""Decoders beside libsndfile's: AAC in MP4 (m4a) by PyAV, and G.722 by a wheel of its own.
+"""Decoders of what libsndfile does not read: AAC in MP4 (m4a) by PyAV, G.722 by the package G722.
 
-Both are extras, `pip install laspa[codecs]`, since only VoxCeleb2 and Asterisk's prompts need them.
+Both are extras, `pip install laspa[codecs]`: only VoxCeleb2 and Asterisk's prompts need them.
 """
 
 import io
@@ -13,7 +13,7 @@ from laspa.errors import LaspaError
 
 
 class MissingDecoder(LaspaError):
-    """The recording may be sound, but what decodes it is not installed."""
+    """The recording may be sound, but its decoder is not installed."""
 
 
 G722_RATE, G722_BITS_PER_SECOND = 16_000, 64_000  # mode 1 of ITU-T G.722, as Asterisk and SIP use it
@@ -50,7 +50,7 @@ def decode_g722(path: Path | str, content: bytes) -> tuple[np.ndarray, int]:
     """G.722 without a header, 64 kbit/s → (samples, 1) float32 in [-1, 1], and 16 kHz.
 
     Raises:
-        MissingDecoder: the wheel G722 is not installed.
+        MissingDecoder: the package G722 is not installed.
     """
     try:
         from G722 import G722
@@ -60,8 +60,8 @@ def decode_g722(path: Path | str, content: bytes) -> tuple[np.ndarray, int]:
     return samples[:, None].astype(np.float32) / 32768, G722_RATE
 
 
-def _missing(path: Path | str, wheel: str) -> str:
-    return f"{path}: needs {wheel} to be decoded; pip install 'laspa[codecs]'"
+def _missing(path: Path | str, package: str) -> str:
+    return f"{path}: needs {package} to be decoded; pip install 'laspa[codecs]'"
 
 
 DECODERS: dict[str, Callable[[Path | str, bytes], tuple[np.ndarray, int]]] = {

@@ -1,8 +1,10 @@
-"""Rooms made up: impulse responses of random shoe boxes by the image method.
+"""Generated rooms: impulse responses of random rectangular rooms by the image method.
 
-Allen and Berkley (1979). Written here rather than taken from a library: a box whose walls all reflect
-alike takes a page of numpy, with nothing compiled and the same samples on every machine.
+Allen and Berkley (1979). Not from a library: a room whose walls all reflect alike takes one page of numpy,
+needs nothing compiled and gives the same samples on every machine.
 """
+
+from functools import reduce
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from laspa.audio.reading import SAMPLE_RATE
 
 SPEED_OF_SOUND = 343.0  # m/s, at 20 °C
 SABINE = 0.161  # s/m
-# Ranges of a small room, a meeting room and a hall's worth of reverberation (our choice).
+# Ranges: small rooms to meeting rooms, with up to the reverberation of a hall (our choice).
 SIDES = ((3.0, 10.0), (3.0, 8.0), (2.4, 4.0))  # m
 SECONDS_TO_60_DB = (0.2, 0.7)
 MOST_SECONDS = 0.4  # of a response: by then a tail of 0.7 s is 34 dB down
@@ -53,9 +55,7 @@ def image_response(
     distances, reflections = zip(
         *(_images(*axis, reach) for axis in zip(sides, talker, microphone, strict=True)), strict=True
     )
-    squared = [np.square(axis) for axis in distances]
-    near = squared[0][:, None, None] + squared[1][None, :, None] + squared[2][None, None, :]
-    count = reflections[0][:, None, None] + reflections[1][None, :, None] + reflections[2][None, None, :]
+    near, count = reduce(np.add.outer, map(np.square, distances)), reduce(np.add.outer, reflections)
     heard = near < reach**2
     distance, count = np.sqrt(near[heard]), count[heard]
     direct = float(np.linalg.norm(talker - microphone))

@@ -1,17 +1,21 @@
-"""What a recording lacks by its own header: decoders read a file that was cut as far as it goes."""
+"""Whether a recording is cut short by what its own header says; decoders read a cut file without an error."""
 
-UNKNOWN_LENGTH = 0x7FFFF000  # from here on, a WAV's length is what writers put that cannot go back to it
-WAV_CHUNKS = 12  # where they begin, behind RIFF, a size and WAVE
-OGG_PAGE, OGG_LAST, OGG_HEADER = b"OggS", 4, 27  # a page's mark, the flag of a stream's last, fixed bytes
-XING_FRAMES, XING_BYTES = 1, 2  # flags of an MP3's first frame: which counts it has
-XING_PLACES = (13, 21, 36)  # of its tag in that frame, by version and channels
-XING_REACH = 1 << 16  # no tag is looked for behind this many bytes: a picture may stand before the sound
+UNKNOWN_LENGTH = 0x7FFFF000  # a WAV length from here on was written by a program that did not know it
+WAV_CHUNKS = 12  # offset of the first chunk, after RIFF, a size and WAVE
+OGG_PAGE, OGG_LAST, OGG_HEADER = (
+    b"OggS",
+    4,
+    27,
+)  # a page's first bytes, the flag of the last page, header bytes
+XING_FRAMES, XING_BYTES = 1, 2  # flags of the Xing tag in an MP3's first frame: which counts follow
+XING_PLACES = (13, 21, 36)  # of the tag in that frame, by MPEG version and channels
+XING_REACH = 1 << 16  # bytes searched for the tag: a picture may precede the sound
 
 
 def cut_short(content: bytes) -> str:
-    """What is wrong, or nothing: of WAV, OGG, and MP3 whose first frame has a Xing tag, as LAME writes it.
+    """What is missing of a WAV, an OGG, or an MP3 with a Xing tag (as LAME writes it); empty if nothing.
 
-    A FLAC that was cut libsndfile refuses by itself, an M4A FFmpeg. G.722 and MP3 without the tag say nowhere
+    libsndfile itself refuses a cut FLAC, and FFmpeg a cut M4A. G.722, and MP3 without the tag, do not say
     how long they are.
     """
     if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
@@ -34,7 +38,7 @@ def _wav(content: bytes) -> str:
 
 
 def _ogg(content: bytes) -> str:
-    """A page has 27 bytes, the number of its segments last, then their sizes, then the segments."""
+    """A page: 27 bytes, of which the last is the number of segments; then their sizes; then the segments."""
     place = content.rfind(OGG_PAGE)
     header = content[place : place + OGG_HEADER]
     if len(header) == OGG_HEADER and header[5] & OGG_LAST:
@@ -57,7 +61,7 @@ def _mp3(content: bytes) -> str:
 
 
 def _is_frame(first: bytes) -> bool:
-    """Eleven bits that are set begin a frame of MPEG sound."""
+    """A frame of MPEG sound begins with eleven set bits."""
     return len(first) == 2 and first[0] == 0xFF and first[1] >= 0xE0
 
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from laspa.audio.noise_recordings import noise_folder
+from laspa.audio.noise_folders import noise_folder
 from laspa.corpora import catalogue
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.check import compare, embed_files

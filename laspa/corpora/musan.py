@@ -1,4 +1,4 @@
-"""MUSAN and RIRS_NOISES (OpenSLR 17 and 28), fetched; laspa/audio/noise_recordings.py reads them."""
+"""MUSAN and RIRS_NOISES (OpenSLR 17 and 28), fetched; laspa/audio/noise_folders.py reads them."""
 
 from laspa.corpora.corpus import Licence
 from laspa.corpora.download.fetch import RemoteFile

@@ -23,7 +23,7 @@ VERSION_KEY = b"laspa.version"
 DIGEST_KEY = b"laspa.digest"
 
 
-class Row(NamedTuple):
+class UtteranceMel(NamedTuple):
     """One utterance: `mel` is (frames, mels) float16."""
 
     utterance_id: str
@@ -41,7 +41,7 @@ def shard_name(index: int) -> str:
     return f"part-{index:05d}.parquet"
 
 
-def write_shard(path: Path, rows: Iterator[Row], settings: dict[str, Any]) -> None:
+def write_shard(path: Path, rows: Iterator[UtteranceMel], settings: dict[str, Any]) -> None:
     """Write one shard, a row group at a time, whole or not at all.
 
     Uncompressed and without dictionary or statistics on the mels: compressing saves 8 % and
@@ -65,7 +65,7 @@ def write_shard(path: Path, rows: Iterator[Row], settings: dict[str, Any]) -> No
         "write_statistics": ["utterance_id"],
     }
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, **plain) as writer:
-        group: list[Row] = []
+        group: list[UtteranceMel] = []
         for row in rows:
             group.append(row)
             if len(group) == ROWS_PER_GROUP:
@@ -75,7 +75,7 @@ def write_shard(path: Path, rows: Iterator[Row], settings: dict[str, Any]) -> No
             writer.write_table(_table(group, schema))
 
 
-def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
+def _table(rows: list[UtteranceMel], schema: pa.Schema) -> pa.Table:
     values = np.concatenate([row.mel for row in rows], dtype=MEL_DTYPE)
     frames = np.array([len(row.mel) for row in rows], dtype=np.int32)
     offsets = np.concatenate([[0], np.cumsum(frames, dtype=np.int64)]) * values.shape[1] * values.itemsize

@@ -1,8 +1,8 @@
-"""The project's only import of torchaudio, so that one place knows how it loads and what is used.
+"""Makes `import torchaudio` work beside a CPU build of torch.
 
-torchaudio's compiled extension wants the libraries of a CUDA build of torch, and `import
-torchaudio` fails beside a CPU build. Nothing used here is compiled: where the extension cannot
-load, a stand-in takes its place that says, truthfully, that it is not there.
+torchaudio's compiled extension wants the libraries of a CUDA build of torch, and without them the import
+fails. The project uses no compiled part of it: where the extension cannot load, a stand-in takes its place
+and says that it is not available. Import this module before torchaudio.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ EXTENSION = "torchaudio._extension"
 
 
 def _stand_in() -> ModuleType:
-    """A module with the three names that the rest of torchaudio asks its extension for."""
+    """A module with the three names that the rest of torchaudio takes from its extension."""
 
     def unavailable(function: Callable[..., Any]) -> Callable[..., Any]:
         def fail(*_: Any, **__: Any) -> Any:
@@ -37,7 +37,7 @@ def _load() -> None:
     with contextlib.suppress(OSError, ImportError, RuntimeError):
         importlib.import_module("torchaudio")
         return
-    # The failed import leaves its submodules behind; they must not be mixed with the second try.
+    # The failed import leaves submodules behind, which must not mix with those of the second try.
     for name in [name for name in sys.modules if name == "torchaudio" or name.startswith("torchaudio.")]:
         del sys.modules[name]
     sys.modules[EXTENSION] = _stand_in()
@@ -47,6 +47,5 @@ def _load() -> None:
 _load()
 
 from torchaudio.functional import melscale_fbanks  # noqa: E402
-from torchaudio.transforms import MelSpectrogram, Resample  # noqa: E402
 
-__all__ = ["MelSpectrogram", "Resample", "melscale_fbanks"]
+__all__ = ["melscale_fbanks"]

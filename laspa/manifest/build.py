@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from laspa.audio.checks import check_audio
+from laspa.audio.quality import check_audio
 from laspa.errors import LaspaError
 from laspa.params import Manifest
 from laspa.progress import progress

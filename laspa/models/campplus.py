@@ -47,17 +47,8 @@ class CAMPPlus(nn.Module):
         )
 
     def forward(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Embeddings and the frames that they were pooled from.
-
-        Args:
-            mel: (batch, frames, mels).
-            lengths: (batch,) real frames of each utterance, or None where all are.
-
-        Returns:
-            embedding (batch, embedding_dim) and frames (batch, ceil(frames / stride), frame_dim).
-            Padding changes neither the embedding nor the real frames; padded frames are zero.
-        """
-        mask = length_mask(lengths, mel.shape[1]) if lengths is not None else None
+        """See `laspa.models.encoders`."""
+        mask = length_mask(lengths, mel.shape[1])
         hidden = self.stem(self.front(zero_padding(mel.transpose(1, 2), mask), mask))
         mask = mask[:, :: self.stride] if mask is not None else None
         for layer in self.layers:

@@ -33,12 +33,8 @@ class ECAPA(nn.Module):
         self.project = nn.Sequential(nn.Linear(2 * FRAME_DIM, embedding_dim), nn.BatchNorm1d(embedding_dim))
 
     def forward(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`mel: (batch, frames, mels)` → embedding (batch, embedding_dim), frames (batch, frames, frame_dim).
-
-        `lengths: (batch,)` real frames, or None where all are; padding changes neither result, and
-        padded frames are zero.
-        """
-        mask = length_mask(lengths, mel.shape[1]) if lengths is not None else None
+        """See `laspa.models.encoders`."""
+        mask = length_mask(lengths, mel.shape[1])
         total = self.stem(zero_padding(mel.transpose(1, 2), mask))
         outputs = []
         for block in self.blocks:

@@ -1,34 +1,45 @@
-"""The encoders by name: what `model.speaker_encoder` and `model.language_encoder` choose from.
+"""The encoders by name: the values of `model.speaker_encoder` and `model.language_encoder`.
 
-An encoder is an nn.Module built from (num_mels, embedding_dim), with `frame_dim`, `stride` (mel
-frames a step) and `forward(mel, lengths) -> (embedding, frames)` as TDNN documents it: padding
-changes neither, and padded frames are zero.
+An encoder is an nn.Module built from (num_mels, embedding_dim). It has `stride`, mel frames per step,
+`frame_dim`, the width of a step, and `forward(mel, lengths=None) -> (embedding, frames)`:
+
+    mel: (batch, frames, mels).
+    lengths: (batch,) real frames of each utterance, or None where all are real.
+    embedding: (batch, embedding_dim).
+    frames: (batch, ceil(frames / stride), frame_dim), which the embedding was pooled from.
+
+Padding changes neither the embedding nor the real frames; padded frames are zero.
 """
 
 from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 from typing import Any
 
 from laspa.errors import LaspaError
-from laspa.models.campplus import CAMPPlus
-from laspa.models.ecapa import ECAPA
-from laspa.models.redimnet import B0, B1, B2, ReDimNet
-from laspa.models.resnet import ResNetSE
-from laspa.models.tdnn import TDNN
 from laspa.params import Model
 from laspa.params.messages import unknown_choice
 
-ENCODERS: dict[str, Callable[[int, int], Any]] = {
-    "tdnn": partial(TDNN, channels=64),
-    "tdnn_small": partial(TDNN, channels=32),
-    "resnet34_s": partial(ResNetSE, light=True),
-    "resnet34_l": partial(ResNetSE, light=False),
-    "ecapa_512": partial(ECAPA, channels=512),
-    "ecapa_1024": partial(ECAPA, channels=1024),
-    "redimnet_b0": partial(ReDimNet, size=B0),
-    "redimnet_b1": partial(ReDimNet, size=B1),
-    "redimnet_b2": partial(ReDimNet, size=B2),
-    "campplus": CAMPPlus,
+
+def _encoder(module: str, name: str, **options: Any) -> Callable[[int, int], Any]:
+    """A function that imports a module beside this one, and with it torch, and builds its class `name`."""
+
+    def build(num_mels: int, embedding_dim: int) -> Any:
+        return getattr(import_module(f"laspa.models.{module}"), name)(num_mels, embedding_dim, **options)
+
+    return build
+
+
+ENCODERS = {
+    "tdnn": _encoder("tdnn", "TDNN", channels=64),
+    "tdnn_small": _encoder("tdnn", "TDNN", channels=32),
+    "resnet34_s": _encoder("resnet", "ResNetSE", light=True),
+    "resnet34_l": _encoder("resnet", "ResNetSE", light=False),
+    "ecapa_512": _encoder("ecapa", "ECAPA", channels=512),
+    "ecapa_1024": _encoder("ecapa", "ECAPA", channels=1024),
+    "redimnet_b0": _encoder("redimnet", "ReDimNet", size="redimnet_b0"),
+    "redimnet_b1": _encoder("redimnet", "ReDimNet", size="redimnet_b1"),
+    "redimnet_b2": _encoder("redimnet", "ReDimNet", size="redimnet_b2"),
+    "campplus": _encoder("campplus", "CAMPPlus"),
 }
 
 

@@ -1,5 +1,6 @@
 """LASPA: two encoders over one mel spectrogram, fused for the decoder; its baselines are parts of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from laspa.models.centring import LanguageCentring
 from laspa.models.decoder import Decoder
 from laspa.models.encoders import ENCODERS, check_encoders
-from laspa.models.losses import AAMSoftmax, consistency, mapc, masked_mse, reverse_gradient
+from laspa.models.losses import AAMSoftmax, consistency, mapc, reverse_gradient
 from laspa.models.pooling import length_mask
 from laspa.models.prefix import ConcatFusion, PrefixTuner
 from laspa.params import System
@@ -25,8 +26,8 @@ class Output:
     """
 
     speaker: Tensor
-    language: Tensor | None = None
-    reconstruction: Tensor | None = None
+    language: Any = None
+    reconstruction: Any = None
     attention: dict[str, Tensor] | None = None
 
 
@@ -47,7 +48,7 @@ class Laspa(nn.Module):
         check_encoders(model)
         self.speaker_encoder = ENCODERS[model.speaker_encoder](num_mels, dim)
         self.speaker_head = AAMSoftmax(dim, num_speakers, model.sub_centres)
-        self.adversary = nn.Linear(dim, num_languages) if weights.grl else None
+        self.adversary: Any = nn.Linear(dim, num_languages) if weights.grl else None
         self.language_encoder: Any = None
         self.centring = LanguageCentring(num_languages, dim) if model.centring == "language" else None
         self.fusion: nn.ModuleDict | None = None
@@ -75,15 +76,11 @@ class Laspa(nn.Module):
         if self.system.model.fusion == "concat":
             fused_speaker = self.fusion["speaker"](speaker, language)
             fused_language = self.fusion["language"](language, speaker)
-        elif self.system.model.keys == "pooled":
-            fused_speaker, on_language = self.fusion["speaker"](speaker, language[:, None, :])
-            fused_language, on_speaker = self.fusion["language"](language, speaker[:, None, :])
-            attention = {"speaker": on_language, "language": on_speaker}
         else:
-            speaker_mask = _frame_mask(lengths, self.speaker_encoder.stride, speaker_frames)
-            language_mask = _frame_mask(lengths, self.language_encoder.stride, language_frames)
-            fused_speaker, on_language = self.fusion["speaker"](speaker, language_frames, language_mask)
-            fused_language, on_speaker = self.fusion["language"](language, speaker_frames, speaker_mask)
+            to_language = self._keys(language, language_frames, lengths, self.language_encoder.stride)
+            fused_speaker, on_language = self.fusion["speaker"](speaker, *to_language)
+            to_speaker = self._keys(speaker, speaker_frames, lengths, self.speaker_encoder.stride)
+            fused_language, on_speaker = self.fusion["language"](language, *to_speaker)
             attention = {"speaker": on_language, "language": on_speaker}
         rebuilt = None
         if self.decoder is not None:
@@ -91,6 +88,14 @@ class Laspa(nn.Module):
         if self.system.model.heads == "fused":
             speaker, language = fused_speaker, fused_language
         return Output(speaker, language, rebuilt, attention)
+
+    def _keys(
+        self, embedding: Tensor, frames: Tensor, lengths: Tensor | None, stride: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """What one encoder offers the other one's tuner, and its mask."""
+        if self.system.model.keys == "pooled":
+            return embedding[:, None, :], None
+        return frames, length_mask(lengths, frames.shape[1], stride)
 
     def scored(self, output: Output) -> Tensor:
         """What is scored by its cosine, (batch, embedding_dim): the speaker embedding, or it centred."""
@@ -125,22 +130,16 @@ class Laspa(nn.Module):
             margin: of AAM-softmax at this step, radians.
             competitors: (batch, speakers) true where a speaker takes part in the softmax; all do where None.
         """
-        weights, terms = self.system.loss_weights, {}
-        if weights.aam:
-            terms["aam"] = self.speaker_head(
-                output.speaker, speaker, margin, self.system.aam_scale, competitors
-            )
-        if self.adversary is not None:
-            terms["grl"] = F.cross_entropy(self.adversary(reverse_gradient(output.speaker)), language)
-        if output.language is not None and weights.nll:
-            terms["nll"] = F.cross_entropy(self.language_head(output.language), language)
-        if output.language is not None and weights.mapc:
-            terms["mapc"] = mapc(output.speaker, output.language, self.system.model.mapc)
-        if weights.consistency:
-            terms["consistency"] = consistency(output.speaker, speaker, language)
-        if output.reconstruction is not None:
-            terms["mse"] = masked_mse(output.reconstruction, mel)
-        return terms
+        system = self.system
+        terms: dict[str, Callable[[], Tensor]] = {
+            "aam": lambda: self.speaker_head(output.speaker, speaker, margin, system.aam_scale, competitors),
+            "grl": lambda: F.cross_entropy(self.adversary(reverse_gradient(output.speaker)), language),
+            "nll": lambda: F.cross_entropy(self.language_head(output.language), language),
+            "mapc": lambda: mapc(output.speaker, output.language, system.model.mapc),
+            "consistency": lambda: consistency(output.speaker, speaker, language),
+            "mse": lambda: F.mse_loss(output.reconstruction.float(), mel.float()),
+        }
+        return {name: term() for name, term in terms.items() if getattr(system.loss_weights, name)}
 
     def prefix_mass(self, output: Output) -> dict[str, Tensor]:
         """Share of attention on the prefix, a scalar in [0, 1] for each tuner; empty without tuners."""
@@ -150,14 +149,10 @@ class Laspa(nn.Module):
 
     def parameter_counts(self) -> dict[str, int]:
         """Trainable parameters of each part; heads are left out, since they go after training."""
-        parts = {
-            "speaker_encoder": self.speaker_encoder,
-            "language_encoder": self.language_encoder,
-            "fusion": self.fusion,
-            "decoder": self.decoder,
-        }
+        parts = ("speaker_encoder", "language_encoder", "fusion", "decoder")
         counts = {
-            name: sum(p.numel() for p in part.parameters()) if part else 0 for name, part in parts.items()
+            name: sum(p.numel() for p in part.parameters()) if (part := getattr(self, name)) else 0
+            for name in parts
         }
         return counts | {"total": sum(counts.values())}
 
@@ -165,10 +160,6 @@ class Laspa(nn.Module):
 def added_parameters_percent(counts: dict[str, int]) -> float:
     """Parameters of the fusion as a percentage of the speaker encoder's, the base model's."""
     return 100 * counts["fusion"] / counts["speaker_encoder"]
-
-
-def _frame_mask(lengths: Tensor | None, stride: int, frames: Tensor) -> Tensor | None:
-    return None if lengths is None else length_mask((lengths + stride - 1) // stride, frames.shape[1])
 
 
 def _fusion(system: System, speaker_frame_dim: int, language_frame_dim: int) -> nn.ModuleDict:

@@ -1,4 +1,4 @@
-"""The loss terms: AAM-softmax, MAPC and its readings, masked MSE, consistency, gradient reversal."""
+"""The loss terms: AAM-softmax, MAPC in three readings, consistency, gradient reversal, and their table."""
 
 import math
 from typing import Any, Literal, NamedTuple
@@ -92,15 +92,6 @@ def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", 
     if over == "matrix":
         return (F.normalize(a, dim=0, eps=1e-6).T @ F.normalize(b, dim=0, eps=1e-6)).abs().mean()
     return F.cosine_similarity(a, b, dim=axis, eps=1e-6).abs().mean()
-
-
-def masked_mse(estimate: Tensor, target: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Mean squared error over real frames: `(batch, frames, mels)` both, `lengths: (batch,)` → scalar."""
-    if lengths is None:
-        return F.mse_loss(estimate.float(), target.float())
-    error = (estimate.float() - target.float()).square().mean(dim=-1)
-    real = torch.arange(error.shape[1], device=error.device)[None, :] < lengths[:, None]
-    return error[real].mean()
 
 
 def consistency(embedding: Tensor, speaker: Tensor, language: Tensor) -> Tensor:

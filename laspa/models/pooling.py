@@ -1,4 +1,7 @@
-"""What looks along time and must not see padding: masks, masked statistics, attentive pooling."""
+"""Layers that look along time and must not see padding: masks, masked statistics, attentive pooling.
+
+Everywhere `mask: (batch, time)` is true for real frames; None means that all are real.
+"""
 
 import math
 from functools import partial
@@ -10,13 +13,15 @@ from torch import Tensor, nn
 VARIANCE_FLOOR = 1e-5  # keeps the square root's gradient finite for constant features; our choice
 
 
-def length_mask(lengths: Tensor, size: int) -> Tensor:
-    """Which frames are real: `lengths: (batch,)` → boolean `(batch, size)`."""
-    return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
+def length_mask(lengths: Tensor | None, size: int, stride: int = 1) -> Tensor | None:
+    """The mask `(batch, size)` of utterances of `lengths: (batch,)` frames, read `stride` frames a step."""
+    if lengths is None:
+        return None
+    return torch.arange(size, device=lengths.device)[None, :] < -(-lengths // stride)[:, None]
 
 
 def zero_padding(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """`hidden: (batch, channels, [mels,] time)` with zeros where `mask: (batch, time)` is false."""
+    """`hidden: (batch, channels, [mels,] time)` with zeros where padded."""
     if mask is None:
         return hidden
     return hidden.masked_fill(~mask.view(mask.shape[0], *[1] * (hidden.ndim - 2), -1), 0.0)
@@ -32,10 +37,10 @@ def masked_mean(hidden: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class _Mean(torch.autograd.Function):
-    """Mean over all dimensions behind the channels.
+    """Mean over all dimensions after the channels.
 
-    torch's own gradient is written out before it is divided, and no longer in the channels-last format that
-    the gradient it is added to has: nine tenths of the time of both.
+    Forward and backward take a tenth of the time of torch's own: that writes out the gradient before it
+    divides it, and not in the channels-last format of the gradient that it is added to.
     """
 
     @staticmethod
@@ -64,10 +69,10 @@ def statistics_pooling(frames: Tensor, mask: Tensor | None = None) -> Tensor:
 class AttentiveStatistics(nn.Module):
     """Mean and standard deviation over time, each frame weighted by a learned attention.
 
-    a_t = softmax_t(V tanh(W h_t)), a channel each; μ = Σ a_t h_t, σ² = Σ a_t h_t² − μ².
+    a_t = softmax_t(V tanh(W h_t)) for each channel; μ = Σ a_t h_t, σ² = Σ a_t h_t² − μ².
     With global context the attention also sees the utterance's plain mean and deviation:
-    tanh(W [h_t; μ; σ]), computed as W_h h_t + W_c [μ; σ] so that the second term is worked out
-    once an utterance. `hidden` replaces tanh where a paper has another non-linearity.
+    tanh(W [h_t; μ; σ]), computed as W_h h_t + W_c [μ; σ] with the second term once per utterance.
+    `hidden` replaces tanh where a paper has another non-linearity.
     Sources: Okabe et al., Interspeech 2018; context, Desplanques et al., Interspeech 2020. The
     default width of the bottleneck is our choice.
     """
@@ -89,8 +94,8 @@ class AttentiveStatistics(nn.Module):
         self.context = nn.Linear(2 * channels, bottleneck, bias=False) if global_context else None
 
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`frames: (batch, channels, time)`, or `(batch, time, channels)` where time is not last, and
-        `mask: (batch, time)` of real ones → `(batch, 2 · channels)`."""
+        """`frames: (batch, channels, time)`, or `(batch, time, channels)` where time is not last →
+        `(batch, 2 · channels)`."""
         project, nonlinearity, expand = self.score
         projected = project(frames)
         if self.context is not None:
@@ -105,7 +110,7 @@ class AttentiveStatistics(nn.Module):
 
 
 class SelfAttentiveMean(nn.Module):
-    """Mean over time with one learned weight a frame: a_t = softmax_t(vᵀ tanh(W h_t + b)).
+    """Mean over time with one learned weight per frame: a_t = softmax_t(vᵀ tanh(W h_t + b)).
 
     Source: Cai et al., Odyssey 2018.
     """
@@ -117,7 +122,7 @@ class SelfAttentiveMean(nn.Module):
         )
 
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`frames: (batch, channels, time)`, `mask: (batch, time)` of real ones → `(batch, channels)`."""
+        """`frames: (batch, channels, time)` → `(batch, channels)`."""
         scores = self.score(frames)
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, :], float("-inf"))
@@ -125,7 +130,7 @@ class SelfAttentiveMean(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale each channel by what the utterance's mean says: h · sigmoid(W₂ relu(W₁ mean(h))).
+    """Scale each channel by a gate from the utterance's mean: h · sigmoid(W₂ relu(W₁ mean(h))).
 
     Source: Hu et al., CVPR 2018.
     """
@@ -137,6 +142,6 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`hidden: (batch, channels, [mels,] time)`, `mask: (batch, time)` → scaled, of the same shape."""
+        """`hidden: (batch, channels, [mels,] time)` → scaled, of the same shape."""
         gate: Tensor = self.gate(masked_mean(hidden, mask))
         return hidden * gate.view(*gate.shape, *[1] * (hidden.ndim - 2))

@@ -1,8 +1,8 @@
 """ReDimNet: stages of 2-D convolutions and 1-D context whose outputs share one flat shape and are mixed."""
 
-from dataclasses import dataclass
 from functools import partial
 from math import prod
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +17,8 @@ ATTENTION_BOTTLENECK = 128
 EPSILON = 1e-6  # of the layer norms, as published
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A stage: `stride` mels become `stride` times the channels, for `blocks` blocks.
+class Stage(NamedTuple):
+    """`stride` mels become `stride` times the channels, for `blocks` blocks.
 
     The blocks are `expansion` times as wide; the 1-D context that follows is `reduction` times
     narrower than channels × mels (none where 0).
@@ -31,60 +30,49 @@ class Stage:
     reduction: int
 
 
-@dataclass(frozen=True)
-class Size:
-    """A published size: its mels, channels at the start, channels in a group of each convolution.
+class Size(NamedTuple):
+    """A published size: mels, channels at the start, channels per group of each convolution.
 
     convnext: blocks of one convolution each (ConvNeXt-like), else of two (ResNet-like).
     context: whether the pooling's attention sees the whole utterance's statistics.
+    stages: the fields of each `Stage`.
     """
 
-    name: str
     num_mels: int
     channels: int
     group: int
     convnext: bool
     context: bool
-    stages: tuple[Stage, ...]
+    stages: tuple[tuple[int, int, int, int], ...]
 
 
-B0 = Size(
-    "redimnet_b0",
-    num_mels=60,
-    channels=10,
-    group=1,
-    convnext=False,
-    context=True,
-    stages=(
-        Stage(1, 2, 1, 30),
-        Stage(2, 3, 2, 30),
-        Stage(1, 3, 3, 30),
-        Stage(2, 4, 2, 10),
-        Stage(1, 3, 1, 10),
+SIZES = {
+    "redimnet_b0": Size(
+        num_mels=60,
+        channels=10,
+        group=1,
+        convnext=False,
+        context=True,
+        stages=((1, 2, 1, 30), (2, 3, 2, 30), (1, 3, 3, 30), (2, 4, 2, 10), (1, 3, 1, 10)),
     ),
-)
-B1 = Size(
-    "redimnet_b1",
-    num_mels=72,
-    channels=12,
-    group=8,
-    convnext=True,
-    context=True,
-    stages=(Stage(1, 2, 1, 0), Stage(2, 3, 1, 0), Stage(3, 4, 1, 12), Stage(2, 5, 1, 12), Stage(2, 3, 1, 8)),
-)
-# Without context it has the paper's 4.7 M parameters; the weights released as b2 have it, and 5.07 M.
-B2 = Size(
-    "redimnet_b2",
-    num_mels=72,
-    channels=16,
-    group=4,
-    convnext=True,
-    context=False,
-    stages=(
-        *(Stage(1, 2, 1, 12), Stage(2, 2, 1, 12), Stage(1, 3, 1, 12)),
-        *(Stage(3, 4, 1, 8), Stage(1, 4, 1, 8), Stage(2, 4, 1, 4)),
+    "redimnet_b1": Size(
+        num_mels=72,
+        channels=12,
+        group=8,
+        convnext=True,
+        context=True,
+        stages=((1, 2, 1, 0), (2, 3, 1, 0), (3, 4, 1, 12), (2, 5, 1, 12), (2, 3, 1, 8)),
     ),
-)
+    # Without context it has the paper's 4.7 M parameters; the weights released as b2 have it, and 5.07 M.
+    "redimnet_b2": Size(
+        num_mels=72,
+        channels=16,
+        group=4,
+        convnext=True,
+        context=False,
+        stages=((1, 2, 1, 12), (2, 2, 1, 12), (1, 3, 1, 12), (3, 4, 1, 8), (1, 4, 1, 8), (2, 4, 1, 4)),
+    ),
+}
 
 
 class ReDimNet(nn.Module):
@@ -101,36 +89,36 @@ class ReDimNet(nn.Module):
 
     stride = 1
 
-    def __init__(self, num_mels: int, embedding_dim: int, size: Size) -> None:
+    def __init__(self, num_mels: int, embedding_dim: int, size: str) -> None:
         super().__init__()
-        factor = prod(stage.stride for stage in size.stages)
+        published = SIZES[size]
+        stages = [Stage(*fields) for fields in published.stages]
+        factor = prod(stage.stride for stage in stages)
         if num_mels % factor:
             raise LaspaError(
-                f"num_mels is {num_mels} but {size.name} needs a multiple of {factor}; "
-                f"the published model has {size.num_mels}"
+                f"num_mels is {num_mels} but {size} needs a multiple of {factor}; "
+                f"the published model has {published.num_mels}"
             )
-        self.frame_dim = size.channels * num_mels
+        self.frame_dim = published.channels * num_mels
         self.stem = nn.Sequential(
-            nn.Conv2d(1, size.channels, 3, padding=1), ChannelNorm(size.channels, EPSILON)
+            nn.Conv2d(1, published.channels, 3, padding=1), ChannelNorm(published.channels, EPSILON)
         )
         self.mixtures, self.stages = nn.ModuleList(), nn.ModuleList()
-        channels, mels = size.channels, num_mels
-        for i, stage in enumerate(size.stages):
+        channels, mels = published.channels, num_mels
+        for i, stage in enumerate(stages):
             self.mixtures.append(Mixture(i + 1, self.frame_dim))
-            self.stages.append(StageBlocks(channels, mels, stage, size))
+            self.stages.append(StageBlocks(channels, mels, stage, published))
             channels, mels = channels * stage.stride, mels // stage.stride
-        self.mixtures.append(Mixture(len(size.stages) + 1, self.frame_dim))
-        self.pool = AttentiveStatistics(self.frame_dim, ATTENTION_BOTTLENECK, global_context=size.context)
+        self.mixtures.append(Mixture(len(stages) + 1, self.frame_dim))
+        self.pool = AttentiveStatistics(
+            self.frame_dim, ATTENTION_BOTTLENECK, global_context=published.context
+        )
         self.norm = nn.BatchNorm1d(2 * self.frame_dim)
         self.project = nn.Linear(2 * self.frame_dim, embedding_dim)
 
     def forward(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """`mel: (batch, frames, mels)` → embedding (batch, embedding_dim), frames (batch, frames, frame_dim).
-
-        `lengths: (batch,)` real frames, or None where all are; padding changes neither result, and
-        padded frames are zero.
-        """
-        mask = length_mask(lengths, mel.shape[1]) if lengths is not None else None
+        """See `laspa.models.encoders`."""
+        mask = length_mask(lengths, mel.shape[1])
         image = zero_padding(mel.transpose(1, 2), mask)[:, None]
         outputs = [_to_1d(zero_padding(self.stem(image), mask))]
         *mixtures, last = self.mixtures

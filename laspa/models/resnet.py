@@ -59,17 +59,8 @@ class ResNetSE(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Embeddings and the frames that they were pooled from.
-
-        Args:
-            mel: (batch, frames, mels).
-            lengths: (batch,) real frames of each utterance, or None where all are.
-
-        Returns:
-            embedding (batch, embedding_dim) and frames (batch, ceil(frames / stride), frame_dim).
-            Padding changes neither the embedding nor the real frames; padded frames are zero.
-        """
-        mask = length_mask(lengths, mel.shape[1]) if lengths is not None else None
+        """See `laspa.models.encoders`."""
+        mask = length_mask(lengths, mel.shape[1])
         # Convolutions over channels-last images are the faster ones, on CPUs and GPUs alike.
         image = instance_norm(mel.transpose(1, 2), mask).contiguous()[..., None].movedim(-1, 1)
         hidden = zero_padding(self.stem(image), mask)

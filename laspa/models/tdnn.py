@@ -30,22 +30,11 @@ class TDNN(nn.Module):
         self.project = nn.Linear(2 * self.frame_dim, embedding_dim)
 
     def forward(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Embeddings and the frames that they were pooled from.
-
-        Args:
-            mel: (batch, frames, mels).
-            lengths: (batch,) real frames of each utterance, or None where all are.
-
-        Returns:
-            embedding (batch, embedding_dim) and frames (batch, ceil(frames / stride), frame_dim).
-            Padding changes neither the embedding nor the real frames; padded frames are zero.
-        """
-        mask = None
-        if lengths is not None:
-            mel = _zero_padding(mel, length_mask(lengths, mel.shape[1]))
-            mask = length_mask((lengths + self.stride - 1) // self.stride, -(-mel.shape[1] // self.stride))
+        """See `laspa.models.encoders`."""
+        mel = _zero_padding(mel, length_mask(lengths, mel.shape[1]))
         mel = F.pad(mel, (0, 0, 0, -mel.shape[1] % self.stride))
         steps = self.stem(mel.reshape(mel.shape[0], -1, self.stem.in_features))
+        mask = length_mask(lengths, steps.shape[1], self.stride)
         hidden = _zero_padding(F.relu(_normed(self.stem_norm, steps)), mask)
         for block in self.blocks:
             hidden = hidden + _zero_padding(block(hidden), mask)

@@ -1,23 +1,21 @@
 """Training data in memory: the train split's mels, its classes, and batches of random crops."""
 
 import math
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from laspa.errors import LaspaError
 from laspa.features.store import FeatureStore
-from laspa.training.mel_augmentation import MelChange
-
-BEND_KNOTS = 5  # points of the curve that bends the mel axis: about one a formant; our choice
+from laspa.params import Train
+from laspa.training.mel_augmentation import augment_mels
 
 
 @dataclass
@@ -39,17 +37,17 @@ class TrainingSet:
 
     @property
     def num_mels(self) -> int:
-        """Mel bands a frame."""
+        """Mel bands per frame."""
         return int(self.frames.shape[1])
 
     def __len__(self) -> int:
         return len(self.speaker)
 
-    def heard_in(self) -> Tensor:
+    def speakers_by_language(self) -> Tensor:
         """Boolean (languages, speakers): who speaks which language in the train split."""
-        heard = torch.zeros(len(self.languages), len(self.speakers), dtype=torch.bool)
-        heard[torch.from_numpy(self.language), torch.from_numpy(self.speaker)] = True
-        return heard
+        speaks = torch.zeros(len(self.languages), len(self.speakers), dtype=torch.bool)
+        speaks[torch.from_numpy(self.language), torch.from_numpy(self.speaker)] = True
+        return speaks
 
 
 @dataclass
@@ -61,7 +59,7 @@ class Batch:
     language: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on `device`; to a GPU from pinned memory, so that nothing waits for the copy."""
+        """The same batch on `device`; to a GPU from pinned memory, so that the CPU need not wait."""
         tensors = self.mel, self.speaker, self.language
         if device.type == "cuda":
             return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
@@ -99,11 +97,11 @@ def draw(
     """The utterances of an epoch's batches.
 
     Args:
-        by: `utterance` for every utterance once in random order, the rest dropped; `language` for as
-            many of each language in a batch; `speaker` for `each` of every speaker drawn. In these
-            two all languages or speakers have their turn before one comes again, as have the utterances
-            of each; those of who has few come several times an epoch. `pair` for half a batch of pairs,
-            each of one speaker in two languages, the rest as `utterance`.
+        by: `utterance`: every utterance once in random order; those that fill no batch are dropped.
+            `language`: equally many of each language in a batch. `speaker`: `each` utterances of every
+            speaker drawn. In these two every language or speaker comes once before one comes again, and
+            so do the utterances of each: rare ones are repeated within an epoch.
+            `pair`: half a batch are pairs of one speaker in two languages, the rest as `utterance`.
 
     Returns:
         (batches, batch_size) indices of utterances.
@@ -131,8 +129,8 @@ def draw(
 
 
 def _cross_language_pairs(data: TrainingSet, count: int, generator: np.random.Generator) -> np.ndarray:
-    """(count, 2) utterances of one speaker in two languages; all such speakers have their turn."""
-    spoken = data.heard_in().numpy()  # (languages, speakers)
+    """(count, 2) utterances of one speaker in two languages; each such speaker before one comes again."""
+    spoken = data.speakers_by_language().numpy()  # (languages, speakers)
     bilingual = np.flatnonzero(spoken.sum(axis=0) > 1)
     if not len(bilingual):
         raise LaspaError(
@@ -157,14 +155,12 @@ def batches(
     drawn: np.ndarray,
     crop_frames: int | np.ndarray,
     generator: np.random.Generator,
-    warp: float = 0.0,
-    bend: float = 0.0,
-    change: MelChange | None = None,
+    options: Train | None = None,
 ) -> Iterator[Batch]:
-    """A random crop of each of the utterances `drawn`, (batches, batch_size); all of a batch are as long.
+    """A random crop of each of the utterances `drawn`, (batches, batch_size), changed by `augment_mels`.
 
-    `crop_frames` is one length, or (batches,) of them. An utterance shorter than a crop is repeated to
-    its length. Each crop's mel axis is moved as `moved_axis` says; then comes what `change` does.
+    `crop_frames` is the length of all crops, or (batches,) lengths. An utterance shorter than a crop is
+    repeated.
     """
     batch_size = drawn.shape[1]
     for rows, frames in zip(drawn, np.broadcast_to(crop_frames, len(drawn)), strict=True):
@@ -172,87 +168,24 @@ def batches(
         first = (generator.random(batch_size) * np.maximum(lengths - frames + 1, 1)).astype(np.int64)
         positions = (first[:, None] + np.arange(frames)) % lengths[:, None] + data.offsets[rows][:, None]
         mel = torch.from_numpy(data.frames.take(positions, axis=0)).float()  # faster than indexing
-        if warp or bend:
-            mel = read_at(mel, moved_axis(batch_size, data.num_mels, warp, bend, generator))
-        if change is not None:
-            mel = change(mel, generator)
-        yield Batch(
-            mel,
-            torch.from_numpy(data.speaker[rows]),
-            torch.from_numpy(data.language[rows]),
-        )
+        if options is not None:
+            mel = augment_mels(mel, options, generator)
+        yield Batch(mel, torch.from_numpy(data.speaker[rows]), torch.from_numpy(data.language[rows]))
 
 
-def prefetched(items: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
-    """The same batches, made by a thread that is up to `depth` of them ahead.
+def prefetched(items: Iterator[Batch], ahead: int = 4) -> Iterator[Batch]:
+    """The same batches, made by a thread that is `ahead` of them ahead.
 
-    An error of the thread is raised where its batch would have come.
+    An error in the thread is raised where its batch would have come.
     """
-    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(depth)
-    stopped = threading.Event()
-
-    def put(item: Batch | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def fill() -> None:
-        try:
-            for item in items:
-                put(item)
-                if stopped.is_set():
-                    return
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=fill, daemon=True)
-    thread.start()
+    maker = ThreadPoolExecutor(1)
     try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
+        waiting = deque(maker.submit(next, items, None) for _ in range(ahead))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(maker.submit(next, items, None))
             yield item
     finally:
-        stopped.set()
-        thread.join()
-
-
-def moved_axis(
-    batch_size: int, num_mels: int, warp: float, bend: float, generator: np.random.Generator
-) -> Tensor:
-    """Where each band of each crop is read: a vocal tract of another length, formants that lie elsewhere.
-
-    The axis is stretched by a factor drawn from 1 ± `warp`, then displaced by a random curve through
-    BEND_KNOTS points whose standard deviation is `bend` of the axis. Our choice, after vocal tract
-    length perturbation (Jaitly and Hinton, 2013).
-
-    Returns:
-        (batch, mels) positions in bands.
-    """
-    axis = torch.arange(num_mels, dtype=torch.float32)
-    factor = torch.from_numpy(generator.uniform(1 - warp, 1 + warp, (batch_size, 1))).float()
-    points = torch.from_numpy(generator.normal(size=(batch_size, 1, BEND_KNOTS))).float()
-    curve = F.interpolate(points, size=num_mels, mode="linear", align_corners=True)[:, 0]
-    return axis * factor + bend * num_mels * curve
-
-
-def read_at(mel: Tensor, position: Tensor) -> Tensor:
-    """Each band of the result is what `mel` holds at its position, between bands linearly.
-
-    Beyond the first and the last band these are repeated.
-
-    Args:
-        mel: (batch, frames, mels).
-        position: (batch, mels) in bands.
-    """
-    last = mel.shape[-1] - 1
-    position = position.clamp(0, last)
-    below = position.floor().long().clamp(max=last - 1)
-    index = below[:, None, :].expand_as(mel)
-    return torch.lerp(mel.gather(-1, index), mel.gather(-1, index + 1), (position - below)[:, None, :])
+        maker.shutdown(cancel_futures=True)
 
 
 def batches_per_epoch(data: TrainingSet, batch_size: int) -> int:

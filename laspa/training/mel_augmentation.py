@@ -1,10 +1,8 @@
-"""What training does to the mels of a crop: SpecAugment's masks, and noise added in power.
+"""What training does to the mels of a crop: a warped mel axis, noise added in power, SpecAugment's masks.
 
-Cheaper than augmented copies, and new each epoch; but a mel that was mean-normalised has lost how loud
-its bands were, so noise can only be added relative to what speech has in each band.
+Cheaper than augmented copies, and new each epoch. But a mean-normalised mel no longer says how loud each
+band was, so noise is only added relative to the speech in each band.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,23 +11,56 @@ from torch import Tensor
 
 from laspa.params import Train
 
+BEND_KNOTS = 5  # points of the curve that bends the mel axis: about one per formant; our choice
 COLOUR_KNOTS = 5  # points of the curve that colours a crop's noise over the bands; our choice
 COLOUR_DB = 6.0  # standard deviation of these points; our choice
 
-MelChange = Callable[[Tensor, np.random.Generator], Tensor]
+
+def augment_mels(mel: Tensor, options: Train, generator: np.random.Generator) -> Tensor:
+    """What `options` ask to be done to the crops `mel: (batch, frames, mels)`."""
+    if options.warp or options.bend:
+        axis = warped_axis(len(mel), mel.shape[-1], options.warp, options.bend, generator)
+        mel = read_bands(mel, axis)
+    if options.noise_share:
+        mel = with_noise(mel, options.noise_share, options.noise_snr, generator)
+    if options.noise_share or options.mask_bands or options.mask_frames:  # a mask of width 0 is drawn too
+        mel = masked(mel, options.mask_bands, options.mask_frames, generator)
+    return mel
 
 
-def mel_change(options: Train) -> MelChange | None:
-    """What `options` ask to be done to (batch, frames, mels) crops; None for nothing."""
-    if not (options.mask_bands or options.mask_frames or options.noise_share):
-        return None
+def warped_axis(
+    batch_size: int, num_mels: int, warp: float, bend: float, generator: np.random.Generator
+) -> Tensor:
+    """Where each band of each crop is read: as if the vocal tract had another length and other formants.
 
-    def change(mel: Tensor, generator: np.random.Generator) -> Tensor:
-        if options.noise_share:
-            mel = with_noise(mel, options.noise_share, options.noise_snr, generator)
-        return masked(mel, options.mask_bands, options.mask_frames, generator)
+    The axis is stretched by a factor drawn from 1 ± `warp`, then displaced by a random curve through
+    BEND_KNOTS points whose standard deviation is `bend` of the axis. Our choice, after vocal tract
+    length perturbation (Jaitly and Hinton, 2013).
 
-    return change
+    Returns:
+        (batch, mels) positions in bands.
+    """
+    axis = torch.arange(num_mels, dtype=torch.float32)
+    factor = torch.from_numpy(generator.uniform(1 - warp, 1 + warp, (batch_size, 1))).float()
+    points = torch.from_numpy(generator.normal(size=(batch_size, 1, BEND_KNOTS))).float()
+    curve = F.interpolate(points, size=num_mels, mode="linear", align_corners=True)[:, 0]
+    return axis * factor + bend * num_mels * curve
+
+
+def read_bands(mel: Tensor, position: Tensor) -> Tensor:
+    """Each band of the result is what `mel` holds at its position, between bands linearly.
+
+    Beyond the first and the last band these are repeated.
+
+    Args:
+        mel: (batch, frames, mels).
+        position: (batch, mels) in bands.
+    """
+    last = mel.shape[-1] - 1
+    position = position.clamp(0, last)
+    below = position.floor().long().clamp(max=last - 1)
+    index = below[:, None, :].expand_as(mel)
+    return torch.lerp(mel.gather(-1, index), mel.gather(-1, index + 1), (position - below)[:, None, :])
 
 
 def masked(mel: Tensor, most_bands: int, most_frames: int, generator: np.random.Generator) -> Tensor:

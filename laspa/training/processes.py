@@ -1,4 +1,4 @@
-"""The processes that train one model together: what they share, so that they compute as one would."""
+"""Several processes that train one model: what they exchange to compute what one process would."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class World:
-    """This process among `size` of torch.distributed's default group; alone unless told otherwise.
+class Processes:
+    """The `size` processes of torch.distributed's default group, of which this one has the number `rank`.
 
-    Each has as many utterances of every batch, and the loss of a batch is the mean over all of them.
+    Each holds equally many utterances of every batch; the loss of a batch is the mean over all of them.
     """
 
     rank: int = 0
@@ -41,7 +41,7 @@ class World:
             tensor.copy_(mean.view_as(tensor))
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """What `make` gives in the first process, in all of them; only the first calls it."""
+        """What `make` returns in the first process, given to all; only the first calls it."""
         if self.size == 1:
             return make()
         box: list[Any] = [make() if self.rank == 0 else None]
@@ -49,7 +49,7 @@ class World:
         return box[0]
 
 
-ALONE = World()
+ONE_PROCESS = Processes()
 
 
 class _Total(torch.autograd.Function):
@@ -73,22 +73,22 @@ def total(x: Tensor) -> Tensor:
 
 
 class SharedNorm(_BatchNorm):
-    """Batch normalisation whose mean and variance are those of the whole batch, over all processes.
+    """Batch normalisation by the mean and variance of the whole batch, over all processes.
 
-    torch.nn.SyncBatchNorm is the same for GPUs alone; this one runs on CPUs too, in single precision.
+    torch.nn.SyncBatchNorm does the same on GPUs only; this one runs on CPUs too, in single precision.
     """
 
-    def __init__(self, norm: _BatchNorm, world: World) -> None:
+    def __init__(self, norm: _BatchNorm, processes: Processes) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
         self._parameters, self._buffers = norm._parameters, norm._buffers
-        self.world = world
+        self.processes = processes
 
     def forward(self, input: Tensor) -> Tensor:
-        """`(batch, channels, …)`, as many in each process → the same shape."""
+        """`(batch, channels, …)`, equally many in each process → the same shape."""
         if not self.training:
             return super().forward(input)
         with torch.autocast(input.device.type, enabled=False):
-            x, size = input.float(), self.world.size
+            x, size = input.float(), self.processes.size
             axes = [axis for axis in range(x.ndim) if axis != 1]
             shape = [1, -1] + [1] * (x.ndim - 2)
             mean = total(x.mean(dim=axes)) / size
@@ -116,11 +116,11 @@ class SharedNorm(_BatchNorm):
         """Any number of dimensions."""
 
 
-def share_norms(model: nn.Module, world: World) -> None:
+def share_norms(model: nn.Module, processes: Processes) -> None:
     """Replace every batch normalisation in `model` by one over the whole batch; its parameters stay."""
-    if world.size == 1:
+    if processes.size == 1:
         return
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, _BatchNorm) and not isinstance(child, SharedNorm):
-                setattr(parent, name, SharedNorm(child, world))
+                setattr(parent, name, SharedNorm(child, processes))

@@ -26,7 +26,7 @@ from laspa.models.saving import WEIGHTS_FILE
 from laspa.params import Params, with_overrides
 from laspa.training.batches import TrainingSet, training_set
 from laspa.training.loop import Record, Trained, train
-from laspa.training.processes import ALONE, World
+from laspa.training.processes import ONE_PROCESS, Processes
 
 STEERING = ("cross_same", "same_same", "all")  # conditions whose EERs on dev are looked at during training
 
@@ -47,7 +47,7 @@ class TrainingData:
     language_is_corpus: bool = False
 
 
-def load_training_data(data: Path, world: World = ALONE) -> TrainingData:
+def load_training_data(data: Path, processes: Processes = ONE_PROCESS) -> TrainingData:
     """The train split with its augmented copies, or this process's part of it, and the dev split.
 
     Parts are consecutive utterances, so that a process reads its own shards alone, and of equal size: the
@@ -55,8 +55,8 @@ def load_training_data(data: Path, world: World = ALONE) -> TrainingData:
     """
     manifest = read_utterances(data / "manifest.parquet", data / "features")
     manifest = manifest[manifest["split"] == "train"]
-    size = math.ceil(len(manifest) / world.size)
-    first = min(world.rank * size, len(manifest) - size)
+    size = math.ceil(len(manifest) / processes.size)
+    first = min(processes.rank * size, len(manifest) - size)
     features = FeatureStore(data / "features", manifest["utterance_id"].tolist()[first : first + size])
     digests = [
         features.digest,
@@ -87,7 +87,7 @@ def train_system(
     data: TrainingData,
     states: Path,
     on_epoch: Callable[[Record], None] = lambda record: None,
-    world: World = ALONE,
+    processes: Processes = ONE_PROCESS,
 ) -> Trained:
     """Train what `params` describe; an interrupted run goes on from its state in the folder `states`.
 
@@ -113,7 +113,7 @@ def train_system(
         lambda model: dev_eers(model, data.dev, device),
         on_epoch,
         state_file,
-        world,
+        processes,
     )
     trained.model.mel_settings = data.features["settings"]
     return trained

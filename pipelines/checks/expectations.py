@@ -78,7 +78,7 @@ def manifest_tables(manifest: pd.DataFrame, params: Params) -> list[Table]:
 def feature_tables(
     aggregates: pd.DataFrame, settings: dict[str, Any], manifest: pd.DataFrame, params: Params
 ) -> list[Table]:
-    """Suites over `laspa.features.statistics.feature_aggregates` and the settings stored beside the mels."""
+    """Suites over `laspa.features.mel_statistics` and the settings stored beside the mels."""
     return [
         _columns("features", aggregates, FEATURE_TYPES, "run dvc repro features"),
         _mels(aggregates, manifest, params),

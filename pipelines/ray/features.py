@@ -7,19 +7,19 @@ the same bytes whoever computes them.
 from collections.abc import Iterator
 
 from laspa.errors import LaspaError
-from laspa.features.extraction import Shard, write_shard
+from laspa.features.extraction import Shard, compute_shard
 
 AHEAD = 2  # tasks handed over for each CPU: a free one finds work, and the queue stays short
 
 
 def ray_engine(shards: list[Shard]) -> Iterator[None]:
-    """Run `write_shard` on each, on the cluster that RAY_ADDRESS names or on a local one of Ray.
+    """Run `compute_shard` on each, on the cluster that RAY_ADDRESS names or on a local one of Ray.
 
     Every node must see the recordings and the project's folder under the paths of this machine.
 
     Raises:
         LaspaError: a cluster that does not answer, a task whose node is gone for good, or what
-            `write_shard` raises.
+            `compute_shard` raises.
     """
     import ray  # here, not above: only this engine needs it
 
@@ -27,7 +27,7 @@ def ray_engine(shards: list[Shard]) -> Iterator[None]:
 
     try:
         with ray_session({}, {}):
-            task = ray.remote(num_cpus=1, max_retries=2)(_write_shard)
+            task = ray.remote(num_cpus=1, max_retries=2)(_compute_shard)
             waiting, running = [_absolute(shard) for shard in shards], []
             most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
             while waiting or running:
@@ -48,10 +48,10 @@ def ray_engine(shards: list[Shard]) -> Iterator[None]:
         ) from None
 
 
-def _write_shard(shard: Shard) -> str:
+def _compute_shard(shard: Shard) -> str:
     """What is wrong with the input, if anything: an exception would come back wrapped in Ray's own."""
     try:
-        write_shard(shard)
+        compute_shard(shard)
     except LaspaError as error:
         return str(error)
     return ""
@@ -60,5 +60,5 @@ def _write_shard(shard: Shard) -> str:
 def _absolute(shard: Shard) -> Shard:
     """With paths that do not depend on a worker's folder."""
     utterances = [one._replace(path=one.path.absolute()) for one in shard.utterances]
-    kept = [place and place._replace(shard=place.shard.absolute()) for place in shard.kept]
-    return shard._replace(path=shard.path.absolute(), utterances=utterances, kept=kept)
+    cached = [place and place._replace(shard=place.shard.absolute()) for place in shard.cached]
+    return shard._replace(path=shard.path.absolute(), utterances=utterances, cached=cached)

@@ -15,7 +15,7 @@ from ray.util.queue import Queue
 from laspa.errors import LaspaError
 from laspa.params import Params
 from laspa.training.loop import Record
-from laspa.training.processes import World
+from laspa.training.processes import Processes
 from laspa.training.run import load_training_data, train_system
 from pipelines.ray.session import ray_session
 
@@ -81,14 +81,14 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
 def _work(config: dict[str, Any]) -> None:
     """What each worker runs. Bad input would end the same way each time: it is left as a text, not raised."""
     context = ray.train.get_context()
-    world = World(context.get_world_rank(), context.get_world_size())
+    processes = Processes(context.get_world_rank(), context.get_world_size())
     states, records = Path(config["states"]), config["records"]
-    on_epoch = records.put if world.rank == 0 else lambda record: None
+    on_epoch = records.put if processes.rank == 0 else lambda record: None
     try:
         params = Params.model_validate(config["params"])
-        train_system(params, load_training_data(Path(config["data"]), world), states, on_epoch, world)
+        train_system(params, load_training_data(Path(config["data"]), processes), states, on_epoch, processes)
     except LaspaError as error:
-        if world.rank == 0:
+        if processes.rank == 0:
             (states / "problem").write_text(str(error), encoding="utf-8")
 
 

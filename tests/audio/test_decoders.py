@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from G722 import G722
 
-from laspa.audio.checks import AudioInfo, check_audio
+from laspa.audio.quality import AudioInfo, check_audio
 from laspa.audio.reading import read_audio
 from laspa.errors import LaspaError
 

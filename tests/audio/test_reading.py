@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from laspa.audio.checks import AudioInfo, check_audio
+from laspa.audio.quality import AudioInfo, check_audio
 from laspa.audio.reading import SAMPLE_RATE, read_audio
 from laspa.errors import LaspaError
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from laspa.audio.checks import check_audio
+from laspa.audio.quality import check_audio
 from laspa.audio.truncation import cut_short
 
 

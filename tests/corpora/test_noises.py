@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from laspa.audio.noise_recordings import noise_files
+from laspa.audio.noise_folders import noise_files
 from laspa.cli import corpus as commands
 from laspa.corpora import musan as noises
 from laspa.corpora.download.fetch import RemoteFile

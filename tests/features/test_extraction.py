@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from laspa.errors import LaspaError
-from laspa.features import extraction, kept
+from laspa.features import cache, extraction
 from laspa.features.extraction import Utterance, extract
 from laspa.features.mel import log_mel
 from laspa.features.store import FeatureStore
@@ -45,7 +45,7 @@ def run(
 def test_what_is_stored_is_the_log_mel_in_manifest_order(utterances: list[Utterance], tmp_path: Path) -> None:
     files = run(utterances, tmp_path)
     assert list(files) == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
-    assert [path.name for path in (tmp_path / "partial").iterdir()] == [extraction.KEPT]
+    assert [path.name for path in (tmp_path / "partial").iterdir()] == [extraction.CACHE]
     store = FeatureStore(tmp_path / "features")
     assert store.utterance_ids == [one.utterance_id for one in utterances]
     for one in utterances:
@@ -62,15 +62,15 @@ def test_finished_shards_are_kept_and_the_rest_is_made(
 ) -> None:
     expected = run(utterances, tmp_path / "whole")
     made: list[str] = []
-    write_shard = extraction.write_shard
+    compute_shard = extraction.compute_shard
 
     def failing(shard: extraction.Shard) -> None:
         made.append(shard.path.name)
         if len(made) == 2:
             raise OSError(28, "No space left on device")
-        write_shard(shard)
+        compute_shard(shard)
 
-    monkeypatch.setattr(extraction, "write_shard", failing)
+    monkeypatch.setattr(extraction, "compute_shard", failing)
     with pytest.raises(OSError, match="No space left"):
         run(utterances, tmp_path / "again")
     assert not (tmp_path / "again" / "features").exists()
@@ -247,16 +247,16 @@ def test_what_other_code_has_computed_is_not_taken_over(
 ) -> None:
     run(utterances, tmp_path)
     read = computed(monkeypatch)
-    monkeypatch.setattr("laspa.features.kept.version", lambda library: "another")
-    kept.computed_by.cache_clear()
+    monkeypatch.setattr("laspa.features.cache.version", lambda library: "another")
+    cache.computation_digest.cache_clear()
     run(utterances, tmp_path)
-    kept.computed_by.cache_clear()
+    cache.computation_digest.cache_clear()
     assert len(read) == 8
 
 
 def test_kept_log_mels_are_links_and_the_last_runs_alone(utterances: list[Utterance], tmp_path: Path) -> None:
     run(utterances, tmp_path)
-    kept = tmp_path / "partial" / extraction.KEPT
+    kept = tmp_path / "partial" / extraction.CACHE
     for file in (tmp_path / "features").iterdir():
         assert (kept / file.name).samefile(file)
     run(utterances[:2], tmp_path)
@@ -265,7 +265,7 @@ def test_kept_log_mels_are_links_and_the_last_runs_alone(utterances: list[Uttera
 
 def test_damaged_links_are_named(utterances: list[Utterance], tmp_path: Path) -> None:
     run(utterances, tmp_path)
-    kept = tmp_path / "partial" / extraction.KEPT
+    kept = tmp_path / "partial" / extraction.CACHE
     (kept / "part-00001.parquet").unlink()
     (kept / "part-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(LaspaError, match=r"part-00001\.parquet: not a readable Parquet file"):
@@ -282,4 +282,4 @@ def test_every_module_that_computes_a_log_mel_decides_whether_it_is_kept() -> No
     ).stdout
     ours = {name.removeprefix("laspa.").replace(".", "/") for name in loaded.split() if "laspa." in name}
     files = {name for name in ours if (ROOT / "laspa" / f"{name}.py").is_file()}
-    assert {name for name in files if not name.startswith("params/")} - {"errors", "files"} == set(kept.CODE)
+    assert {name for name in files if not name.startswith("params/")} - {"errors", "files"} == set(cache.CODE)

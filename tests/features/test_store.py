@@ -10,20 +10,20 @@ import pytest
 from laspa.errors import LaspaError
 from laspa.features import store as features
 from laspa.features.settings import mel_settings
-from laspa.features.store import FeatureStore, Row, digest, shard_name, write_shard
+from laspa.features.store import FeatureStore, UtteranceMel, digest, shard_name, write_shard
 from laspa.params import Features
 
 PARAMS = Features(num_mels=8, window_ms=25.0, hop_ms=10.0, low_hz=20.0, high_hz=7600.0, shard_utterances=100)
 SETTINGS = mel_settings(PARAMS)
 
 
-def rows(count: int, first: int = 0) -> list[Row]:
+def rows(count: int, first: int = 0) -> list[UtteranceMel]:
     """Utterances of 1 to 7 frames; each value tells its utterance, frame and band."""
     made = []
     for index in range(first, first + count):
         frames = 1 + index % 7
         mel = index + np.arange(frames)[:, None] / 16 + np.arange(8)[None, :] / 128
-        made.append(Row(f"s{index % 3}/en/{index:04d}", mel.astype(np.float16)))
+        made.append(UtteranceMel(f"s{index % 3}/en/{index:04d}", mel.astype(np.float16)))
     return made
 
 
@@ -140,7 +140,7 @@ def test_a_damaged_shard_is_an_error(folder: Path) -> None:
 
 
 def test_a_mel_of_another_size_than_its_frames_is_an_error(folder: Path) -> None:
-    bad = [Row("bad", np.zeros((3, 5), dtype=np.float16))]
+    bad = [UtteranceMel("bad", np.zeros((3, 5), dtype=np.float16))]
     write_shard(folder / shard_name(2), iter(bad), SETTINGS)
     with pytest.raises(LaspaError, match=r"part-00002.parquet: 'bad' holds 15 values, not 3 × 8"):
         FeatureStore(folder)

@@ -1,5 +1,7 @@
 """Encoders and pooling: shapes, masks, and independence of padding."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,11 @@ def test_an_unknown_encoder_is_named_with_those_there_are(key):
     with pytest.raises(LaspaError) as error:
         check_encoders(params.model)
     assert str(error.value) == f"params.yaml: {key} is 'tdn' but should be one of {', '.join(ENCODERS)}"
+
+
+def test_the_names_are_known_without_torch():
+    program = "import sys, laspa.models.encoders; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 4, 5)])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from laspa.models.laspa import Laspa, added_parameters_percent
+from laspa.models.losses import TERMS
 from laspa.params import Params, load_params, with_overrides
 
 SMALL = {
@@ -66,6 +67,15 @@ def test_each_system_has_its_terms_and_only_the_parts_it_trains(params, system, 
     assert {name for name, count in counts.items() if count and name != "total"} == parts
     loss.backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_each_loss_weight_has_a_row_in_the_table_of_terms_and_is_computed(params):
+    assert set(TERMS) == set(params.loss_weights.model_dump())
+    for name in TERMS:
+        alone = {f"loss_weights.{other}": float(other == name) for other in TERMS}
+        assert set(total_loss(build(params, **alone))[1]) == {name}
+    everything = {f"loss_weights.{name}": 1.0 for name in TERMS}
+    assert set(total_loss(build(params, **everything))[1]) == set(TERMS)
 
 
 @pytest.mark.parametrize("keys", ["frames", "pooled"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import pearsonr
 
-from laspa.models.losses import AAMSoftmax, consistency, mapc, masked_mse, reverse_gradient
+from laspa.models.losses import AAMSoftmax, consistency, mapc, reverse_gradient
 
 
 def head_with(centres: list[list[float]]) -> AAMSoftmax:
@@ -134,13 +134,6 @@ def test_consistency_is_the_mean_over_pairs_of_one_speaker_in_two_languages():
     speaker, language = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1])
     assert consistency(embedding, speaker, language).item() == pytest.approx(0.4)
     assert consistency(embedding, torch.arange(4), language).item() == 0.0
-
-
-def test_masked_mse_counts_real_frames_alone():
-    estimate, target = torch.zeros(2, 3, 2), torch.ones(2, 3, 2)
-    target[1, 1:] = 100.0
-    assert masked_mse(estimate, target, torch.tensor([3, 1])).item() == pytest.approx(1.0)
-    assert masked_mse(estimate, target).item() == pytest.approx((4 + 2 * 10000) / 6)
 
 
 def test_reversed_gradient_changes_sign_only():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from laspa.audio.augmentation import Change
+from laspa.audio.augmentation import Augmentation
 from laspa.errors import LaspaError
 from laspa.features import extraction
 from laspa.features.extraction import Utterance, extract
@@ -26,8 +26,8 @@ def utterances(tmp_path: Path) -> list[Utterance]:
         path = tmp_path / f"{number}.wav"
         signal = (3000 * np.random.default_rng(number).standard_normal(5000 + number)).astype(np.int16)
         soundfile.write(path, signal, 16_000)
-        change = Change("noise", number, snr_db=5.0) if number % 2 else None
-        found.append(Utterance(f"u{number}", path, f"sha{number}", change))
+        augmentation = Augmentation("noise", number, snr_db=5.0) if number % 2 else None
+        found.append(Utterance(f"u{number}", path, f"sha{number}", augmentation))
     return found
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from laspa.corpora.size import compare_sizes
 from laspa.errors import LaspaError
+from laspa.features.mel_statistics import utterance_statistics
 from laspa.features.settings import mel_settings, num_frames
-from laspa.features.statistics import feature_aggregates
-from laspa.features.store import FeatureStore, Row, write_shard
+from laspa.features.store import FeatureStore, UtteranceMel, write_shard
 from laspa.params import Params, load_params, with_overrides
 from pipelines import validate
 from pipelines.checks import pages as data_docs
@@ -53,12 +53,12 @@ def manifest() -> pd.DataFrame:
     return table
 
 
-def mels(manifest: pd.DataFrame, params: Params) -> list[Row]:
+def mels(manifest: pd.DataFrame, params: Params) -> list[UtteranceMel]:
     rng = np.random.default_rng(0)
     rows = []
     for name, samples in manifest[["utterance_id", "num_samples"]].values:
         mel = rng.standard_normal((num_frames(samples, params.features), params.features.num_mels))
-        rows.append(Row(name, (mel - mel.mean(axis=0)).astype(np.float16)))
+        rows.append(UtteranceMel(name, (mel - mel.mean(axis=0)).astype(np.float16)))
     return rows
 
 
@@ -237,19 +237,19 @@ def test_good_features_hold_and_damaged_ones_are_named(
     settings = mel_settings(params.features)
     write_shard(tmp_path / "good" / "part-00000.parquet", iter(rows), settings)
     good = FeatureStore(tmp_path / "good")
-    tables = feature_tables(feature_aggregates(good), good.settings, manifest, params)
+    tables = feature_tables(utterance_statistics(good), good.settings, manifest, params)
     assert failing(tables, tmp_path)[0] == []
 
     rows[0].mel[3, 5] = np.nan
-    rows[1] = Row(rows[1].utterance_id, np.zeros_like(rows[1].mel))
-    rows[2] = Row(rows[2].utterance_id, rows[2].mel[:-4])
-    rows[3] = Row(rows[3].utterance_id, rows[3].mel + np.float16(1))
-    rows[4] = Row("nobody", rows[4].mel)
+    rows[1] = UtteranceMel(rows[1].utterance_id, np.zeros_like(rows[1].mel))
+    rows[2] = UtteranceMel(rows[2].utterance_id, rows[2].mel[:-4])
+    rows[3] = UtteranceMel(rows[3].utterance_id, rows[3].mel + np.float16(1))
+    rows[4] = UtteranceMel("nobody", rows[4].mel)
     settings["hop_ms"] = 20.0
     write_shard(tmp_path / "bad" / "part-00000.parquet", iter(rows), settings)
     bad = FeatureStore(tmp_path / "bad")
     names, message = failing(
-        feature_tables(feature_aggregates(bad), bad.settings, manifest, params), tmp_path
+        feature_tables(utterance_statistics(bad), bad.settings, manifest, params), tmp_path
     )
     assert names == [
         "features_mels: there are as many frames as the manifest's samples give",
@@ -269,8 +269,12 @@ def test_good_features_hold_and_damaged_ones_are_named(
 def test_aggregates_by_hand(tmp_path: Path, params: Params) -> None:
     settings = mel_settings(params.features) | {"num_mels": 2}
     mel = np.array([[1, 3], [-1, np.inf]], dtype=np.float16)
-    write_shard(tmp_path / "part-00000.parquet", iter([Row("a", mel), Row("b", mel * np.nan)]), settings)
-    table = feature_aggregates(FeatureStore(tmp_path))
+    write_shard(
+        tmp_path / "part-00000.parquet",
+        iter([UtteranceMel("a", mel), UtteranceMel("b", mel * np.nan)]),
+        settings,
+    )
+    table = utterance_statistics(FeatureStore(tmp_path))
     assert table.loc[0].to_dict() == {
         "utterance_id": "a",
         "num_frames": 2,

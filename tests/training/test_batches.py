@@ -12,9 +12,7 @@ from laspa.training.batches import (
     batches,
     batches_per_epoch,
     draw,
-    moved_axis,
     prefetched,
-    read_at,
 )
 
 
@@ -132,30 +130,7 @@ def test_a_batch_larger_than_the_data_is_an_error():
         batches_per_epoch(counting_set([9, 9]), 5)
 
 
-def test_mels_are_read_between_bands_linearly_and_not_beyond_the_ends():
-    mel = torch.tensor([0.0, 10.0, 20.0, 30.0, 40.0]).expand(2, 3, 5)
-    position = torch.tensor([[0.0, 1.25, 2.5, 3.75, 5.0], [-1.0, 0.5, 1.0, 1.5, 2.0]])
-    moved = read_at(mel, position)
-    assert moved[0, 0].tolist() == [0.0, 12.5, 25.0, 37.5, 40.0]
-    assert moved[1, 2].tolist() == [0.0, 5.0, 10.0, 15.0, 20.0]
-    torch.testing.assert_close(read_at(mel, torch.arange(5.0).expand(2, 5)), mel)
-
-
-def test_a_warp_stretches_every_band_alike_and_a_bend_displaces_them_smoothly():
-    band = torch.arange(80.0)
-    stretched = moved_axis(200, 80, 0.08, 0.0, np.random.default_rng(0))
-    factor = stretched[:, 1]
-    torch.testing.assert_close(stretched, band * factor[:, None])
-    assert 0.92 <= factor.min() < 0.93
-    assert 1.07 < factor.max() <= 1.08
-    bent = moved_axis(4000, 80, 0.0, 0.02, np.random.default_rng(0)) - band
-    # At the ends a knot itself is read: its deviation is 0.02 of 80 bands.
-    assert bent[:, [0, 79]].std(dim=0).tolist() == pytest.approx([1.6, 1.6], rel=0.05)
-    # Between two knots the curve is a straight line.
-    assert bent.diff(dim=1).diff(dim=1).abs().gt(1e-3).sum(dim=1).max() <= 2 * 3
-
-
-def test_who_is_heard_in_which_language():
+def test_who_speaks_which_language():
     data = counting_set([9, 9, 9])
     data.speakers, data.languages = ["a", "b", "c"], ["de", "en"]
-    assert data.heard_in().tolist() == [[True, False, True], [False, True, False]]
+    assert data.speakers_by_language().tolist() == [[True, False, True], [False, True, False]]

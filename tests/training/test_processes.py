@@ -17,7 +17,7 @@ from laspa.params import Params, load_params, with_overrides
 from laspa.training import loop as training
 from laspa.training.batches import Batch, TrainingSet, batches, draw
 from laspa.training.loop import train
-from laspa.training.processes import SharedNorm, World, share_norms
+from laspa.training.processes import Processes, SharedNorm, share_norms
 
 TINY = {
     "model.speaker_encoder": "tdnn_small",
@@ -69,14 +69,14 @@ def falling(model: nn.Module) -> dict[str, float]:
 
 
 def in_processes(work: Callable[..., None], folder: Path, *given: Any) -> None:
-    """Run `work(world, folder, *given)` in each of two processes that torch.distributed joins."""
+    """Run `work(processes, folder, *given)` in each of two processes that torch.distributed joins."""
     folder.mkdir(exist_ok=True)
 
     def start(rank: int) -> None:
         torch.set_num_threads(1)
         meeting = f"file://{folder.resolve()}/meeting"
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=WORKERS)
-        work(World(rank, WORKERS), folder, *given)
+        work(Processes(rank, WORKERS), folder, *given)
         dist.destroy_process_group()
 
     started = [multiprocessing.get_context("fork").Process(target=start, args=[rank]) for rank in range(2)]
@@ -88,7 +88,7 @@ def in_processes(work: Callable[..., None], folder: Path, *given: Any) -> None:
     assert [process.exitcode for process in started] == [0, 0]
 
 
-def train_part(world: World, folder: Path, params: Params, until: int) -> None:
+def train_part(processes: Processes, folder: Path, params: Params, until: int) -> None:
     """Train on this process's part and keep what comes out; stop after the epoch `until` has been saved."""
 
     class Killed(BaseException):
@@ -98,13 +98,15 @@ def train_part(world: World, folder: Path, params: Params, until: int) -> None:
         if record["epoch"] == until:
             raise Killed
 
-    state = folder / f"state-{world.rank}"
+    state = folder / f"state-{processes.rank}"
     try:
-        trained = train(params, part(world.rank), torch.device("cpu"), falling, on_epoch, state, world)
+        trained = train(
+            params, part(processes.rank), torch.device("cpu"), falling, on_epoch, state, processes
+        )
     except Killed:
         return
-    save_file(trained.model.state_dict(), folder / f"weights-{world.rank}")
-    write_json(folder / f"history-{world.rank}.json", trained.history)
+    save_file(trained.model.state_dict(), folder / f"weights-{processes.rank}")
+    write_json(folder / f"history-{processes.rank}.json", trained.history)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +133,8 @@ def test_losses_and_weights_are_those_of_one_process_with_the_whole_batches(
     monkeypatch.setattr(training, "batches", joined)
     alone = train(params, whole(), torch.device("cpu"), falling, lambda record: None, tmp_path / "state")
     shared = read_json(together / "history-0.json")
-    names = ("loss", "aam", "nll", "mapc", "mse", "grl", "grad_norm")
+    names = ("loss", *shared[0]["weights"], "grad_norm")
+    assert set(names) == {"loss", "aam", "nll", "mapc", "mse", "grl", "grad_norm"}
     for ours, theirs in zip(shared, alone.history, strict=True):
         assert [ours[name] for name in names] == pytest.approx([theirs[name] for name in names], rel=1e-4)
         for group in ("attention", "gradient"):
@@ -163,8 +166,8 @@ def test_killed_after_an_epoch_they_go_on_and_end_with_the_same_bits(
 
 def test_a_model_alone_keeps_torchs_norms() -> None:
     model = nn.Sequential(nn.BatchNorm1d(3))
-    share_norms(model, World())
+    share_norms(model, Processes())
     assert type(model[0]) is nn.BatchNorm1d
-    share_norms(model, World(0, 2))
+    share_norms(model, Processes(0, 2))
     assert type(model[0]) is SharedNorm
     assert set(model.state_dict()) == {f"0.{name}" for name in nn.BatchNorm1d(3).state_dict()}

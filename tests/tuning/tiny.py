@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laspa.features.store import MEL_DTYPE, Row, write_shard
+from laspa.features.store import MEL_DTYPE, UtteranceMel, write_shard
 from laspa.params import load_params
 from laspa.trials.drawing import generate_trials
 from tests.regression.tiny import FOREIGN_VARIABLES, ROOT, set_params
@@ -55,7 +55,7 @@ def make_tiny_sweep(folder: Path, changes: dict[str, Any] | None = None) -> Path
     manifest.to_parquet(data / "manifest.parquet", index=False)
     generate_trials(manifest, "dev", options.trials).to_parquet(data / "trials/dev.parquet", index=False)
     kept = (
-        Row(name, mel.astype(MEL_DTYPE))
+        UtteranceMel(name, mel.astype(MEL_DTYPE))
         for name, mel, split in zip(manifest["utterance_id"], mels, manifest["split"], strict=True)
         if split != "test"
     )

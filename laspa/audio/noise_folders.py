@@ -4,7 +4,7 @@ from pathlib import Path
 
 from laspa.errors import LaspaError
 
-# Kinds by folder. Recordings of real rooms and of the noise in them lie in one folder: names tell them apart.
+# Folder by kind. Recordings of real rooms and of the noise in them share a folder; their names differ.
 FOLDERS = {
     "musan": {"noise": "noise", "music": "music", "speech": "speech"},
     "rirs_noises": {
@@ -25,8 +25,7 @@ def noise_files(name: str, folder: Path) -> dict[str, list[Path]]:
         folder: `musan` or `RIRS_NOISES` as unpacked, or the folder that it was unpacked in.
 
     Returns:
-        musan: noise, music, speech; rirs_noises: simulated_rirs, real_rirs, isotropic_noises and
-        pointsource_noises.
+        files by the kinds of `FOLDERS[name]`.
 
     Raises:
         LaspaError: a folder that is not this corpus, or a part of it.
@@ -44,7 +43,7 @@ def noise_files(name: str, folder: Path) -> dict[str, list[Path]]:
 
 
 def noise_folder(name: str, folder: Path) -> Path:
-    """`folder`, or the one in it or below, that has this corpus's folders.
+    """The folder with this corpus's folders: `folder` itself, or one up to two levels below.
 
     Raises:
         LaspaError: there is none.

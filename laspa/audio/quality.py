@@ -1,4 +1,4 @@
-"""What is wrong with a recording, in a plain word."""
+"""Whether a recording can be used, and if not, why."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,8 @@ SILENCE = 2**-14  # peak amplitude below which a recording is silent: two steps 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file holds, or why it cannot be used: `problem` is empty where it can.
-
-    `clipped` is the share of samples at full scale.
-    """
+    """What a file holds. `problem` says why it cannot be used, or is empty; `clipped` is the share of samples
+    at full scale."""
 
     sample_rate: int
     num_samples: int
@@ -31,7 +29,7 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
     """Decode a file's `content` and say what is wrong with it, if anything.
 
     Raises:
-        MissingDecoder: nothing may be wrong with the file, so that it is not to be skipped.
+        MissingDecoder: the file may be sound, so it must not be skipped.
     """
     if not content:
         return AudioInfo(0, 0, "the file is empty")

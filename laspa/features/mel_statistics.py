@@ -1,4 +1,4 @@
-"""One row an utterance about its features: what data checks and data cards look at instead of the mels."""
+"""Statistics of each utterance's log-mel: what data checks and data cards read instead of the mels."""
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,8 @@ from laspa.features.store import FeatureStore
 SILENT_STD = 0.05  # nepers: speech has 1 to 3, a constant signal 0 (our choice)
 
 
-def feature_aggregates(features: FeatureStore) -> pd.DataFrame:
-    """Aggregates of each utterance's log-mel.
+def utterance_statistics(features: FeatureStore) -> pd.DataFrame:
+    """One row per utterance.
 
     Returns:
         utterance_id, num_frames (int32), mean, std, min, max (float64, nepers, of the finite
@@ -24,12 +24,12 @@ def feature_aggregates(features: FeatureStore) -> pd.DataFrame:
     return table
 
 
-def _statistics(mel: np.ndarray) -> tuple[float, float, float, float, float]:
+def _statistics(mel: np.ndarray) -> tuple[float, ...]:
     values = mel.astype(np.float32)
     finite = np.isfinite(values)
     if not finite.all():
         values = values[finite]
     if values.size == 0:
         return 0.0, 0.0, 0.0, 0.0, 1.0
-    share = 1 - values.size / mel.size
-    return float(values.mean()), float(values.std()), float(values.min()), float(values.max()), share
+    found = values.mean(), values.std(), values.min(), values.max()
+    return *map(float, found), 1 - values.size / mel.size

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from laspa.features.augmented import plan_copies
-from laspa.features.extraction import KEPT, Utterance, extract
+from laspa.features.augmented_copies import plan_copies
+from laspa.features.extraction import CACHE, Utterance, extract
 from laspa.features.store import FeatureStore
 from laspa.manifest.tables import COPIES_FILE, read_utterances
 from laspa.params import load_params
@@ -43,10 +43,12 @@ def features(manifest: pd.DataFrame, root: Path, folder: str, workers: int = 1) 
     originals = list(map(Utterance, manifest["utterance_id"], paths, manifest["sha256"]))
     copies, rows = planned(manifest, root)
 
-    def also(unfinished: Path) -> None:
+    def write_copies(unfinished: Path) -> None:
         rows.to_parquet(unfinished / COPIES_FILE, index=False)
 
-    return extract(originals + copies, SETTINGS, root / folder, root / "partial", workers, also=also)
+    return extract(
+        originals + copies, SETTINGS, root / folder, root / "partial", workers, write_extra=write_copies
+    )
 
 
 def test_only_the_train_split_has_copies_each_with_a_row_of_its_own(
@@ -62,10 +64,10 @@ def test_only_the_train_split_has_copies_each_with_a_row_of_its_own(
     kinds = set()
     for copy, row in zip(copies, rows.itertuples(), strict=True):
         original = by_id.loc[row.copy_of]
-        assert row.utterance_id.rsplit("-", 1)[1] == copy.change.kind
-        kinds.add(copy.change.kind)
+        assert row.utterance_id.rsplit("-", 1)[1] == copy.augmentation.kind
+        kinds.add(copy.augmentation.kind)
         assert copy.path == tmp_path / original["path"]
-        speed = copy.change.speed
+        speed = copy.augmentation.speed
         assert row.speaker == (original["speaker"] + (f"#{speed:g}" if speed != 1 else ""))
         assert row.num_samples == round(original["num_samples"] / speed)
     assert kinds == set(PARAMS.augment.kinds)
@@ -83,7 +85,7 @@ def test_their_mels_do_not_depend_on_processes_and_training_reads_them(
     manifest: pd.DataFrame, tmp_path: Path
 ) -> None:
     assert features(manifest, tmp_path, "one") == 16 + 36
-    (tmp_path / "partial" / KEPT).rename(tmp_path / "elsewhere")
+    (tmp_path / "partial" / CACHE).rename(tmp_path / "elsewhere")
     assert features(manifest, tmp_path, "two", workers=2) == 16 + 36
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
