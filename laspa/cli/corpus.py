@@ -13,7 +13,6 @@ from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.check import compare, embed_files
 from laspa.corpora.corpus import INDEX_COLUMNS
 from laspa.corpora.download.fetched import FetchedCorpus, downloads, fetch_corpus, plan_corpus
-from laspa.corpora.download.transfer import redacted
 from laspa.corpora.musan import MUSAN, RIRS_NOISES
 from laspa.corpora.scan import read_table
 from laspa.errors import LaspaError
@@ -21,6 +20,7 @@ from laspa.manifest.locations import locator
 from laspa.params.params import load_params, with_overrides
 from laspa.params.sections import Download
 from laspa.progress import in_bytes
+from laspa.redaction import address_without_credentials
 
 NOISES = {corpus.name: corpus for corpus in (MUSAN, RIRS_NOISES)}
 FETCHED = {name: corpus.fetched for name, corpus in CORPORA.items() if corpus.fetched} | NOISES
@@ -38,9 +38,9 @@ def plan(options: argparse.Namespace) -> None:
     print(f"into     {folder}")
     for state in states:
         size = UNKNOWN if state.size is None else f"{state.size:,} bytes"
-        print(f"{state.where:<8} {redacted(state.file.url)}\n{'':<8} size {size}; checksum {state.checksum}")
+        print(f"{state.where:<8} {state.file.address}\n{'':<8} size {size}; checksum {state.checksum}")
         for mirror in state.file.mirrors:
-            print(f"{'':<8} or {redacted(mirror)}")
+            print(f"{'':<8} or {address_without_credentials(mirror)}")
     if not whole:
         for pattern in corpus.announced:
             print(f"missing  {pattern}\n{'':<8} how many, sizes and checksums {UNKNOWN}")

@@ -26,6 +26,7 @@ PLUMBING = {
     "laspa/files.py",
     "laspa/params/params.py",
     "laspa/progress.py",
+    "laspa/redaction.py",
 }
 PLUMBING |= {"laspa/params/messages.py", "laspa/params/sections.py"}
 # Nor does how a corpus is fetched: its checksums hold what comes.

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import requests
 
-from laspa.corpora.download.transfer import Interrupted, Patience, Refused, Stopped, Transfer, redacted
+from laspa.corpora.download.transfer import Interrupted, Patience, Refused, Stopped, Transfer
 from laspa.errors import LaspaError
 from laspa.files import read_json, write_json
 from laspa.params.sections import Download
 from laspa.progress import ByteProgress, in_bytes
+from laspa.redaction import address_without_credentials
 
 CHECKSUMS = (
     "checksums.json"  # at the project's root, in git: what was fetched once is what is fetched ever after
@@ -50,6 +51,11 @@ class RemoteFile:
     credentials: str = ""
     pin: bool = True
 
+    @property
+    def address(self) -> str:
+        """`url` without what may be secret in it; the file's pin stands under it."""
+        return address_without_credentials(self.url)
+
 
 @dataclass(frozen=True)
 class FileState:
@@ -66,7 +72,7 @@ def plan(files: Sequence[RemoteFile], folder: Path, checksums: Path) -> list[Fil
     pins = _read_pins(checksums)
     states = []
     for file in files:
-        pin = pins.get(redacted(file.url), {})
+        pin = pins.get(file.address, {})
         known = "unknown until first fetch" if file.pin else "none: it may change"
         if pin or file.checksum:
             known = "pinned" if pin else f"published ({file.checksum.partition(':')[0]})"
@@ -96,7 +102,7 @@ def fetch(
     targets = [folder / file.path for file in files]
     missing = []
     for file, target in zip(files, targets, strict=True):
-        if _is_here(target, file, pins.get(redacted(file.url), {})):
+        if _is_here(target, file, pins.get(file.address, {})):
             continue
         if target.exists() and _accept_unpinned(target, file, pins, checksums):
             continue
@@ -141,7 +147,7 @@ class _Job:
     def reserve_known(self, files: Sequence[RemoteFile]) -> None:
         """Look for room for all files of known size, before the first byte."""
         for file in files:
-            size = self.pins.get(redacted(file.url), {}).get("size", file.size)
+            size = self.pins.get(file.address, {}).get("size", file.size)
             if size is not None:
                 self._known[file.path] = size
         self.bar.grow(sum(self._known.values()))
@@ -149,7 +155,7 @@ class _Job:
 
     def fetch(self, file: RemoteFile) -> None:
         """Try a file's addresses one after the other."""
-        pin = self.pins.get(redacted(file.url), {})
+        pin = self.pins.get(file.address, {})
         expected = f"sha256:{pin['sha256']}" if pin else file.checksum
         authorise = _authorisation(file.credentials)
         answers = []
@@ -172,9 +178,9 @@ class _Job:
                     self._keep(file, transfer, expected)
                     return
                 except _Damaged as error:
-                    answers.append(f"  {redacted(url)}: {error}")
+                    answers.append(f"  {address_without_credentials(url)}: {error}")
                 except (Refused, Interrupted) as error:
-                    answers.append(f"  {redacted(url)}: {error}{_hint(error, file)}")
+                    answers.append(f"  {address_without_credentials(url)}: {error}{_hint(error, file)}")
                     break
         raise LaspaError(
             f"{self.what}: {file.path} could not be fetched:\n"
@@ -199,7 +205,7 @@ class _Job:
         if file.size is not None and size != file.size:
             problem = f"{size} bytes came, {file.size} were expected"
         elif expected and digests[wanted[0]] != expected.partition(":")[2]:
-            where = self.checksums.name if redacted(file.url) in self.pins else "its publisher"
+            where = self.checksums.name if file.address in self.pins else "its publisher"
             problem = f"{wanted[0]} {digests[wanted[0]]} is not that of {where}, {expected.partition(':')[2]}"
         if problem:
             transfer.discard()
@@ -242,14 +248,14 @@ def _is_here(target: Path, file: RemoteFile, pin: dict[str, Any]) -> bool:
 
 def _accept_unpinned(target: Path, file: RemoteFile, pins: dict[str, Any], checksums: Path) -> bool:
     """Whether a file that somebody put here is the one; then it is pinned."""
-    if redacted(file.url) in pins:  # of another size
+    if file.address in pins:  # of another size
         return False
     algorithm, _, wanted = file.checksum.partition(":")
     digests = _digests(target, {algorithm or "sha256", "sha256"})
     size = target.stat().st_size
     if (file.size is not None and size != file.size) or (algorithm and digests[algorithm] != wanted):
         return False
-    pins[redacted(file.url)] = _pin(checksums, file, digests["sha256"], size)
+    pins[file.address] = _pin(checksums, file, digests["sha256"], size)
     return True
 
 
@@ -276,7 +282,7 @@ def _pin(checksums: Path, file: RemoteFile, sha256: str, size: int) -> dict[str,
     """Write the pin of a file that has none; the address in it holds no secret."""
     pins = _read_pins(checksums)
     pin = {"sha256": sha256, "size": size}
-    if pins.setdefault(redacted(file.url), pin) is pin:
+    if pins.setdefault(file.address, pin) is pin:
         write_json(checksums, pins)
     return pin
 

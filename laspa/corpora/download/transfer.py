@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
 from laspa.files import read_json, write_json
+from laspa.redaction import address_without_credentials
 
 T = TypeVar("T")
 
@@ -157,7 +158,8 @@ class Transfer:
         self._persistently(attempt, lambda: 0)
 
     def _in_parts(self, size: int, version: str) -> None:
-        about = {"url": redacted(self.url), "size": size, "version": version, "part_bytes": PART_BYTES}
+        address = address_without_credentials(self.url)
+        about = {"url": address, "size": size, "version": version, "part_bytes": PART_BYTES}
         done = self._finished_parts(about)
         parts = range(-(-size // PART_BYTES))
         self.on_bytes(sum(min(PART_BYTES, size - part * PART_BYTES) for part in done))
@@ -278,19 +280,13 @@ class _Session(requests.Session):
         if target and urlsplit(response.url).scheme == "https":
             after = urljoin(response.url, target)
             if urlsplit(after).scheme != "https":
-                raise Refused(f"redirects from https to {redacted(after)}")
+                raise Refused(f"redirects from https to {address_without_credentials(after)}")
         return target
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         # requests' own would also look for credentials in ~/.netrc: only the environment's are used here.
         if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
             prepared_request.headers.pop("Authorization", None)
-
-
-def redacted(url: str) -> str:
-    """The address without what may be secret: user, password, query and fragment."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
