@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.files import atomic_path
-from laspa.manifest.locations import LISTS
+from laspa.manifest.index import LISTS_FOLDER
 from laspa.manifest.tables import read_manifest
 from laspa.params.params import load_params
 from laspa.trials.drawing import generate_trials, official_trials
 from pipelines import stage
 
 MANIFEST, TRIALS = Path("data/manifest.parquet"), Path("data/trials")
-OFFICIAL = Path("data/raw") / LISTS
+OFFICIAL = Path("data/raw") / LISTS_FOLDER
 
 
 def main() -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path
-from laspa.progress import in_bytes
+from laspa.files import atomic_path, in_bytes
 from laspa.redaction import address_without_credentials
 
 PROBE = b"laspa"

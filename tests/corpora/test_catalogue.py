@@ -4,7 +4,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,9 @@ from laspa.corpora import catalogue
 from laspa.corpora.corpus import Corpus
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
+from laspa.manifest.index import locator
 from laspa.manifest.language_codes import iso_639_3, unify
-from laspa.manifest.locations import locator
 from laspa.params.params import Params, load_params, with_overrides
-from laspa.params.sections import CorpusName
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")
@@ -43,11 +42,10 @@ def read_index(raw: Path) -> pd.DataFrame:
     return pd.read_csv(raw / "index.csv", dtype=str, keep_default_na=False)
 
 
-def test_params_and_catalogue_name_the_same_corpora() -> None:
-    assert list(catalogue.CORPORA) == list(get_args(CorpusName))
-    assert {name: corpus.name for name, corpus in catalogue.CORPORA.items()} == {
-        name: name for name in catalogue.CORPORA
-    }
+def test_an_unknown_corpus_is_told_the_known_ones(tmp_path: Path) -> None:
+    unknown = PARAMS.model_copy(update={"corpus": ["folder", "vox"]})
+    with pytest.raises(LaspaError, match=r"corpus is 'vox' but should be one of synthetic, folder, nisp"):
+        catalogue.prepare(unknown, tmp_path, tmp_path / "raw")
 
 
 def test_joined_corpora_keep_people_of_one_name_apart_and_call_languages_alike(tmp_path: Path) -> None:
