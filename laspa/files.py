@@ -1,4 +1,4 @@
-"""Writing without half-written results: everything goes to a temporary name, then is renamed."""
+"""Files: written whole or not at all, read with clear errors, and disk space checked first."""
 
 import hashlib
 import json
@@ -16,8 +16,8 @@ from laspa.errors import LaspaError
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends without an exception.
 
-    The block may create a file or a folder there. On an exception nothing is left behind and
-    what stood at `path` before still stands.
+    The block may create a file or a folder there. After an exception nothing is left behind, and
+    `path` is as it was.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,3 +63,29 @@ def sha256_file(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_room(folder: Path, wanted: int, what: str, remedy: str, spare: int = 0) -> None:
+    """Check that the disk of `folder` has room for `wanted` bytes, and `spare` more that stay free.
+
+    Args:
+        what: what takes the room, as the message begins: `nisp: the download`.
+        remedy: what to do, as the message ends.
+
+    Raises:
+        LaspaError: too little room.
+    """
+    free = shutil.disk_usage(folder).free
+    if wanted + spare > free:
+        room = f"{in_bytes(free)} free" + (f" ({in_bytes(spare)} of it stay free)" if spare else "")
+        raise LaspaError(f"{what} would take {in_bytes(wanted)}, but {folder} has only {room}; {remedy}")
+
+
+def in_bytes(count: float) -> str:
+    """`count` bytes for people: 1,311,166,223 is 1.2 GiB."""
+    unit, *larger = "B", "KiB", "MiB", "GiB", "TiB"
+    for next_unit in larger:
+        if abs(count) < 1024:
+            break
+        count, unit = count / 1024, next_unit
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

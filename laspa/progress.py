@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from laspa.files import in_bytes
+
 T = TypeVar("T")
 
 LOG_EVERY_SECONDS = 15.0
@@ -78,13 +80,3 @@ class ByteProgress:
         else:
             done = f"{in_bytes(self.done)} in {time.monotonic() - self._start:.1f} s"
             print(f"{self._description}: {done}", file=sys.stderr, flush=True)
-
-
-def in_bytes(count: float) -> str:
-    """`count` bytes for people: 1,311,166,223 is 1.2 GiB."""
-    unit, *larger = "B", "KiB", "MiB", "GiB", "TiB"
-    for next_unit in larger:
-        if abs(count) < 1024:
-            break
-        count, unit = count / 1024, next_unit
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from laspa.features.augmented_copies import plan_copies
 from laspa.features.extraction import Utterance, extract
-from laspa.manifest.locations import locator
+from laspa.manifest.index import locator
 from laspa.manifest.tables import COPIES_FILE, read_manifest
 from laspa.params import load_params
 from pipelines import stage

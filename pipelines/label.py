@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from laspa.manifest.index import locator
 from laspa.manifest.language_labels import pass_unlabelled, unlabelled, write_labels
-from laspa.manifest.locations import locator
 from laspa.params import load_params
 from pipelines import stage
 

@@ -7,8 +7,8 @@ import pandas as pd
 
 from laspa.files import atomic_path
 from laspa.manifest.build import build_manifest
+from laspa.manifest.index import locator
 from laspa.manifest.language_labels import with_labels
-from laspa.manifest.locations import locator
 from laspa.params import load_params
 from pipelines import stage
 

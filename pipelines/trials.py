@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from laspa.files import atomic_path
-from laspa.manifest.locations import LISTS
+from laspa.manifest.index import LISTS_FOLDER
 from laspa.manifest.tables import read_manifest
 from laspa.params import load_params
 from laspa.trials.drawing import generate_trials, official_trials
@@ -11,7 +11,7 @@ from laspa.trials.lists import official_lists, write_list
 from pipelines import stage
 
 MANIFEST, TRIALS = Path("data/manifest.parquet"), Path("data/trials")
-OFFICIAL = Path("data/raw") / LISTS
+OFFICIAL = Path("data/raw") / LISTS_FOLDER
 
 
 def main() -> None:

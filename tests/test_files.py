@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path, read_json, sha256_file, write_json, write_text
+from laspa.files import atomic_path, read_json, require_room, sha256_file, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -106,3 +107,17 @@ def test_sha256_is_of_the_bytes(tmp_path: Path) -> None:
     content = bytes(range(256)) * 5000
     (tmp_path / "a").write_bytes(content)
     assert sha256_file(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_too_little_room_is_said_with_what_would_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("laspa.files.shutil.disk_usage", lambda _: SimpleNamespace(free=3 * 2**20))
+    require_room(tmp_path, 3 * 2**20, "the states", "make room")
+    require_room(tmp_path, 2**20, "the states", "make room", spare=2 * 2**20)
+    with pytest.raises(LaspaError) as raised:
+        require_room(tmp_path, 2**20 + 1, "the states", "make room", spare=2 * 2**20)
+    assert str(raised.value) == (
+        f"the states would take 1.0 MiB, but {tmp_path} has only 3.0 MiB free (2.0 MiB of it stay free); "
+        "make room"
+    )

@@ -11,15 +11,14 @@ from laspa.audio.noise_folders import noise_folder
 from laspa.corpora import catalogue
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.check import compare, embed_files
-from laspa.corpora.corpus import INDEX_COLUMNS
-from laspa.corpora.download.fetched import FetchedCorpus, downloads, fetch_corpus, plan_corpus
-from laspa.corpora.download.transfer import redacted
+from laspa.corpora.corpus import FetchedCorpus
+from laspa.corpora.download.corpora import downloads, fetch_corpus, plan_corpus
 from laspa.corpora.musan import MUSAN, RIRS_NOISES
-from laspa.corpora.scan import read_table
 from laspa.errors import LaspaError
-from laspa.manifest.locations import locator
+from laspa.files import in_bytes
+from laspa.manifest.index import locator, read_index
 from laspa.params import Download, load_params, with_overrides
-from laspa.progress import in_bytes
+from laspa.redaction import address_without_credentials
 
 NOISES = {corpus.name: corpus for corpus in (MUSAN, RIRS_NOISES)}
 FETCHED = {name: corpus.fetched for name, corpus in CORPORA.items() if corpus.fetched} | NOISES
@@ -27,7 +26,7 @@ UNKNOWN = "unknown until first fetch"
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Print what is known of a corpus's files; nothing is asked of the network."""
+    """Print what is known of a corpus's files, without using the network."""
     corpus, settings, root = _chosen(options)
     states, whole = plan_corpus(corpus, settings, root)
     folder = downloads(corpus, settings, root)
@@ -37,9 +36,9 @@ def plan(options: argparse.Namespace) -> None:
     print(f"into     {folder}")
     for state in states:
         size = UNKNOWN if state.size is None else f"{state.size:,} bytes"
-        print(f"{state.where:<8} {redacted(state.file.url)}\n{'':<8} size {size}; checksum {state.checksum}")
+        print(f"{state.where:<8} {state.file.address}\n{'':<8} size {size}; checksum {state.checksum}")
         for mirror in state.file.mirrors:
-            print(f"{'':<8} or {redacted(mirror)}")
+            print(f"{'':<8} or {address_without_credentials(mirror)}")
     if not whole:
         for pattern in corpus.announced:
             print(f"missing  {pattern}\n{'':<8} how many, sizes and checksums {UNKNOWN}")
@@ -51,7 +50,7 @@ def plan(options: argparse.Namespace) -> None:
 
 
 def fetch(options: argparse.Namespace) -> None:
-    """Fetch and unpack a corpus, and say where it is."""
+    """Fetch and unpack a corpus, and print where it is."""
     corpus, settings, root = _chosen(options)
     folder = fetch_corpus(corpus, settings, root)
     if corpus.name in NOISES:
@@ -60,15 +59,15 @@ def fetch(options: argparse.Namespace) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Print the cosines of a corpus's voices within a language, across languages, and to others."""
+    """Print the cosines of a corpus's voices within a language, across languages, and to other voices."""
     params, root = load_params(options.params), Path(options.params).parent
     if options.name not in CORPORA:
         raise LaspaError(f"{options.name}: not a corpus; {', '.join(CORPORA)} are")
     with TemporaryDirectory() as folder:
         raw = Path(folder)
         catalogue.prepare(with_overrides(params, {"corpus": options.name}), root, raw)
-        index, locate = read_table(raw / "index.csv", INDEX_COLUMNS), locator(raw, root)
-        paths = [locate(path) for path in index["path"]]
+        index = read_index(raw)
+        paths = [*map(locator(raw, root), index["path"])]
         vectors = embed_files(paths, Path(options.model))
     found = compare(vectors, index["speaker"], index["language"])
     if options.json:

@@ -1,18 +1,16 @@
 """The prompts of Debian's asterisk-core-sounds packages: a woman in English and Spanish, three others.
 
-G.722, 16 kHz. Too few people to train on, enough to see whether a model knows one across languages:
-`laspa corpus check asterisk`.
+G.722, 16 kHz. Too few speakers to train on, enough to check whether a model recognises one across
+languages: `laspa corpus check asterisk`.
 """
 
 from pathlib import Path
 
-import pandas as pd
-
-from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
-from laspa.corpora.scan import corpus_folder, walk
+from laspa.corpora.corpus import Corpus, Licence, Listing, table_of
+from laspa.corpora.disk import corpus_folder, walk
 from laspa.errors import LaspaError
 
-# Folder of each package → who speaks (as its copyright file says), language, gender.
+# Folder of each package → speaker (as its copyright file says), language, gender.
 VOICES = {
     "en_US_f_Allison": ("allison", "eng", "f"),
     "es_MX_f_Allison": ("allison", "spa", "f"),
@@ -21,42 +19,37 @@ VOICES = {
     "ru_RU_f_IvrvoiceRU": ("ivrvoice", "rus", "f"),
 }
 PACKAGES = "asterisk-core-sounds-{en,es,fr,it,ru}-g722"
-NO_SPEECH = ("beep", "beeperr", "ascending-2tone", "descending-2tone", "silence")  # files, and a folder
+NO_SPEECH = {"beep", "beeperr", "ascending-2tone", "descending-2tone", "silence"}  # files, and a folder
 BYTES_PER_SECOND = 8_000  # G.722 at 64 kbit/s, as Asterisk writes it
-SECONDS_AT_LEAST = 1.0  # digits and letters are shorter and say little of a voice (our choice)
+SECONDS_AT_LEAST = 1.0  # digits and letters are shorter and say little about a voice (our choice)
 
 
 def list_recordings(path: str, root: Path) -> Listing:
-    """The prompts of a second or longer; all are of the split test.
+    """The prompts of a second or longer, all in the split test.
 
     Args:
-        path: /usr/share/asterisk/sounds, or a folder that the packages were unpacked in.
+        path: /usr/share/asterisk/sounds, or a folder in which the packages were unpacked.
 
     Raises:
         LaspaError: none of the packages' folders is there.
     """
-    folder = corpus_folder(
-        "asterisk", "asterisk.path", path, root, f"the prompts; apt-get install {PACKAGES}"
-    )
-    voices = {
-        place.relative_to(folder).as_posix(): VOICES[name]
-        for name in VOICES
-        for place in sorted(folder.rglob(name))
-        if place.is_dir()
-    }
+    install = f"apt-get install {PACKAGES}"
+    folder = corpus_folder("asterisk", "asterisk.path", path, root, f"the prompts; {install}")
     rows = [
-        (f"asterisk/{place}/{name}", *voice, "test", size)
-        for place, voice in voices.items()
-        for name, size in walk(folder / place, {".g722"})
+        (f"asterisk/{place.relative_to(folder).as_posix()}/{name}", *voice, "test", size)
+        for package, voice in VOICES.items()
+        for place in sorted(folder.rglob(package))
+        if place.is_dir()
+        for name, size in walk(place, {".g722"})
         if size >= SECONDS_AT_LEAST * BYTES_PER_SECOND
-        and not {Path(name).stem, *Path(name).parts} & set(NO_SPEECH)
+        and NO_SPEECH.isdisjoint({Path(name).stem, *Path(name).parts})
     ]
     if not rows:
         raise LaspaError(
-            f"{folder}: none of {', '.join(VOICES)} with prompts in G.722; apt-get install {PACKAGES}, or "
+            f"{folder}: none of {', '.join(VOICES)} with prompts in G.722; {install}, or "
             "set asterisk.path to where the packages are unpacked"
         )
-    return Listing(pd.DataFrame(rows, columns=[*INDEX_COLUMNS, "bytes"]), {"asterisk": path})
+    return Listing(table_of(rows), {"asterisk": path})
 
 
 CORPUS = Corpus(

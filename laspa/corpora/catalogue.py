@@ -5,13 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.corpora import asterisk, common_voice, folder, nisp, tidyvoice, voxceleb
-from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Listing
+from laspa.corpora.corpus import Corpus, Listing
 from laspa.corpora.official_lists import with_paths
 from laspa.corpora.synthetic import corpus as synthetic
 from laspa.errors import LaspaError
 from laspa.files import write_json
+from laspa.manifest.index import FOLDERS_FILE, INDEX_COLUMNS, INDEX_FILE, LISTS_FOLDER
 from laspa.manifest.language_codes import unify
-from laspa.manifest.locations import FOLDERS, LISTS
 from laspa.params import Params
 from laspa.params.messages import unknown_choice
 from laspa.trials.lists import TrialList, write_list
@@ -32,25 +32,24 @@ CORPORA: dict[str, Corpus] = {
 
 
 def prepare(params: Params, root: Path, raw: Path) -> None:
-    """Bring the corpora of `params` under `raw`: their recordings or where these stand, index.csv and lists.
+    """Write the corpora of `params` under `raw`: recordings or their folders, index.csv and trial lists.
 
-    Languages become ISO 639-3, but for the embedded corpus by itself, whose codes are those of its params.
-    Joined corpora get their names in front of their speakers, and the column `corpus` says whose a row is,
-    where the corpus itself has not said so.
+    Languages become ISO 639-3, except those of the embedded corpus alone, which keeps the codes of its
+    params. Joined corpora get their name in front of their speakers, and in the column `corpus`, unless
+    the corpus has filled this column itself.
 
     Args:
-        root: of the project: what relative folders are relative to.
+        root: of the project: relative folders are relative to it.
 
     Raises:
-        LaspaError: an unknown corpus, what a corpus raises, or a language that has no code.
+        LaspaError: an unknown corpus, what a corpus raises, or a language without a code.
     """
     names = params.corpora
     for name in names:
         if name not in CORPORA:
             raise LaspaError(unknown_choice("corpus", name, CORPORA))
     if names == ["synthetic"]:
-        listing = CORPORA["synthetic"].list_recordings(params, root, raw)
-        _write(raw, listing)
+        _write(raw, CORPORA["synthetic"].list_recordings(params, root, raw))
         return
     rows: list[pd.DataFrame] = []
     folders: dict[str, str] = {}
@@ -75,8 +74,8 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
         index["bytes"] = index["bytes"].astype("Int64")
     _write(raw, Listing(index, folders))
     for title, trials in lists.items():
-        (raw / LISTS).mkdir(exist_ok=True)
-        write_list(raw / LISTS / f"{title}.parquet", trials)
+        (raw / LISTS_FOLDER).mkdir(exist_ok=True)
+        write_list(raw / LISTS_FOLDER / f"{title}.parquet", trials)
 
 
 def _write(raw: Path, listing: Listing) -> None:
@@ -84,5 +83,5 @@ def _write(raw: Path, listing: Listing) -> None:
         raise LaspaError(f"{raw}: no recordings; is it the right corpus in params.yaml?")
     raw.mkdir(parents=True, exist_ok=True)
     if listing.folders:
-        write_json(raw / FOLDERS, listing.folders)
-    listing.rows.to_csv(raw / "index.csv", index=False, lineterminator="\n")
+        write_json(raw / FOLDERS_FILE, listing.folders)
+    listing.rows.to_csv(raw / INDEX_FILE, index=False, lineterminator="\n")

@@ -7,23 +7,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
-from laspa.corpora.scan import corpus_folder, read_table
+from laspa.corpora.corpus import Corpus, Licence, Listing
+from laspa.corpora.disk import corpus_folder, few, read_table
 from laspa.errors import LaspaError
 from laspa.params import CommonVoice
 
 TABLES = {"validated": ["validated.tsv"], "all": ["validated.tsv", "other.tsv", "invalidated.tsv"]}
 GENDERS = {"male": "m", "male_masculine": "m", "female": "f", "female_feminine": "f"}
-LOCALES = {"zh-HK": "yue"}  # where the language of a locale is not the one before its hyphen
-CLIENT_DIGITS = 16  # of the 128 hexadecimal ones of a client_id: a million people still differ
-SHOWN = 3  # names in an error
+LOCALES = {"zh-HK": "yue"}  # locales whose language is not the part before the hyphen
+CLIENT_DIGITS = 16  # of the 128 hexadecimal ones of a client_id: enough to tell a million people apart
 
 
 def list_recordings(options: CommonVoice, root: Path) -> Listing:
     """The clips of every language in every release. A person speaks the languages that they recorded.
 
-    The release's own splits are made a language each, and one person may stand in train of one and in test
-    of another: so speakers are split by the manifest.
+    A release has its own splits for each language, and one person may be in train of one and in test
+    of another: the manifest splits the speakers instead.
 
     Raises:
         LaspaError: a folder without LANGUAGE/validated.tsv, a table without a column, or clips that are
@@ -44,10 +43,9 @@ def list_recordings(options: CommonVoice, root: Path) -> Listing:
                 f"{release}: no LANGUAGE/validated.tsv; name the release's folder, such as "
                 "cv-corpus-21.0-2025-03-14, not that of one language or of the archive"
             )
-        for table in tables:
-            parts.append(_language(table.parent, options, f"{key}/{table.parent.name}"))
+        parts += [_language(table.parent, options, f"{key}/{table.parent.name}") for table in tables]
     rows = pd.concat(parts, ignore_index=True)
-    # A person who says their gender once has it in every language.
+    # A person who gives their gender in one language has it in every language.
     known = rows[rows["gender"] != ""].drop_duplicates("speaker").set_index("speaker")["gender"]
     rows["gender"] = rows["speaker"].map(known).fillna("")
     return Listing(rows.drop_duplicates("path"), folders)
@@ -62,18 +60,19 @@ def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
     if len(missing):
         raise LaspaError(
             f"{clips}: {len(missing)} of {len(table)} clips that {' and '.join(names)} list are missing, "
-            f"{', '.join(missing[:SHOWN])} among them; unpack the archive of {folder.name} again"
+            f"such as {few(missing)}; unpack the archive of {folder.name} again"
         )
     gender = table["gender"] if "gender" in table else pd.Series("", index=table.index)
-    columns = {
-        "path": f"{prefix}/clips/" + table["path"],
-        "speaker": table["client_id"].str[:CLIENT_DIGITS],
-        "language": LOCALES.get(folder.name, folder.name),
-        "gender": gender.map(GENDERS).fillna(""),
-        "split": "",
-        "bytes": table["path"].map(sizes),
-    }
-    return pd.DataFrame(columns, columns=[*INDEX_COLUMNS, "bytes"])
+    return pd.DataFrame(
+        {
+            "path": f"{prefix}/clips/" + table["path"],
+            "speaker": table["client_id"].str[:CLIENT_DIGITS],
+            "language": LOCALES.get(folder.name, folder.name),
+            "gender": gender.map(GENDERS).fillna(""),
+            "split": "",
+            "bytes": table["path"].map(sizes),
+        }
+    )
 
 
 CORPUS = Corpus(

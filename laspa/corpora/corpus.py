@@ -1,33 +1,75 @@
-"""What a corpus is: what it is called, under which licence, what is fetched of it, and its recordings."""
+"""What a corpus is: its name, licence and size, the files to fetch, and the recordings in it."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
+from laspa.manifest.index import INDEX_COLUMNS
 from laspa.params import Params
-
-if TYPE_CHECKING:
-    from laspa.corpora.download.fetched import FetchedCorpus
-
-INDEX_COLUMNS = ["path", "speaker", "language", "gender", "split"]
+from laspa.redaction import address_without_credentials
 
 
 @dataclass(frozen=True)
 class Licence:
-    """What a corpus may be used under, and where that can be read."""
+    """A licence and where it can be read."""
 
     name: str
     url: str
 
 
 @dataclass(frozen=True)
+class RemoteFile:
+    """A file to fetch, and what is known about it before that.
+
+    Args:
+        url: http or https.
+        path: where it goes, relative to the corpus's downloads.
+        size: bytes, where known.
+        checksum: `sha256:…`, `md5:…`, or `git:…` (the SHA-1 of a git blob), where its publisher gives one.
+        mirrors: other addresses of the same bytes, tried in this order.
+        credentials: X, if the environment variables X_USER and X_PASSWORD, or X_TOKEN, are needed.
+        pin: False for a file that its publisher may change: it is fetched once and kept.
+    """
+
+    url: str
+    path: str
+    size: int | None = None
+    checksum: str = ""
+    mirrors: tuple[str, ...] = ()
+    credentials: str = ""
+    pin: bool = True
+
+    @property
+    def address(self) -> str:
+        """`url` without credentials: the key of the file's pin."""
+        return address_without_credentials(self.url)
+
+
+@dataclass(frozen=True)
+class FetchedCorpus:
+    """What to fetch of a corpus.
+
+    Args:
+        name: as in params.yaml.
+        lists: small files, which may say what the archives are.
+        archives: given the folder of the fetched lists, each archive's parts in their order.
+        announced: what a plan says of archives before the lists are fetched.
+    """
+
+    name: str
+    licence: Licence
+    citation: str
+    lists: tuple[RemoteFile, ...]
+    archives: Callable[[Path], list[list[RemoteFile]]]
+    announced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Complete:
-    """What a whole corpus holds, as its publisher says; None is not said, hours are rounded as there."""
+    """Size of the whole corpus, as published; None where it is not. Hours are rounded."""
 
     speakers: int | None = None
     languages: int | None = None
@@ -40,7 +82,7 @@ class OfficialList:
     """A publisher's trial list, lines of `1|0 enroll test`.
 
     Args:
-        file: where it stands.
+        file: where it is.
         parts: how many parts at the end of a recording's path, without the suffix, are its name in the list.
     """
 
@@ -54,12 +96,12 @@ class Listing:
 
     Args:
         rows: columns path, speaker (unique in the corpus), language (ISO 639-1 or 639-3), gender (f, m or
-            empty), split (train, dev, test, or empty: the manifest splits by speaker), for recordings that
-            stand elsewhere, bytes: a change of size is then seen, and, where it is itself joined of several
-            corpora, corpus: the name of each.
-        folders: where recordings stand that are not beside the index: a path that begins with a key of it
-            stands in that folder, which is relative to the project's root.
-        lists: the official trial lists that are there, by the name under which they are reported.
+            empty), split (train, dev, test, or empty: the manifest splits by speaker). For recordings in
+            `folders` also bytes, so that a change of size is seen. Where several corpora are in it, also
+            corpus.
+        folders: where recordings are that are not beside the index: a path that begins with a key is in
+            the key's folder, which is relative to the project's root.
+        lists: the official trial lists found, by the name used in reports.
     """
 
     rows: pd.DataFrame
@@ -72,10 +114,10 @@ class Corpus:
     """A corpus of speech, as `corpus:` in params.yaml names it.
 
     Args:
-        list_recordings: given the params, the project's root and the corpus's folder under data/raw, which
-            it may write recordings to. It raises LaspaError for what is missing or wrong.
-        fetched: what is fetched of it, where something is.
-        complete: what all of it holds, to be held against what was found.
+        list_recordings: given the params, the project's root and the corpus's folder under data/raw, where
+            it may write recordings. It raises LaspaError for what is missing or wrong.
+        fetched: what to fetch, where the corpus can be fetched.
+        complete: size of the whole corpus; the recordings found are compared with it.
     """
 
     name: str
@@ -85,3 +127,8 @@ class Corpus:
     list_recordings: Callable[[Params, Path, Path], Listing]
     fetched: FetchedCorpus | None = None
     complete: Complete = Complete()
+
+
+def table_of(rows: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
+    """Tuples (path, speaker, language, gender, split, bytes) as the rows of a `Listing`."""
+    return pd.DataFrame(rows, columns=[*INDEX_COLUMNS, "bytes"])

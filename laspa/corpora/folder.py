@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
-from laspa.corpora.scan import read_table
+from laspa.corpora.corpus import Corpus, Licence, Listing
+from laspa.corpora.disk import first_file, read_table
 from laspa.errors import LaspaError
+from laspa.manifest.index import INDEX_COLUMNS
 from laspa.manifest.language_codes import UNDETERMINED
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".g722"}
@@ -17,11 +18,9 @@ REQUIRED = ["path", "speaker", "language"]
 def list_recordings(paths: list[str], root: Path) -> Listing:
     """The recordings of all folders; they stay where they are.
 
-    A path in the index starts with its folder's number, a speaker's name with its folder's name,
-    so that two folders may use the same names for different people (a second folder of one name
-    is numbered). Each of several folders is a corpus of its own in the column `corpus`. The size
-    of each file is part of the index: a file that changes its size is seen when this stage runs
-    again.
+    A path in the index starts with the folder's number, a speaker's name with the folder's name, so
+    that two folders may use the same names for different people (a second folder of the same name is
+    numbered). Each of several folders is a corpus of its own in the column `corpus`.
 
     Raises:
         LaspaError: no folder given or one twice, a folder without recordings, a manifest without
@@ -36,13 +35,13 @@ def list_recordings(paths: list[str], root: Path) -> Listing:
             raise LaspaError(f"params.yaml: folder.paths has {path!r} twice; list each folder once")
         if not folder.is_dir():
             raise LaspaError(f"params.yaml: folder.paths has {path!r}, but {folder} is not a folder")
-        manifest = _manifest(folder)
+        manifest = first_file(folder / name for name in MANIFESTS)
         table = _from_manifest(manifest) if manifest else _from_tree(folder)
         table = table.reindex(columns=INDEX_COLUMNS, fill_value="")
         table["bytes"] = [_size(folder, name, manifest) for name in table["path"]]
         table["path"] = f"{number}/" + table["path"]
-        namesakes = sum(other.name == folder.name for other in folders[:number])
-        prefix = f"{folder.name}{namesakes + 1}" if namesakes else folder.name
+        same_name = sum(other.name == folder.name for other in folders[:number])
+        prefix = f"{folder.name}{same_name + 1}" if same_name else folder.name
         table["speaker"] = f"{prefix}-" + table["speaker"]
         if len(paths) > 1:
             table["corpus"] = f"folder-{prefix}"
@@ -50,14 +49,9 @@ def list_recordings(paths: list[str], root: Path) -> Listing:
     return Listing(pd.concat(parts), {str(number): path for number, path in enumerate(paths)})
 
 
-def _manifest(folder: Path) -> Path | None:
-    """manifest.csv or manifest.parquet."""
-    return next((folder / name for name in MANIFESTS if (folder / name).exists()), None)
-
-
 def _from_manifest(file: Path) -> pd.DataFrame:
     table = read_table(file, REQUIRED)
-    for column in ("path", "speaker"):  # a language may be left to the stage label
+    for column in ("path", "speaker"):  # the stage label can find a language
         empty = table.index[table[column] == ""]
         if len(empty):
             raise LaspaError(f"{file}, line {empty[0] + 2}: {column} is empty")
@@ -68,8 +62,7 @@ def _from_manifest(file: Path) -> pd.DataFrame:
         raise LaspaError(
             f"{file}, line {twice[0] + 2}: lists {table['path'][twice[0]]} again; list a recording once"
         )
-    table["language"] = table["language"].replace("", UNDETERMINED)
-    return table[[column for column in INDEX_COLUMNS if column in table.columns]]
+    return table.assign(language=table["language"].replace("", UNDETERMINED))
 
 
 def _from_tree(folder: Path) -> pd.DataFrame:

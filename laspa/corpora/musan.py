@@ -1,14 +1,12 @@
-"""MUSAN and RIRS_NOISES (OpenSLR 17 and 28), fetched; laspa/audio/noise_folders.py reads them."""
+"""MUSAN and RIRS_NOISES (OpenSLR 17 and 28), to be fetched; laspa/audio/noise_folders.py reads them."""
 
-from laspa.corpora.corpus import Licence
-from laspa.corpora.download.fetch import RemoteFile
-from laspa.corpora.download.fetched import FetchedCorpus
+from laspa.corpora.corpus import FetchedCorpus, Licence, RemoteFile
 
 MIRRORS = ("https://us.openslr.org", "https://openslr.elda.org", "https://openslr.magicdatatech.com")
 
 
 def _open_slr(number: int, name: str, size: int, md5: str) -> RemoteFile:
-    """An archive of OpenSLR. MD5: its checksum.md5."""
+    """An archive of OpenSLR, with the MD5 that is published beside it."""
     path = f"resources/{number}/{name}"
     mirrors = tuple(f"{mirror}/{path}" for mirror in MIRRORS)
     return RemoteFile(f"https://www.openslr.org/{path}", f"all/{name}", size, f"md5:{md5}", mirrors)

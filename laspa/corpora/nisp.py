@@ -1,37 +1,39 @@
-"""NISP: 345 speakers of India, each in English and in one of five languages of the country.
+"""NISP: 345 speakers of India, each in English and in one of five Indian languages.
 
-Read in two sessions a speaker, at 44.1 kHz; height, weight and other details are not used here.
+Read in two sessions per speaker, at 44.1 kHz.
 Kalluri et al., NISP: A Multi-lingual Multi-accent Dataset for Speaker Profiling, arXiv 2007.06021.
 """
 
 import re
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
+from string import ascii_lowercase
 
 import pandas as pd
 
-from laspa.corpora.corpus import INDEX_COLUMNS, Complete, Corpus, Licence, Listing
-from laspa.corpora.download.fetch import RemoteFile
-from laspa.corpora.download.fetched import FetchedCorpus, fetch_corpus
+from laspa.corpora.corpus import Complete, Corpus, FetchedCorpus, Licence, Listing, RemoteFile, table_of
+from laspa.corpora.disk import few
+from laspa.corpora.download.corpora import fetch_corpus
 from laspa.errors import LaspaError
 from laspa.files import read_json
 from laspa.params import Download
 
 RAW = "https://raw.githubusercontent.com/iiscleap/NISP-Dataset/master"
-# All files of the repository with their sizes and git blob ids: the archives' parts are known from it alone.
+# All files of the repository with their sizes and git blob ids: the only list of the archives' parts.
 TREE = "https://api.github.com/repos/iiscleap/NISP-Dataset/git/trees/master?recursive=1"
 NATIVE = {"Hindi": "Hin", "Kannada": "Kan", "Malayalam": "Mal", "Tamil": "Tam", "Telugu": "Tel"}
-LANGUAGES = {"Eng": "eng"} | {code: code.lower() for code in NATIVE.values()}  # ISO 639-3
+LANGUAGES = {code: code.lower() for code in ("Eng", *NATIVE.values())}  # ISO 639-3
 SPLIT_LISTS = {"train": "train_spkrID", "test": "test_spkrID"}
-PART = re.compile(r"((?P<native>\w+)_master/(?:English_)?\w+)/RECS\.tar\.gz\.[a-z]{2}")
+ARCHIVES = [f"{native}_master/{name}" for native in NATIVE for name in (native, f"English_{native}")]
+PART = re.compile(r"\w+_master/(?:English_)?\w+/RECS\.tar\.gz\.[a-z]{2}")
 RECORDING = re.compile(
-    r"(?P<speaker>(?P<native>[A-Z][a-z]{2})_\d{4})_(?P<language>[A-Z][a-z]{2})_(?P<gender>[fm])_\d+\.wav"
+    rf"(?P<speaker>(?:{'|'.join(NATIVE.values())})_\d{{4}})_(?P<language>{'|'.join(LANGUAGES)})"
+    r"_(?P<gender>[fm])_\d+\.wav"
 )
-SHOWN = 5  # files that an error names
 
 
 def _archives(folder: Path) -> list[list[RemoteFile]]:
-    """The parts of each archive, aa, ab, …, out of the repository's tree.
+    """The parts of each archive, aa, ab, …, from the repository's tree.
 
     Raises:
         LaspaError: a tree without an archive of each language, or with a part missing between others.
@@ -45,30 +47,21 @@ def _archives(folder: Path) -> list[list[RemoteFile]]:
         ),
         key=lambda part: part.path,
     )
-    archives = [list(parts) for _, parts in groupby(found, _archive_of)]
-    names = {_archive_of(parts[0]).lower() for parts in archives}
-    wanted = {
-        f"{native}_master/{name}".lower() for native in NATIVE for name in (native, f"English_{native}")
-    }
-    if wanted - names or tree.get("truncated"):
-        missing = ", ".join(sorted(wanted - names)) or "all"
+    archives = {name: list(parts) for name, parts in groupby(found, lambda part: str(Path(part.path).parent))}
+    missing = {name.lower() for name in ARCHIVES} - {name.lower() for name in archives}
+    if missing or tree.get("truncated"):
         raise LaspaError(
-            f"{folder / 'tree.json'}: names no RECS.tar.gz.aa of {missing}; "
+            f"{folder / 'tree.json'}: names no RECS.tar.gz.aa of {', '.join(sorted(missing)) or 'all'}; "
             "the repository has changed, or the answer was cut: delete this file and run again"
         )
-    for parts in archives:
-        for number, part in enumerate(parts):
-            suffix = f"{chr(ord('a') + number // 26)}{chr(ord('a') + number % 26)}"
-            if not part.path.endswith(suffix):
+    for name, parts in archives.items():
+        for part, letters in zip(parts, product(ascii_lowercase, repeat=2), strict=False):
+            if not part.path.endswith(suffix := "".join(letters)):
                 raise LaspaError(
-                    f"{folder / 'tree.json'}: {_archive_of(part)} has no part RECS.tar.gz.{suffix}, but "
-                    f"{part.path}; delete this file and run again"
+                    f"{folder / 'tree.json'}: {name} has no part RECS.tar.gz.{suffix}, but {part.path}; "
+                    "delete this file and run again"
                 )
-    return archives
-
-
-def _archive_of(part: RemoteFile) -> str:
-    return part.path.rpartition("/")[0]
+    return list(archives.values())
 
 
 NISP = FetchedCorpus(
@@ -80,63 +73,48 @@ NISP = FetchedCorpus(
         *(RemoteFile(f"{RAW}/{name}", name) for name in SPLIT_LISTS.values()),
     ),
     _archives,
-    announced=tuple(
-        f"{RAW}/{native}_master/{name}/RECS.tar.gz.aa, ab, …"
-        for native in NATIVE
-        for name in (native, f"English_{native}")
-    ),
+    announced=tuple(f"{RAW}/{name}/RECS.tar.gz.aa, ab, …" for name in ARCHIVES),
 )
 
 
 def list_recordings(options: Download, root: Path) -> Listing:
     """Fetch NISP and list its recordings, which stay with the downloads.
 
-    The official test speakers are the test split. Of the official training speakers the stage
-    `manifest` sets some aside for dev.
+    The official test speakers are the test split. The stage `manifest` takes the dev speakers from the
+    official training speakers.
 
     Raises:
-        LaspaError: what fetching raises, recordings that the lists do not know, or a speaker in both lists.
+        LaspaError: what fetching raises, recordings that the lists do not name, or a speaker in both lists.
     """
     audio = fetch_corpus(NISP, options, root)
-    rows = read_index(audio, audio.parent)
-    rows["path"] = f"{NISP.name}/{audio.name}/" + rows["path"]
+    rows = _rows(audio, _splits(audio.parent), f"{NISP.name}/{audio.name}")
     return Listing(rows, {NISP.name: f"{options.folder}/{NISP.name}"})
 
 
-def read_index(audio: Path, lists: Path) -> pd.DataFrame:
-    """The rows of index.csv, by path in `audio`, out of the files' names and the two speaker lists."""
-    splits = _splits(lists)
-    files = sorted(audio.rglob("*.wav"))
-    found = [(file, RECORDING.fullmatch(file.name)) for file in files]
-    strange = [
-        file.relative_to(audio).as_posix()
-        for file, match in found
-        if not match or match["native"] not in NATIVE.values() or match["language"] not in LANGUAGES
-    ]
+def _rows(audio: Path, splits: dict[str, str], prefix: str) -> pd.DataFrame:
+    """One row per recording, from the files' names and the speakers' splits."""
+    files = {file.relative_to(audio).as_posix(): file for file in sorted(audio.rglob("*.wav"))}
+    strange = [path for path, file in files.items() if not RECORDING.fullmatch(file.name)]
     if strange or not files:
-        shown = ", ".join(strange[:SHOWN]) or "no WAV at all"
         raise LaspaError(
             f"{audio}: {len(strange)} of {len(files)} recordings are not named like Hin_0001_Eng_f_0000.wav: "
-            f"{shown}; delete the folder of the archive that holds them and run again"
+            f"{few(strange) or 'no WAV at all'}; delete the folder of the archive that holds them and run "
+            "again"
         )
     rows = []
-    for file, match in found:
-        assert match is not None
-        speaker = match["speaker"]
+    for path, file in files.items():
+        speaker, language, gender = RECORDING.fullmatch(file.name).groups()  # type: ignore[union-attr]
         if speaker not in splits:
             raise LaspaError(
-                f"{file.relative_to(audio)}: speaker {speaker} stands in neither of "
-                f"{', '.join(SPLIT_LISTS.values())} in {lists}; delete those and run again to fetch them anew"
+                f"{path}: speaker {speaker} is in neither of {', '.join(SPLIT_LISTS.values())} in "
+                f"{audio.parent}; delete those and run again to fetch them anew"
             )
-        path = file.relative_to(audio).as_posix()
-        language = LANGUAGES[match["language"]]
-        rows.append((path, speaker, language, match["gender"], splits[speaker], file.stat().st_size))
+        size = file.stat().st_size
+        rows.append((f"{prefix}/{path}", speaker, LANGUAGES[language], gender, splits[speaker], size))
     silent = sorted(set(splits) - {row[1] for row in rows})
     if silent:
-        print(
-            f"{len(silent)} of {len(splits)} listed speakers have no recording: {', '.join(silent[:SHOWN])}"
-        )
-    return pd.DataFrame(rows, columns=[*INDEX_COLUMNS, "bytes"])
+        print(f"{len(silent)} of {len(splits)} listed speakers have no recording: {few(silent)}")
+    return table_of(rows)
 
 
 def _splits(lists: Path) -> dict[str, str]:
@@ -145,12 +123,11 @@ def _splits(lists: Path) -> dict[str, str]:
     for split, name in SPLIT_LISTS.items():
         for number, line in enumerate((lists / name).read_text(encoding="utf-8").split(), start=1):
             speaker = "_".join(line.split("_")[:2])
-            if splits.get(speaker, split) != split:
+            if splits.setdefault(speaker, split) != split:
                 raise LaspaError(
-                    f"{lists / name}, line {number}: {speaker} stands in {SPLIT_LISTS[splits[speaker]]} "
+                    f"{lists / name}, line {number}: {speaker} is in {SPLIT_LISTS[splits[speaker]]} "
                     "too; a speaker belongs to one split"
                 )
-            splits[speaker] = split
     return splits
 
 

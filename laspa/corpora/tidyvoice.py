@@ -5,23 +5,21 @@ Farhadipour et al., TidyVoice 2026 Challenge Evaluation Plan, arXiv 2601.21960.
 
 from pathlib import Path
 
-import pandas as pd
-
-from laspa.corpora.corpus import INDEX_COLUMNS, Complete, Corpus, Licence, Listing, OfficialList
-from laspa.corpora.scan import corpus_folder, walk
+from laspa.corpora.corpus import Complete, Corpus, Licence, Listing, OfficialList, table_of
+from laspa.corpora.disk import corpus_folder, first_file, say_list_is_missing, walk
 from laspa.errors import LaspaError
 
-# The evaluation's labels are not public: its dev speakers are tested on, and dev is drawn from train.
+# The evaluation's labels are not public: its dev speakers are the test split, and dev is drawn from train.
 SETS = {"train": "train", "dev": "test"}
 SUFFIXES = {".wav", ".mp3", ".flac"}
-TRIAL_LISTS = {"tidyvoice-dev": "TidyVoiceX_Dev.txt"}
+TRIAL_LIST, LIST_FILE = "tidyvoice-dev", "TidyVoiceX_Dev.txt"
 
 
 def list_recordings(path: str, root: Path) -> Listing:
-    """SPEAKER/LANGUAGE/NAME under the folders of Train and of Dev, at any depth; Dev's trials beside them.
+    """SPEAKER/LANGUAGE/NAME in the folders of Train and Dev, at any depth; Dev's trial list beside them.
 
     Raises:
-        LaspaError: one of the sets is missing, or only packed.
+        LaspaError: one of the sets is missing, or not unpacked.
     """
     holds = "TidyVoiceX_Train and TidyVoiceX_Dev"
     folder = corpus_folder("tidyvoice", "tidyvoice.path", path, root, holds)
@@ -38,20 +36,14 @@ def list_recordings(path: str, root: Path) -> Listing:
         raise LaspaError(
             f"{folder}: no recordings SPEAKER/LANGUAGE/NAME in a folder of {' or '.join(missing)}; {remedy}"
         )
-    index = pd.DataFrame(rows, columns=[*INDEX_COLUMNS, "bytes"])
-    return Listing(index, {"tidyvoice": path}, _official_lists(folder))
-
-
-def _official_lists(folder: Path) -> dict[str, OfficialList]:
-    """The trial lists in `folder`, in a folder of it, or beside it."""
     lists = {}
-    for name, file in TRIAL_LISTS.items():
-        places = [folder / file, *sorted(folder.glob(f"*/{file}")), folder.parent / file]
-        if found := next((place for place in places if place.is_file()), None):
-            lists[name] = OfficialList(found)
-        else:
-            print(f"trial list {name} is left out: {file} is neither in {folder} nor beside it; put it there")
-    return lists
+    if found := first_file(
+        [folder / LIST_FILE, *sorted(folder.glob(f"*/{LIST_FILE}")), folder.parent / LIST_FILE]
+    ):
+        lists[TRIAL_LIST] = OfficialList(found)
+    else:
+        say_list_is_missing(TRIAL_LIST, LIST_FILE, folder)
+    return Listing(table_of(rows), {"tidyvoice": path}, lists)
 
 
 CORPUS = Corpus(

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from laspa.corpora.download.transfer import redacted
 from laspa.errors import LaspaError
-from laspa.files import atomic_path
-from laspa.progress import in_bytes
+from laspa.files import atomic_path, in_bytes
+from laspa.redaction import address_without_credentials
 
 PROBE = b"laspa"
 
@@ -145,7 +144,7 @@ def _opened(place: str) -> tuple[fs.FileSystem, str]:
 
 def in_words(place: str, why: object) -> tuple[str, str, str]:
     """A place without what may be secret, the reason without it too, and where credentials come from."""
-    shown = redacted(place) if "://" in place else place
+    shown = address_without_credentials(place) if "://" in place else place
     reason = " ".join(str(why).split()).replace(place, shown)
     credentials = "; its credentials come from the environment (AWS_ACCESS_KEY_ID, …)"
     return shown, reason, credentials if "://" in place else ""

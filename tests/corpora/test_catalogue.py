@@ -15,8 +15,8 @@ from laspa.corpora import catalogue
 from laspa.corpora.corpus import Corpus
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
+from laspa.manifest.index import locator
 from laspa.manifest.language_codes import iso_639_3, unify
-from laspa.manifest.locations import locator
 from laspa.params import Params, load_params, with_overrides
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 
 from laspa.corpora import catalogue
 from laspa.errors import LaspaError
-from laspa.manifest.locations import locator
+from laspa.manifest.index import locator
 from laspa.params import load_params, with_overrides
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

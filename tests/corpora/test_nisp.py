@@ -20,7 +20,7 @@ from laspa.corpora import catalogue
 from laspa.corpora.nisp import NISP
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
-from laspa.manifest.locations import locator
+from laspa.manifest.index import locator
 from laspa.params import Download, load_params, with_overrides
 from tests.bad_server import BadServer, bad_server
 
@@ -188,13 +188,13 @@ def test_a_speaker_in_both_lists_or_in_none(server: BadServer, tmp_path: Path) -
             "truncated": False,
         }
     ).encode()
-    with pytest.raises(LaspaError, match="test_spkrID, line 6: Hin_0002 stands in train_spkrID too"):
+    with pytest.raises(LaspaError, match="test_spkrID, line 6: Hin_0002 is in train_spkrID too"):
         prepare(options(server), tmp_path, tmp_path / "raw")
     lists = tmp_path / "data/downloads/nisp"
     (lists / "test_spkrID").write_text("Hin_0001___TST\n")
     (tmp_path / "checksums.json").unlink()
     (lists / "train_spkrID").write_text((lists / "train_spkrID").read_text())
-    with pytest.raises(LaspaError, match=r"speaker \w+ stands in neither of train_spkrID, test_spkrID"):
+    with pytest.raises(LaspaError, match=r"speaker \w+ is in neither of train_spkrID, test_spkrID"):
         prepare(options(server), tmp_path, tmp_path / "raw")
 
 

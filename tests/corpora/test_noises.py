@@ -11,7 +11,7 @@ import pytest
 from laspa.audio.noise_folders import noise_files
 from laspa.cli import corpus as commands
 from laspa.corpora import musan as noises
-from laspa.corpora.download.fetch import RemoteFile
+from laspa.corpora.corpus import RemoteFile
 from laspa.errors import LaspaError
 from tests.bad_server import bad_server
 

@@ -25,6 +25,7 @@ PLUMBING = {
     "laspa/errors.py",
     "laspa/files.py",
     "laspa/progress.py",
+    "laspa/redaction.py",
 }
 PLUMBING |= {str(path.relative_to(ROOT)) for path in (ROOT / "laspa/params").iterdir()}
 # Nor does how a corpus is fetched: its checksums hold what comes.

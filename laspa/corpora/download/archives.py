@@ -1,4 +1,4 @@
-"""Safe extraction: nothing outside the folder, no links, no devices, limits; all of it or nothing."""
+"""Safe extraction: nothing outside the folder, no links, no devices, limits; the whole archive or nothing."""
 
 import gzip
 import io
@@ -10,22 +10,23 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from laspa.errors import LaspaError
-from laspa.progress import ByteProgress, in_bytes
+from laspa.files import in_bytes, require_room
+from laspa.progress import ByteProgress
 
 # Our choice: the largest corpus of the field, VoxCeleb2, has 1.2 million files and some 250 GB as WAV.
 MOST_FILES = 5_000_000
 MOST_BYTES = 2 * 2**40
-SPARE_BYTES = 256 * 2**20  # of the disk that an extraction leaves free
+SPARE_BYTES = 256 * 2**20  # of the disk, left free by a download and an extraction
 COPY_BYTES = 2**20
 GZIP = b"\x1f\x8b"
 MOST_LAYERS = 2  # of gzip around a tar: NISP's parts are a gzip of a gzip
 
 
 class Limits(NamedTuple):
-    """Of all that an archive holds."""
+    """The most that an archive may hold."""
 
     files: int = MOST_FILES
     bytes: int = MOST_BYTES
@@ -34,26 +35,26 @@ class Limits(NamedTuple):
 class _Member(NamedTuple):
     name: str
     size: int
-    content: BinaryIO | None  # None: a folder
+    content: IO[bytes] | None  # None: a folder
 
 
 def extract(sources: Sequence[Path], folder: Path, limits: Limits | None = None) -> None:
     """Unpack a tar (plain, or in one or two layers of gzip) or a zip into `folder`, or leave nothing.
 
-    A `folder` that is there was unpacked before and stays as it is. Modes, owners and times are not
-    taken over. What a killed run left is removed by the next.
+    A `folder` that exists was unpacked before and stays as it is. Modes, owners and times are ignored.
+    The leftovers of a killed run are removed.
 
     Args:
-        sources: the archive, or the parts that it was split in, in their order.
-        limits: the most that is unpacked; more is taken for an attack or a mistake.
+        sources: the archive, or the parts that it was split into, in their order.
+        limits: an archive with more is taken for an attack or a mistake.
 
     Raises:
-        LaspaError: a damaged or cut archive, a member outside the folder, a link, a device, too much
-            of everything, or too little disk; the message names archive and member.
+        LaspaError: a damaged or cut archive, a member outside the folder, a link, a device, more than
+            the limits, or too little disk; the message names archive and member.
     """
     if folder.exists():
         return
-    archive = _named(sources)
+    archive = str(sources[0]) if len(sources) == 1 else f"{sources[0]} to {sources[-1].suffix.lstrip('.')}"
     unfinished = folder.with_name(f".{folder.name}.unpacking")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -83,7 +84,9 @@ def _write(members: Iterator[_Member], joined: "_Joined", folder: Path, archive:
             if member.content is None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
-            _check_room(member, folder, archive)
+            require_room(
+                folder, member.size, f"{archive}: {member.name}", "make room and run again", SPARE_BYTES
+            )
             target.parent.mkdir(parents=True, exist_ok=True)
             # A folder of our own, without links: the path cannot lead elsewhere.
             with open(target, "wb") as file:
@@ -92,22 +95,15 @@ def _write(members: Iterator[_Member], joined: "_Joined", folder: Path, archive:
                     if written > limits.bytes:
                         raise LaspaError(f"{archive}: unpacks to more than {in_bytes(limits.bytes)}")
                     file.write(chunk)
+            if target.stat().st_size != member.size:  # tarfile returns a short file without an error
+                raise EOFError("the last file is cut off")
             bar.advance(joined.tell() - bar.done)
     finally:
         bar.close()
 
 
-def _check_room(member: _Member, folder: Path, archive: str) -> None:
-    free = shutil.disk_usage(folder).free
-    if member.size + SPARE_BYTES > free:
-        raise LaspaError(
-            f"{archive}: {member.name} has {in_bytes(member.size)}, but {folder.parent} only "
-            f"{in_bytes(free)} free; make room and run again"
-        )
-
-
 def _inside(name: str, archive: str) -> PurePosixPath:
-    """The member's path, which cannot leave the folder that it is put under."""
+    """The member's path; one that leads out of the folder is refused."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or "\0" in name:
         raise LaspaError(f"{archive}: {name!r} lies outside the folder; do not use this archive")
@@ -121,13 +117,10 @@ def _tar_members(joined: "_Joined", archive: str) -> Iterator[_Member]:
             if member.isdir():
                 yield _Member(member.name, 0, None)
             elif member.isfile():
-                content = tar.extractfile(member)
-                assert content is not None
-                yield _Member(member.name, member.size, _Exactly(content, member.size))  # type: ignore[arg-type]
+                yield _Member(member.name, member.size, tar.extractfile(member))
             else:
-                what = "a link" if member.issym() or member.islnk() else "neither file nor folder"
-                raise LaspaError(f"{archive}: {member.name!r} is {what}; do not use this archive")
-    stream.read(COPY_BYTES)  # the padding after the last member, and with it gzip's own checksum
+                raise _refused(archive, member.name, member.issym() or member.islnk())
+    stream.read(COPY_BYTES)  # the padding after the last member, and gzip's own checksum
 
 
 def _zip_members(joined: "_Joined", archive: str) -> Iterator[_Member]:
@@ -135,18 +128,22 @@ def _zip_members(joined: "_Joined", archive: str) -> Iterator[_Member]:
         for member in zipped.infolist():
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                what = "a link" if kind == stat.S_IFLNK else "neither file nor folder"
-                raise LaspaError(f"{archive}: {member.filename!r} is {what}; do not use this archive")
+                raise _refused(archive, member.filename, kind == stat.S_IFLNK)
             if member.flag_bits & 1:
                 raise LaspaError(f"{archive}: {member.filename!r} is encrypted; unpack it by hand")
             if member.is_dir():
                 yield _Member(member.filename, 0, None)
                 continue
             with zipped.open(member) as content:
-                yield _Member(member.filename, member.file_size, content)  # type: ignore[arg-type]
+                yield _Member(member.filename, member.file_size, content)
 
 
-def _without_gzip(joined: "_Joined") -> BinaryIO:
+def _refused(archive: str, name: str, is_link: bool) -> LaspaError:
+    what = "a link" if is_link else "neither file nor folder"
+    return LaspaError(f"{archive}: {name!r} is {what}; do not use this archive")
+
+
+def _without_gzip(joined: "_Joined") -> IO[bytes]:
     """The tar inside the layers of gzip."""
     stream: io.BufferedReader = io.BufferedReader(joined, COPY_BYTES)
     for _ in range(MOST_LAYERS):
@@ -154,25 +151,6 @@ def _without_gzip(joined: "_Joined") -> BinaryIO:
             break
         stream = io.BufferedReader(gzip.GzipFile(fileobj=stream, mode="rb"), COPY_BYTES)
     return stream
-
-
-def _named(sources: Sequence[Path]) -> str:
-    """How messages call the archive."""
-    return str(sources[0]) if len(sources) == 1 else f"{sources[0]} to {sources[-1].suffix.lstrip('.')}"
-
-
-class _Exactly:
-    """Reads a member and misses what is not there: tarfile gives a short file without a word."""
-
-    def __init__(self, content: BinaryIO, size: int) -> None:
-        self._content, self._left = content, size
-
-    def read(self, count: int) -> bytes:
-        chunk = self._content.read(count)
-        self._left -= len(chunk)
-        if not chunk and self._left:
-            raise EOFError("the last file is cut off")
-        return chunk
 
 
 class _Joined(io.RawIOBase):

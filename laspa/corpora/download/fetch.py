@@ -1,10 +1,9 @@
-"""Fetching a corpus's files: many at a time, disk space first, each checked by its checksum and pinned."""
+"""Fetching files: many at a time, disk space checked first, each checked by its checksum and pinned."""
 
 import hashlib
 import os
-import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,106 +11,73 @@ from typing import Any, Literal
 
 import requests
 
-from laspa.corpora.download.transfer import Interrupted, Patience, Refused, Stopped, Transfer, redacted
+from laspa.corpora.corpus import RemoteFile
+from laspa.corpora.download.archives import SPARE_BYTES
+from laspa.corpora.download.transfer import Authorise, Interrupted, Patience, Refused, Stopped, Transfer
 from laspa.errors import LaspaError
-from laspa.files import read_json, write_json
+from laspa.files import read_json, require_room, write_json
 from laspa.params import Download
-from laspa.progress import ByteProgress, in_bytes
+from laspa.progress import ByteProgress
+from laspa.redaction import address_without_credentials
 
-CHECKSUMS = (
-    "checksums.json"  # at the project's root, in git: what was fetched once is what is fetched ever after
-)
-SPARE_BYTES = 256 * 2**20  # of the disk that a download leaves free
-DAMAGED_TRIES = 2  # downloads from one address whose checksum may be wrong before the next address
-
-
-Where = Literal["missing", "here", "unpacked"]
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a corpus, and what is known about it before it is fetched.
-
-    Args:
-        url: http or https.
-        path: relative, where it goes under the corpus's downloads.
-        size: bytes, where known.
-        checksum: `sha256:…`, `md5:…`, or `git:…` (the SHA-1 of a git blob), where its publisher gives one.
-        mirrors: other addresses of the same bytes, tried in this order.
-        credentials: X, where the environment's X_USER and X_PASSWORD, or X_TOKEN, are asked for.
-        pin: off for what its publisher writes anew at will: such a file is fetched once and kept.
-    """
-
-    url: str
-    path: str
-    size: int | None = None
-    checksum: str = ""
-    mirrors: tuple[str, ...] = ()
-    credentials: str = ""
-    pin: bool = True
+CHECKSUMS = "checksums.json"  # at the project's root, in git: later fetches must give the same bytes
+DAMAGED_TRIES = 2  # downloads with a wrong checksum from one address, before the next address is tried
 
 
 @dataclass(frozen=True)
 class FileState:
-    """One row of a plan: bytes (None: unknown), what is on disk of it, and where its checksum is from."""
+    """One row of a plan: a file, its bytes (None: unknown), where it is, and the source of its checksum."""
 
     file: RemoteFile
     size: int | None
-    where: Where
+    where: Literal["missing", "here", "unpacked"]
     checksum: str
 
 
 def plan(files: Sequence[RemoteFile], folder: Path, checksums: Path) -> list[FileState]:
-    """What `fetch` would find; nothing is asked of the network."""
+    """What is known of each file, without using the network."""
     pins = _read_pins(checksums)
     states = []
     for file in files:
-        pin = pins.get(redacted(file.url), {})
+        pin = pins.get(file.address, {})
         known = "unknown until first fetch" if file.pin else "none: it may change"
         if pin or file.checksum:
             known = "pinned" if pin else f"published ({file.checksum.partition(':')[0]})"
-        where: Where = "here" if _is_here(folder / file.path, file, pin) else "missing"
-        states.append(FileState(file, pin.get("size", file.size), where, known))
+        here = _is_here(folder / file.path, file, pin)
+        states.append(FileState(file, pin.get("size", file.size), "here" if here else "missing", known))
     return states
 
 
 def fetch(
     files: Sequence[RemoteFile], folder: Path, checksums: Path, options: Download, what: str
 ) -> list[Path]:
-    """Bring all `files` under `folder`, in their order; what is there already is not fetched again.
+    """Bring all `files` under `folder`, in their order; a file that is there is not fetched again.
 
     A file is collected as `PATH.partial` and gets its name when its size and checksum are right: the
-    pinned SHA-256, else the published checksum. Its SHA-256 is then pinned in `checksums`, if it was not.
-    A killed run goes on from the parts that it had.
+    pinned SHA-256, else the published checksum. Then its SHA-256 is pinned in `checksums`, if it was
+    not. A killed run resumes from its finished parts.
 
     Args:
         checksums: a JSON file, written whole and sorted; missing before the first fetch.
         what: the corpus's name, for messages and the bar.
 
     Raises:
-        LaspaError: too little disk space, missing credentials, or a file that none of its addresses gives
-            whole; the message says what each answered. Whole parts are kept.
+        LaspaError: too little disk space, missing credentials, or a file that no address gives whole;
+            the message has each address's answer. Finished parts are kept.
     """
-    pins = _read_pins(checksums)
+    job = _Job(folder, checksums, options, what)
     targets = [folder / file.path for file in files]
-    missing = []
-    for file, target in zip(files, targets, strict=True):
-        if _is_here(target, file, pins.get(redacted(file.url), {})):
-            continue
-        if target.exists() and _accept_unpinned(target, file, pins, checksums):
-            continue
-        missing.append(file)
+    missing = [file for file, target in zip(files, targets, strict=True) if not job.has(file, target)]
     if not missing:
         return targets
     folder.mkdir(parents=True, exist_ok=True)
-    job = _Job(folder, checksums, options, what, pins, len(missing))
-    job.reserve_known(missing)
+    job.begin(missing)
     try:
         with ThreadPoolExecutor(min(options.parallel, len(missing))) as pool:
             futures = [pool.submit(job.fetch, file) for file in missing]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
-            finally:  # all are there, or one failed, or Ctrl-C
+            finally:  # all are done, or one failed, or Ctrl-C
                 job.stop.set()
                 for future in futures:
                     future.cancel()
@@ -123,45 +89,56 @@ def fetch(
     return targets
 
 
+class _Damaged(Exception):
+    """A whole file that is not the expected one."""
+
+
 class _Job:
     """What the downloads of one `fetch` share."""
 
-    def __init__(
-        self, folder: Path, checksums: Path, options: Download, what: str, pins: dict[str, Any], files: int
-    ) -> None:
-        self.folder, self.checksums, self.what, self.pins = folder, checksums, what, pins
-        self.patience = Patience(options.retries, options.stall_seconds, options.wait_seconds)
-        self.mirrors = options.mirrors
-        self.connections = max(1, options.parallel // files)
+    def __init__(self, folder: Path, checksums: Path, options: Download, what: str) -> None:
+        self.folder, self.checksums, self.options, self.what = folder, checksums, options, what
+        self.pins = _read_pins(checksums)
         self.stop = threading.Event()
-        self.bar = ByteProgress(0, f"fetch {what}")
-        self._known: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}  # by path, as far as known
         self._lock = threading.Lock()
 
-    def reserve_known(self, files: Sequence[RemoteFile]) -> None:
-        """Look for room for all files of known size, before the first byte."""
-        for file in files:
-            size = self.pins.get(redacted(file.url), {}).get("size", file.size)
-            if size is not None:
-                self._known[file.path] = size
-        self.bar.grow(sum(self._known.values()))
-        self._check_room()
+    def has(self, file: RemoteFile, target: Path) -> bool:
+        """Whether the file is there; one that somebody put there is checked, and pinned if it is right."""
+        if _is_here(target, file, self.pins.get(file.address, {})):
+            return True
+        if not target.exists() or file.address in self.pins:  # pinned: it has another size
+            return False
+        problem, sha256 = self._compare(target, file, file.checksum)
+        if not problem:
+            self._pin(file, sha256, target.stat().st_size)
+        return not problem
+
+    def begin(self, files: Sequence[RemoteFile]) -> None:
+        """Before the first byte: check that there is room for all files of known size."""
+        self.connections = max(1, self.options.parallel // len(files))
+        sizes = {file.path: self.pins.get(file.address, {}).get("size", file.size) for file in files}
+        self._sizes = {path: size for path, size in sizes.items() if size is not None}
+        self.bar = ByteProgress(sum(self._sizes.values()), f"fetch {self.what}")
+        self._require_room()
 
     def fetch(self, file: RemoteFile) -> None:
         """Try a file's addresses one after the other."""
-        pin = self.pins.get(redacted(file.url), {})
+        pin = self.pins.get(file.address)
         expected = f"sha256:{pin['sha256']}" if pin else file.checksum
+        options = self.options
         authorise = _authorisation(file.credentials)
+        addresses = [self._mirrored(url) for url in (file.url, *file.mirrors)]
         answers = []
-        for url in (self._in_place_of(url) for url in (file.url, *file.mirrors)):
-            # Credentials are for the first address alone.
+        for url in addresses:
             transfer = Transfer(
                 url,
                 self.folder / f"{file.path}.partial",
-                self.patience,
+                Patience(options.retries, options.stall_seconds, options.wait_seconds),
                 self.connections,
-                sure=bool(expected),
-                authorise=authorise if url == self._in_place_of(file.url) else None,
+                known_checksum=bool(expected),
+                # Credentials are for the first address only.
+                authorise=authorise if url == addresses[0] else None,
                 on_bytes=self.bar.advance,
                 on_size=lambda size: self._learn_size(file, size),
                 stop=self.stop,
@@ -172,95 +149,82 @@ class _Job:
                     self._keep(file, transfer, expected)
                     return
                 except _Damaged as error:
-                    answers.append(f"  {redacted(url)}: {error}")
+                    answers.append(f"  {address_without_credentials(url)}: {error}")
                 except (Refused, Interrupted) as error:
-                    answers.append(f"  {redacted(url)}: {error}{_hint(error, file)}")
+                    answers.append(f"  {address_without_credentials(url)}: {error}{_hint(error, file)}")
                     break
         raise LaspaError(
             f"{self.what}: {file.path} could not be fetched:\n"
             + "\n".join(dict.fromkeys(answers))
-            + "\nwhole parts are kept: run again to go on, or put the file at "
+            + "\nfinished parts are kept: run again to resume, or put the file at "
             f"{self.folder / file.path} by hand"
         )
 
-    def _in_place_of(self, url: str) -> str:
-        """The address that the params put in place of another."""
-        for beginning, other in self.mirrors.items():
+    def _mirrored(self, url: str) -> str:
+        """The address that download.mirrors gives in place of `url`."""
+        for beginning, other in self.options.mirrors.items():
             if url.startswith(beginning):
                 return other + url.removeprefix(beginning)
         return url
 
     def _keep(self, file: RemoteFile, transfer: Transfer, expected: str) -> None:
-        """Check what came, pin it, and give it its name."""
-        wanted = (expected.partition(":")[0] or "sha256", "sha256")
-        digests = _digests(transfer.partial, set(wanted))
+        """Check the bytes, pin them, and give the file its name."""
         size = transfer.partial.stat().st_size
-        problem = ""
-        if file.size is not None and size != file.size:
-            problem = f"{size} bytes came, {file.size} were expected"
-        elif expected and digests[wanted[0]] != expected.partition(":")[2]:
-            where = self.checksums.name if redacted(file.url) in self.pins else "its publisher"
-            problem = f"{wanted[0]} {digests[wanted[0]]} is not that of {where}, {expected.partition(':')[2]}"
+        problem, sha256 = self._compare(transfer.partial, file, expected)
         if problem:
             transfer.discard()
             self.bar.advance(-size)
             raise _Damaged(problem)
         if file.pin:
-            with self._lock:
-                _pin(self.checksums, file, digests["sha256"], size)
+            self._pin(file, sha256, size)
         os.replace(transfer.partial, self.folder / file.path)
+
+    def _compare(self, path: Path, file: RemoteFile, expected: str) -> tuple[str, str]:
+        """What is wrong with the bytes at `path` (or ""), and their SHA-256."""
+        algorithm, _, wanted = expected.partition(":")
+        size, digests = path.stat().st_size, _digests(path, {algorithm or "sha256", "sha256"})
+        problem = ""
+        if file.size is not None and size != file.size:
+            problem = f"{size} bytes came, {file.size} were expected"
+        elif expected and digests[algorithm] != wanted:
+            where = self.checksums.name if file.address in self.pins else "its publisher"
+            problem = f"{algorithm} {digests[algorithm]} is not that of {where}, {wanted}"
+        return problem, digests["sha256"]
+
+    def _pin(self, file: RemoteFile, sha256: str, size: int) -> None:
+        """Write the pin of a file that has none."""
+        with self._lock:
+            pins = _read_pins(self.checksums)
+            if file.address not in pins:
+                pins[file.address] = {"sha256": sha256, "size": size}
+                write_json(self.checksums, pins)
 
     def _learn_size(self, file: RemoteFile, size: int) -> None:
         with self._lock:
-            before = self._known.get(file.path, 0)
-            self._known[file.path] = size
+            before = self._sizes.get(file.path, 0)
+            self._sizes[file.path] = size
         if size != before:
             self.bar.grow(size - before)
-            self._check_room()
+            self._require_room()
 
-    def _check_room(self) -> None:
+    def _require_room(self) -> None:
+        remedy = "make room, or set download.folder in params.yaml to a larger disk"
         left = self.bar.total - self.bar.done
-        free = shutil.disk_usage(self.folder).free
-        if left + SPARE_BYTES > free:
-            raise LaspaError(
-                f"{self.what}: {in_bytes(left)} are to be fetched, but {self.folder} has only "
-                f"{in_bytes(free)} free ({in_bytes(SPARE_BYTES)} of it are left alone); make room, or set "
-                "download.folder in params.yaml to a larger disk"
-            )
-
-
-class _Damaged(Exception):
-    """Whole, but not what was expected."""
+        require_room(self.folder, left, f"{self.what}: the download", remedy, SPARE_BYTES)
 
 
 def _is_here(target: Path, file: RemoteFile, pin: dict[str, Any]) -> bool:
-    """A file got its name after its checksum was right: its size is looked at, not every byte again."""
-    if not file.pin:
-        return target.is_file()
-    return bool(pin) and target.is_file() and target.stat().st_size == pin["size"]
-
-
-def _accept_unpinned(target: Path, file: RemoteFile, pins: dict[str, Any], checksums: Path) -> bool:
-    """Whether a file that somebody put here is the one; then it is pinned."""
-    if redacted(file.url) in pins:  # of another size
-        return False
-    algorithm, _, wanted = file.checksum.partition(":")
-    digests = _digests(target, {algorithm or "sha256", "sha256"})
-    size = target.stat().st_size
-    if (file.size is not None and size != file.size) or (algorithm and digests[algorithm] != wanted):
-        return False
-    pins[redacted(file.url)] = _pin(checksums, file, digests["sha256"], size)
-    return True
+    """A file gets its name after its checksum was right: only its size is checked again."""
+    return target.is_file() and (not file.pin or (bool(pin) and target.stat().st_size == pin["size"]))
 
 
 def _digests(path: Path, algorithms: set[str]) -> dict[str, str]:
-    """Hexadecimal digests of a file's bytes, read once; `git` is the SHA-1 of a blob with its header."""
+    """Hexadecimal digests of a file, read once; `git` is the SHA-1 of a blob with its header."""
     hashes = {
-        name: hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-        if name == "git"
-        else hashlib.new(name, usedforsecurity=False)
-        for name in algorithms
+        name: hashlib.new("sha1" if name == "git" else name, usedforsecurity=False) for name in algorithms
     }
+    if "git" in hashes:
+        hashes["git"].update(f"blob {path.stat().st_size}\0".encode())
     with open(path, "rb") as file:
         while chunk := file.read(2**20):
             for each in hashes.values():
@@ -272,19 +236,8 @@ def _read_pins(checksums: Path) -> dict[str, Any]:
     return read_json(checksums) if checksums.exists() else {}
 
 
-def _pin(checksums: Path, file: RemoteFile, sha256: str, size: int) -> dict[str, Any]:
-    """Write the pin of a file that has none; the address in it holds no secret."""
-    pins = _read_pins(checksums)
-    pin = {"sha256": sha256, "size": size}
-    if pins.setdefault(redacted(file.url), pin) is pin:
-        write_json(checksums, pins)
-    return pin
-
-
-def _authorisation(
-    prefix: str,
-) -> Callable[[requests.PreparedRequest], requests.PreparedRequest] | None:
-    """Credentials out of the environment: X_TOKEN, or X_USER and X_PASSWORD."""
+def _authorisation(prefix: str) -> Authorise | None:
+    """Credentials from the environment: X_TOKEN, or X_USER and X_PASSWORD."""
     if not prefix:
         return None
     token, user, password = (os.environ.get(f"{prefix}_{name}") for name in ("TOKEN", "USER", "PASSWORD"))

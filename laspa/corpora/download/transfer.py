@@ -1,4 +1,4 @@
-"""One file over HTTP: in parts by range requests, resumed, retried, checked by length. Never half-written."""
+"""One file over HTTP: in parts by range requests, resumed, retried, checked by length; never half-written."""
 
 import os
 import re
@@ -7,26 +7,28 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
 from laspa.files import read_json, write_json
+from laspa.redaction import address_without_credentials
 
 T = TypeVar("T")
+Authorise = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
-PART_BYTES = 16 * 2**20  # of one request: what a killed run fetches again, at most, for each connection
+PART_BYTES = 16 * 2**20  # of one request: the most that a killed run fetches again for each connection
 CHUNK_BYTES = 64 * 2**10
 LONGEST_WAIT = 60.0  # seconds between two tries, unless the server asks for more
-LONGEST_OBEYED = 300.0  # seconds that a server may ask for (Retry-After)
-PASSING = {408, 425, 429}  # beside 5xx: statuses that another try may cure (RFC 9110, RFC 6585)
-CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+LONGEST_RETRY_AFTER = 300.0  # seconds that a server may ask for
+RETRIED = {408, 425, 429}  # beside 5xx: statuses after which another try may succeed (RFC 9110, RFC 6585)
+CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
 class Interrupted(Exception):
-    """Something that another try may cure; `wait` is what the server asks for, in seconds."""
+    """A failure after which another try may succeed; `wait` is what the server asks for, in seconds."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -34,19 +36,18 @@ class Interrupted(Exception):
 
 
 class Refused(Exception):
-    """Something that no other try at this address will cure."""
+    """A failure that another try at this address will not change."""
 
 
 class Stopped(Exception):
     """Another thread failed, or the user pressed Ctrl-C."""
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How to bear a bad network.
+class Patience(NamedTuple):
+    """When to give up on a bad network.
 
     Args:
-        retries: tries without a new byte, in a row, before an address is given up.
+        retries: consecutive tries without a new byte before an address is given up.
         stall_seconds: without a byte, before a connection is given up.
         wait_seconds: before the first retry; doubles with each.
     """
@@ -56,17 +57,12 @@ class Patience:
     wait_seconds: float
 
 
-@dataclass(frozen=True)
-class Remote:
-    """What a server says about a file: bytes (None: unknown), whether it serves ranges, which version."""
+class _Remote(NamedTuple):
+    """What a server says about a file: bytes (None: unknown), whether it serves ranges, its version."""
 
     size: int | None
-    ranges: bool
-    version: str
-
-
-def _nothing(_: int) -> None:
-    """Takes no notice."""
+    ranges: bool = False
+    version: str = ""
 
 
 @dataclass
@@ -75,13 +71,12 @@ class Transfer:
 
     Args:
         url: http or https.
-        partial: where the bytes are collected; `partial`.json beside it says which parts are there.
-        patience: retries, stalls and waits.
+        partial: where the bytes are collected; `partial`.json beside it lists the finished parts.
         connections: parts at a time.
-        sure: whether the file's checksum is known, so that parts of another address may be gone on with.
+        known_checksum: the file's checksum is known, so parts from another address may be kept.
         authorise: adds credentials to a request; a redirect to another host loses them.
-        on_bytes: told of bytes as they come, with a negative number of those that are given up.
-        on_size: told the size, before a byte is written.
+        on_bytes: called with bytes as they come, and with a negative number for bytes that are dropped.
+        on_size: called with the size, before a byte is written.
         stop: ends the download at the next chunk when set.
     """
 
@@ -89,10 +84,10 @@ class Transfer:
     partial: Path
     patience: Patience
     connections: int = 1
-    sure: bool = False
-    authorise: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None
-    on_bytes: Callable[[int], None] = _nothing
-    on_size: Callable[[int], None] = _nothing
+    known_checksum: bool = False
+    authorise: Authorise | None = None
+    on_bytes: Callable[[int], None] = lambda _: None
+    on_size: Callable[[int], None] = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -104,13 +99,13 @@ class Transfer:
         """Complete `partial`.
 
         Raises:
-            Refused: a status that no retry cures, a page instead of a file, or a redirect to plain HTTP.
-            Interrupted: the patience is at its end; whole parts are kept.
-            Stopped: `stop` was set; whole parts are kept.
+            Refused: a status that no retry changes, a page instead of a file, or a redirect to plain HTTP.
+            Interrupted: the last allowed retry failed; finished parts are kept.
+            Stopped: `stop` was set; finished parts are kept.
             OSError: the disk.
         """
         self.partial.parent.mkdir(parents=True, exist_ok=True)
-        remote = self._persistently(self._probe, lambda: 0)
+        remote = self._retried(self._probe)
         if remote.size is not None:
             self.on_size(remote.size)
         if remote.ranges and remote.size:
@@ -119,94 +114,90 @@ class Transfer:
             self._in_one(remote.size)
 
     def discard(self) -> None:
-        """Forget what was fetched."""
+        """Delete what was fetched."""
         self.partial.unlink(missing_ok=True)
         self._state.unlink(missing_ok=True)
 
-    def _probe(self) -> Remote:
-        """Ask for the first byte: HEAD is not answered everywhere, and says less."""
+    def _probe(self) -> _Remote:
+        """Ask for the first byte: not every server answers HEAD, and HEAD says less."""
         with self._get("bytes=0-0") as response:
-            total = _total(response)
+            _, total = _content_range(response)
             if response.status_code == 206 and total is not None:
-                return Remote(total, True, _version(response))
+                return _Remote(total, True, _version(response))
             if response.status_code == 416 and total == 0:
-                return Remote(0, False, "")
+                return _Remote(0)
             if response.status_code == 200:
-                return Remote(_length(response), False, "")
+                return _Remote(_number(response.headers.get("Content-Length")))
         with self._get() as response:  # a server that refuses ranges, or does not say how long the file is
-            return Remote(_length(response), False, "")
+            return _Remote(_number(response.headers.get("Content-Length")))
 
     def _in_one(self, size: int | None) -> None:
-        """From a server that ignores ranges: each try begins anew."""
+        """From a server without ranges: each try starts from the beginning."""
 
         def attempt() -> None:
-            come = 0
+            received = 0
             try:
                 with open(self.partial, "wb") as file, self._get() as response:
                     for chunk in self._chunks(response):
                         file.write(chunk)
-                        come += len(chunk)
+                        received += len(chunk)
                         self.on_bytes(len(chunk))
-                if size is not None and come != size:
-                    raise Interrupted(f"ended after {come} of {size} bytes")
+                if size is not None and received != size:
+                    raise Interrupted(f"ended after {received} of {size} bytes")
             except BaseException:
-                self.on_bytes(-come)
+                self.on_bytes(-received)
                 raise
 
         self._state.unlink(missing_ok=True)
-        self._persistently(attempt, lambda: 0)
+        self._retried(attempt)
 
     def _in_parts(self, size: int, version: str) -> None:
-        about = {"url": redacted(self.url), "size": size, "version": version, "part_bytes": PART_BYTES}
+        address = address_without_credentials(self.url)
+        about = {"url": address, "size": size, "version": version, "part_bytes": PART_BYTES}
         done = self._finished_parts(about)
-        parts = range(-(-size // PART_BYTES))
+        missing = [part for part in range(-(-size // PART_BYTES)) if part not in done]
         self.on_bytes(sum(min(PART_BYTES, size - part * PART_BYTES) for part in done))
         descriptor = os.open(self.partial, os.O_RDWR | os.O_CREAT, 0o644)
+
+        def fetch(part: int) -> None:
+            start = part * PART_BYTES
+            self._part(descriptor, start, min(start + PART_BYTES, size), size, version)
+            os.fsync(descriptor)
+            with self._lock:
+                done.add(part)
+                write_json(self._state, about | {"done": sorted(done)})
+
         try:
             os.ftruncate(descriptor, size)
-
-            def fetch(part: int) -> None:
-                start = part * PART_BYTES
-                self._part(descriptor, start, min(start + PART_BYTES, size), size, version)
-                os.fsync(descriptor)
-                with self._lock:
-                    done.add(part)
-                    write_json(self._state, about | {"done": sorted(done)})
-
             with ThreadPoolExecutor(self.connections) as pool:
-                futures = [pool.submit(fetch, part) for part in parts if part not in done]
-                try:
-                    for future in futures:
-                        future.result()
-                except BaseException:
-                    for future in futures:
-                        future.cancel()
-                    raise
+                for _ in pool.map(fetch, missing):  # a failure cancels the parts that have not begun
+                    pass
         finally:
             os.close(descriptor)
         self._state.unlink(missing_ok=True)
 
     def _finished_parts(self, about: dict[str, Any]) -> set[int]:
-        """Parts of an earlier run that still hold: of the same size and version, or of a known checksum."""
+        """Usable parts of an earlier run: of the same size and version, or of a known checksum."""
         if self._state.exists() and self.partial.exists():
             state = read_json(self._state)
-            keys = ("size", "part_bytes") if self.sure else ("url", "size", "version", "part_bytes")
+            keys = ("size", "part_bytes") if self.known_checksum else tuple(about)
             if all(state.get(key) == about[key] for key in keys):
                 return set(state["done"])
         self.discard()
         return set()
 
     def _part(self, descriptor: int, start: int, end: int, size: int, version: str) -> None:
-        """Fetch bytes [start, end), each try from where the one before broke off."""
+        """Fetch bytes [start, end); each try continues where the last one broke off."""
         position = start
 
         def attempt() -> None:
             nonlocal position
             with self._get(f"bytes={position}-{end - 1}") as response:
-                if response.status_code != 206 or _version(response) != version or _total(response) != size:
-                    raise Interrupted("the file changed on the server, or ranges are served now and then")
-                if _first(response) != position:
-                    raise Interrupted(f"asked for bytes from {position}, got them from {_first(response)}")
+                first, total = _content_range(response)
+                if response.status_code != 206 or _version(response) != version or total != size:
+                    raise Interrupted("the file changed on the server, or it serves ranges only sometimes")
+                if first != position:
+                    raise Interrupted(f"asked for bytes from {position}, got them from {first}")
                 for chunk in self._chunks(response):
                     wanted = chunk[: end - position]
                     os.pwrite(descriptor, wanted, position)
@@ -216,13 +207,16 @@ class Transfer:
                 raise Interrupted(f"ended after {position - start} of {end - start} bytes")
 
         try:
-            self._persistently(attempt, lambda: position)
+            self._retried(attempt, lambda: position)
         except BaseException:
             self.on_bytes(start - position)
             raise
 
-    def _persistently(self, attempt: Callable[[], T], position: Callable[[], int]) -> T:
-        """Try until the patience is at its end; a try that moves `position` starts the count anew."""
+    def _retried(self, attempt: Callable[[], T], position: Callable[[], int] = lambda: 0) -> T:
+        """Try until the retries are used up; a try that moves `position` resets the count.
+
+        Not urllib3's Retry: its waits cannot be stopped, and it counts no bytes of a broken body.
+        """
         failures = 0
         while True:
             before = position()
@@ -236,13 +230,13 @@ class Transfer:
                 if self.stop.wait(max(wait, error.wait)):
                     raise Stopped from None
 
-    def _get(self, byte_range: str | None = None) -> requests.Response:
+    def _get(self, byte_range: str = "") -> requests.Response:
         headers = {"Accept-Encoding": "identity"} | ({"Range": byte_range} if byte_range else {})
         stall = self.patience.stall_seconds
+        # Without an `auth`, requests would look for credentials in ~/.netrc.
+        auth = self.authorise or (lambda request: request)
         try:
-            response = self._session.get(
-                self.url, headers=headers, stream=True, timeout=stall, auth=self.authorise or _as_it_is
-            )
+            response = self._session.get(self.url, headers=headers, stream=True, timeout=stall, auth=auth)
         except requests.Timeout:
             raise Interrupted(f"no answer for {stall:g} s") from None
         except requests.exceptions.SSLError:
@@ -251,11 +245,23 @@ class Transfer:
             raise Interrupted("no connection") from None
         except requests.RequestException as error:  # too many redirects, a malformed address
             raise Refused(type(error).__name__) from None
-        _check(response, byte_range is not None)
-        return response
+        status = response.status_code
+        if status == 416 and byte_range:
+            return response
+        if status in (200, 206):
+            kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if kind == "text/html":
+                raise Refused("a web page came in place of the file")
+            return response
+        response.close()
+        reason = f"{status} {response.reason or ''}".strip()
+        if status < 500 and status not in RETRIED:
+            raise Refused(reason)
+        wait = _number(response.headers.get("Retry-After"))  # a date is ignored: the usual wait is enough
+        raise Interrupted(reason, min(wait or 0, LONGEST_RETRY_AFTER))
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """The body's bytes as they come, never decoded: the checksum is that of the file."""
+        """The body's bytes as they come, not decoded: the checksum is of the file."""
         chunks = response.raw.stream(CHUNK_BYTES, decode_content=False)
         while not self.stop.is_set():
             try:
@@ -271,73 +277,32 @@ class Transfer:
 
 
 class _Session(requests.Session):
-    """Follows redirects, but never from https to http, and takes credentials to no other host."""
+    """Follows redirects, but never from https to http, and sends credentials to no other host."""
 
     def get_redirect_target(self, response: requests.Response) -> str | None:
         target: str | None = super().get_redirect_target(response)
         if target and urlsplit(response.url).scheme == "https":
             after = urljoin(response.url, target)
             if urlsplit(after).scheme != "https":
-                raise Refused(f"redirects from https to {redacted(after)}")
+                raise Refused(f"redirects from https to {address_without_credentials(after)}")
         return target
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        # requests' own would also look for credentials in ~/.netrc: only the environment's are used here.
+        # requests' own would also look for credentials in ~/.netrc: here only the environment's are used.
         if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
             prepared_request.headers.pop("Authorization", None)
 
 
-def redacted(url: str) -> str:
-    """The address without what may be secret: user, password, query and fragment."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """No credentials, also none of ~/.netrc."""
-    return request
-
-
-def _check(response: requests.Response, ranged: bool) -> None:
-    status = response.status_code
-    if status in (200, 206) or (status == 416 and ranged):
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if status != 416 and kind == "text/html":
-            raise Refused("a web page came in place of the file")
-        return
-    response.close()
-    reason = f"{status} {response.reason or ''}".strip()
-    if status >= 500 or status in PASSING:
-        raise Interrupted(reason, _retry_after(response))
-    raise Refused(reason)
-
-
-def _retry_after(response: requests.Response) -> float:
-    """Seconds; a date is not looked at, the usual wait serves."""
-    value = response.headers.get("Retry-After", "")
-    return min(float(value), LONGEST_OBEYED) if value.isdecimal() else 0.0
-
-
-def _content_range(response: requests.Response) -> tuple[str | None, str | None]:
+def _content_range(response: requests.Response) -> tuple[int | None, int | None]:
+    """First byte and total size, where the server says them."""
     found = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-    return (found[1], found[3]) if found else (None, None)
+    return (_number(found[1]), _number(found[2])) if found else (None, None)
 
 
-def _first(response: requests.Response) -> int | None:
-    first, _ = _content_range(response)
-    return int(first) if first is not None else None
-
-
-def _total(response: requests.Response) -> int | None:
-    _, total = _content_range(response)
-    return int(total) if total not in (None, "*") else None
-
-
-def _length(response: requests.Response) -> int | None:
-    value = response.headers.get("Content-Length", "")
-    return int(value) if value.isdecimal() else None
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
 
 
 def _version(response: requests.Response) -> str:
-    """Changes when the file does, where the server says so at all."""
+    """Changes when the file does, if the server says so at all."""
     return str(response.headers.get("ETag") or response.headers.get("Last-Modified") or "")

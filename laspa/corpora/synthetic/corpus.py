@@ -23,13 +23,14 @@ import pandas as pd
 import soundfile
 import soxr
 
-from laspa.corpora.corpus import INDEX_COLUMNS, Corpus, Licence, Listing
+from laspa.corpora.corpus import Corpus, Licence, Listing
 from laspa.corpora.synthetic import espeak
 from laspa.corpora.synthetic.channel import record
 from laspa.corpora.synthetic.text import phrase, words
 from laspa.corpora.synthetic.voices import generator_for, speaker_voice, voice_in
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.manifest.index import INDEX_COLUMNS
 from laspa.params import Synthetic
 from laspa.progress import progress
 
