@@ -11,6 +11,9 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
+
+import laspa
 
 ROOT = Path(__file__).parents[1]
 LONGEST_MODULE = 400  # lines; past it a module is more than one idea
@@ -56,6 +59,11 @@ def test_every_module_says_what_it_is() -> None:
         if file.suffix == ".py" and not file.read_text(encoding="utf-8").startswith('"""')
     ]
     assert not silent
+
+
+def test_the_citation_names_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == laspa.__version__
 
 
 def test_every_imported_package_is_declared() -> None:
