@@ -18,8 +18,8 @@ repro: $(INSTALLED) ## Run the whole pipeline on the corpus of params.yaml and p
 	@dvc repro
 	@python -m pipelines.result
 
-test: $(INSTALLED) ## Run the tests
-	@python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: $(INSTALLED) ## Run the tests and print what part of laspa they run
+	@python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov
 
 regression: $(INSTALLED) ## Run a tiny profile of the pipeline and compare its metrics with what is expected
 	@python -m pytest -q -m regression tests/regression
@@ -36,8 +36,8 @@ results: $(INSTALLED) ## Run the comparison on the full budget, after `make repr
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
 	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
-lint: $(INSTALLED) ## Check style and types
-	@ruff check . && ruff format --check . && mypy
+lint: $(INSTALLED) ## Check style, types and which module imports which
+	@ruff check . && ruff format --check . && mypy && lint-imports --no-logo
 
 setup: $(INSTALLED) ## Create .venv and install the locked packages (the targets above do so too)
 

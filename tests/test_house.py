@@ -1,20 +1,24 @@
-"""The house's rules, held by a test: short modules, clean style and types, nothing of one machine."""
+"""Rules for the whole repository: short modules, style, types, imports, nothing that names one machine."""
 
 import ast
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
+
+import laspa
 
 ROOT = Path(__file__).parents[1]
 LONGEST_MODULE = 400  # lines; past it a module is more than one idea
 LARGEST_TEXT = 1_000_000  # bytes; what is larger is data
-# Absolute paths that exist on one machine only: of a user, or of a work folder.
+# Absolute paths that exist on one machine only: a user's or a working folder.
 MACHINE_PATH = re.compile(r"(?<![\w.])/(root|work|home/\w+|Users/\w+)/\w")
 CODE = ("laspa", "pipelines")
 
@@ -24,18 +28,6 @@ def tracked(*patterns: str) -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     return [ROOT / name for name in names if (ROOT / name).is_file()]
-
-
-def imports(*folders: str) -> dict[str, set[str]]:
-    """What each module of the folders imports: the top-level packages' names."""
-    found: dict[str, set[str]] = {}
-    for file in tracked(*folders):
-        if file.suffix == ".py":
-            nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
-            names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-            names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
-            found[str(file.relative_to(ROOT))] = {name.split(".")[0] for name in names}
-    return found
 
 
 def test_modules_are_short() -> None:
@@ -69,13 +61,21 @@ def test_every_module_says_what_it_is() -> None:
     assert not silent
 
 
+def test_the_citation_names_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == laspa.__version__
+
+
 def test_every_imported_package_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     names = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
     declared = {re.split(r"[^\w.-]", name)[0].lower().replace("_", "-") for name in names}
-    imported = set().union(*imports(*CODE).values())
+    code = [ast.parse(file.read_text(encoding="utf-8")) for file in tracked(*CODE) if file.suffix == ".py"]
+    nodes = list(chain.from_iterable(map(ast.walk, code)))
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    foreign = {name.split(".")[0] for name in imported} - sys.stdlib_module_names - set(CODE)
     providers = packages_distributions()
-    foreign = imported - sys.stdlib_module_names - set(CODE)
     undeclared = {
         name
         for name in foreign
@@ -84,15 +84,9 @@ def test_every_imported_package_is_declared() -> None:
     assert not undeclared
 
 
-def test_the_library_stands_alone() -> None:
-    """laspa/ imports nothing of the pipeline's tools, so that it can be used without them."""
-    tools = {"dvc", "mlflow", "ray", "great_expectations", "pipelines"}
-    assert not {file: names & tools for file, names in imports("laspa").items() if names & tools}
-
-
-@pytest.mark.parametrize("tool", ["ruff check .", "ruff format --check .", "mypy"])
-def test_style_and_types(tool: str) -> None:
-    checked = subprocess.run(
-        [sys.executable, "-m", *tool.split()], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize("tool", ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-logo"])
+def test_style_types_and_imports(tool: str) -> None:
+    name, *options = tool.split()
+    command = [Path(sysconfig.get_path("scripts"), name), *options]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout[-4000:] + checked.stderr[-2000:]
