@@ -203,6 +203,7 @@ def _write_reconstructions(path: Path, model: Laspa, test: Split, embeddings: Em
     for utterance_id in (embeddings.utterance_ids[index] for index in shown):
         original = test.features.get(utterance_id).astype(np.float32)
         rebuilt = reconstruct(model, original, device)
+        assert rebuilt is not None  # squared_error says that there is a decoder
         for kind, mel in (("original", original), ("reconstructed", rebuilt)):
             rows.append((utterance_id, kind, len(mel), mel.astype(np.float32).tobytes()))
     frame = pd.DataFrame(rows, columns=["utterance_id", "kind", "frames", "mel"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from laspa.files import sha256_file, write_json
-from laspa.report.grid import collect
+from laspa.report.prefix_heads import collect
 from pipelines import stage
 
 CELLS, TABLE, MANIFEST = Path("studies/grid/cells"), Path("studies/grid.json"), Path("data/manifest.parquet")

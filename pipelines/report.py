@@ -6,33 +6,32 @@ import pyarrow.parquet as pq
 
 from laspa.files import atomic_path, sha256_file, write_json, write_text
 from laspa.params import load_params
-from laspa.report.gallery import gallery
-from laspa.report.grid import read_grid
 from laspa.report.page import plot_tables, render
+from laspa.report.page_figures import page_figures
+from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import read_results
 from laspa.report.svg import file_svg
 from pipelines import stage
 from pipelines.tracking import store as tracking
 
-GRID = Path("studies/grid.json")  # written on demand, by studies/grid
+PREFIX_HEADS = Path("studies/grid.json")  # written on demand, by studies/grid
 DATA, REPORTS, WEIGHTS = Path("data"), Path("reports"), Path("data/model/model.safetensors")
 SUMMARY, PAGE, PLOTS = REPORTS / "summary.json", REPORTS / "index.html", REPORTS / "plots"
 
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
-    results = read_results(
-        DATA, REPORTS, tracking.flat_params(params), _features(DATA / "features"), read_grid(GRID)
-    )
-    shown = list(gallery(results))
+    flat, features = tracking.flat_params(params), _features(DATA / "features")
+    results = read_results(DATA, REPORTS, flat, features, read_prefix_heads(PREFIX_HEADS))
+    figures = page_figures(results)
     write_json(SUMMARY, results.summary)
-    write_text(PAGE, render(results, shown))
+    write_text(PAGE, render(results, figures))
     with atomic_path(PLOTS) as folder:
         folder.mkdir()
         for name, table in plot_tables(results).items():
             table.to_csv(folder / name, index=False, lineterminator="\n")
-        for item in shown:
-            write_text(folder / f"{item.name}.svg", file_svg(item.figure))
+        for name, shown in figures.items():
+            write_text(folder / f"{name}.svg", file_svg(shown.figure))
     with tracking.run_of_model(sha256_file(WEIGHTS), params) as run:
         run.log_artifacts(PLOTS, "plots")
         run.log_artifacts(PAGE, "report")

@@ -15,7 +15,7 @@ from laspa.errors import LaspaError
 from laspa.files import atomic_path, sha256_file, write_json, write_text
 from laspa.manifest.tables import read_manifest
 from laspa.params import Params, load_params, with_overrides
-from laspa.report.study import CEILING, Measured, choices_summary, results_page, study_summary
+from laspa.report.results_page import CEILING, Measured, choices_summary, results_page, study_summary
 from laspa.trials.lists import read_trials
 from pipelines import stage
 from pipelines.systems import measure_once

@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy.stats import norm
 
-from laspa.report.analysis import DET_RATES, EmbeddingMap, det_curve, present_conditions, score_density
+from laspa.models.losses import TERMS
+from laspa.report.figure_data import DET_RANGE, DET_RATES, EmbeddingMap, det_curve, present_conditions
 from laspa.report.summary import BASELINE, LASPA, PLUS, Summary, rate
-from laspa.report.svg import BLUE, GREEN, GREY, GRID, INK, MUTED, ORANGE, PURPLE, SURFACE, styled
-from laspa.report.wording import CONDITION_LABELS
+from laspa.report.svg import BLUE, GREEN, GREY, GRID, INK, MUTED, ORANGE, PURPLE, STAND_INS, SURFACE, styled
+from laspa.report.text import term_abbreviation
+from laspa.trials.conditions import CONDITIONS
 
 NARROW, WIDE = 4.6, 9.4  # inches: half and all of the page's width
 CONDITION_LINES: dict[str, tuple[str, Any]] = {
@@ -24,27 +26,11 @@ CONDITION_LINES: dict[str, tuple[str, Any]] = {
     "same_cross": (GREEN, (0, (2, 1.5))),
     "all": (GREY, (0, (1, 1))),
 }
+DEV_MARKERS = {"cross_same": "o", "same_same": "s", "all": "^"}  # of the conditions that dev is looked at by
 DET_TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
-LOSS_NAMES = {
-    "aam": "speaker (AAM)",
-    "nll": "language (NLL)",
-    "mapc": "correlation (MAPC)",
-    "mse": "reconstruction (MSE)",
-    "grl": "reversed gradient (GRL)",
-    "grad_norm": "gradient norm",
-}
-TERM_LINES: dict[str, tuple[str, Any]] = {
-    "aam": (ORANGE, "-"),
-    "nll": (PURPLE, (0, (5, 2))),
-    "mapc": (GREEN, (0, (2, 1.5))),
-    "mse": (GREY, "-"),
-    "grl": (PURPLE, (0, (1, 1))),
-}
-DEV_LINES = {
-    "eer_cross_same": ("cross / same", ORANGE, "o"),
-    "eer_same_same": ("same / same", BLUE, "s"),
-    "eer_all": ("all trials", GREY, "^"),
-}
+LOSS_LABELS = {name: term.label for name, term in TERMS.items()} | {"grad_norm": "gradient norm"}
+LOSS_COLUMNS = 3
+DASHED = (0, (2, 2))
 MARKERS = "os^Dv"
 LINE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
 LINE_SPREAD = 0.12  # of a place on the axis, between lines, so that intervals do not cover each other
@@ -53,28 +39,22 @@ LINE_SPREAD = 0.12  # of a place on the axis, between lines, so that intervals d
 @styled
 def systems(summary: Summary, names: list[str], labels: dict[str, str]) -> Figure:
     """EER of every system, cross/same and same/same: mean, interval and each seed."""
-    shown = [
-        name for name in ("cross_same", "same_same") if any(rate(summary, system, name) for system in names)
-    ]
-    shown = shown or ["all"]
+    both = ("cross_same", "same_same")
+    shown = [name for name in both if any(rate(summary, system, name) for system in names)] or ["all"]
     figure, axes = _figure(WIDE, 0.9 + 0.27 * len(names), 1, len(shown), sharey=True)
     for axis, condition in zip(axes, shown, strict=True):
         for row, name in enumerate(names):
-            found = rate(summary, name, condition)
-            if found is None:
-                continue
-            colour = {BASELINE: BLUE, LASPA: ORANGE, PLUS: ORANGE}.get(name, GREY)
-            if found["low"] is not None:
-                axis.plot(
-                    [100 * max(found["low"], 0), 100 * found["high"]], [row, row], color=colour, linewidth=2.2
-                )
-            values = [100 * value for value in found["values"]]
-            axis.plot(values, [row] * len(values), "|", color=colour, markersize=8, markeredgewidth=1)
-            axis.plot([100 * found["mean"]], [row], "o", color=colour, markersize=6, markeredgecolor=SURFACE)
-        reference = rate(summary, BASELINE, condition)
-        if reference is not None:
-            axis.axvline(100 * reference["mean"], color=BLUE, linewidth=1, linestyle=(0, (2, 2)), zorder=0)
-        axis.set_title(f"EER, {CONDITION_LABELS[condition]} (%)")
+            if found := rate(summary, name, condition):
+                colour = {BASELINE: BLUE, LASPA: ORANGE, PLUS: ORANGE}.get(name, GREY)
+                if found["low"] is not None:
+                    axis.plot(_ends(found), [row, row], color=colour, linewidth=2.2)
+                values = [100 * value for value in found["values"]]
+                axis.plot(values, [row] * len(values), "|", color=colour, markersize=8, markeredgewidth=1)
+                mean = 100 * found["mean"]
+                axis.plot([mean], [row], "o", color=colour, markersize=6, markeredgecolor=SURFACE)
+        if reference := rate(summary, BASELINE, condition):
+            axis.axvline(100 * reference["mean"], color=BLUE, linewidth=1, linestyle=DASHED, zorder=0)
+        axis.set_title(f"EER, {CONDITIONS[condition].label} (%)")
         axis.grid(axis="y", visible=False)
     axes[0].set_yticks(range(len(names)), [labels.get(name, name) for name in names])
     axes[0].set_ylim(len(names) - 0.4, -0.6)
@@ -82,8 +62,8 @@ def systems(summary: Summary, names: list[str], labels: dict[str, str]) -> Figur
 
 
 @styled
-def grid(cells: list[dict[str, Any]], condition: str) -> Figure:
-    """EER on dev against prefix length, a line a head count, and the other way round, with intervals."""
+def prefix_heads(cells: list[dict[str, Any]], condition: str) -> Figure:
+    """EER on dev by prefix length, a line per head count, and the other way round, with intervals."""
     figure, axes = _figure(WIDE, 3.4, 1, 2, sharey=True)
     sides = (
         ("prefix_len", "num_heads", "prefix length (tokens)", "heads"),
@@ -102,13 +82,12 @@ def grid(cells: list[dict[str, Any]], condition: str) -> Figure:
             axis.plot(x, mean, color=colour, marker=marker, markersize=4, linewidth=1.2, label=f"{line}")
             for place, eers in zip(x, found, strict=True):
                 if eers["low"] is not None:
-                    ends = [100 * max(eers["low"], 0), 100 * eers["high"]]
-                    axis.plot([place, place], ends, color=colour, linewidth=1, alpha=0.7)
+                    axis.plot([place, place], _ends(eers), color=colour, linewidth=1, alpha=0.7)
         axis.set_xticks(range(len(places)), [str(place) for place in places])
         axis.set_xlabel(label)
         axis.grid(axis="x", visible=False)
         axis.legend(title=name, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(lines))
-    axes[0].set_ylabel(f"EER on dev, {CONDITION_LABELS[condition]} (%)")
+    axes[0].set_ylabel(f"EER on dev, {CONDITIONS[condition].label} (%)")
     return figure
 
 
@@ -116,25 +95,21 @@ def grid(cells: list[dict[str, Any]], condition: str) -> Figure:
 def det(scores: pd.DataFrame) -> Figure:
     """Detection error trade-off (Martin et al. 1997): both axes under the normal distribution's quantiles."""
     figure, (axis,) = _figure(NARROW, 4.6)
-    axis.plot(norm.ppf([0.0005, 0.6]), norm.ppf([0.0005, 0.6]), color=GRID, linewidth=1)
+    ends = norm.ppf(DET_RANGE)
+    axis.plot(ends, ends, color=GRID, linewidth=1)
     separated = True
     for condition, target, nontarget in present_conditions(scores):
         colour, line = CONDITION_LINES[condition]
         miss = det_curve(target, nontarget)
-        label = CONDITION_LABELS[condition]
+        label = CONDITIONS[condition].label
         axis.plot(norm.ppf(DET_RATES), norm.ppf(miss), color=colour, linestyle=line, label=label)
         separated &= bool(np.isnan(miss).all())
     if separated:
         axis.text(0.5, 0.55, "no errors at these rates", ha="center", transform=axis.transAxes, color=MUTED)
-    ticks = norm.ppf(DET_TICKS)
-    labels = [f"{100 * tick:g}" for tick in DET_TICKS]
-    axis.set_xticks(ticks, labels)
-    axis.set_yticks(ticks, labels)
-    axis.set_xlim(norm.ppf(0.0005), norm.ppf(0.6))
-    axis.set_ylim(norm.ppf(0.0005), norm.ppf(0.6))
-    axis.set_xlabel("false acceptances (%)")
-    axis.set_ylabel("misses (%)")
-    axis.set_aspect("equal")
+    ticks = norm.ppf(DET_TICKS), [f"{100 * tick:g}" for tick in DET_TICKS]
+    axis.set_xticks(*ticks)
+    axis.set_yticks(*ticks)
+    axis.set(xlim=ends, ylim=ends, xlabel="false acceptances (%)", ylabel="misses (%)", aspect="equal")
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 
@@ -143,8 +118,8 @@ def det(scores: pd.DataFrame) -> Figure:
 def histograms(scores: pd.DataFrame) -> Figure:
     """Distribution of the scores of targets and non-targets, within a language and across languages."""
     figure, (axis,) = _figure(NARROW, 4.6)
-    score, target = scores["score"].to_numpy(), scores["target"].to_numpy(dtype=bool)
-    same = scores["same_language"].to_numpy(dtype=bool)
+    score = scores["score"].to_numpy()
+    target, same = (scores[name].to_numpy(dtype=bool) for name in ("target", "same_language"))
     low, high = float(score.min()), float(score.max())
     edges = np.linspace(low, high if high > low else low + 1, 61)
     kinds = (
@@ -155,11 +130,10 @@ def histograms(scores: pd.DataFrame) -> Figure:
     )
     for label, rows, colour, line in kinds:
         if rows.any():
-            density = score_density(score[rows], edges)
+            density = np.histogram(score[rows], edges, density=True)[0]
             axis.fill_between(edges[:-1], density, step="post", color=colour, alpha=0.12, linewidth=0)
-            axis.step(
-                edges[:-1], density, where="post", color=colour, linestyle=line, label=label, linewidth=1.3
-            )
+            style = {"color": colour, "linestyle": line, "linewidth": 1.3}
+            axis.step(edges[:-1], density, where="post", label=label, **style)
     axis.set_xlabel("cosine score")
     axis.set_ylabel("density")
     axis.set_ylim(bottom=0)
@@ -169,37 +143,23 @@ def histograms(scores: pd.DataFrame) -> Figure:
 
 @styled
 def language_pairs(languages: list[str], errors: np.ndarray) -> Figure:
-    """EER by pair of languages as a heat map; a cell without trials enough is empty."""
+    """EER by pair of languages as a heat map; a cell with too few trials is empty."""
     count = len(languages)
     size = min(WIDE, max(NARROW, 0.46 * count + 1.0))
     figure, (axis,) = _figure(size, size * 0.92)
     highest = float(np.nanmax(errors)) if np.isfinite(errors).any() else 1.0
-    for row in range(count):
-        for column in range(count):
-            value = errors[row, column]
-            if not math.isfinite(value):
-                continue
+    for (row, column), value in np.ndenumerate(errors):
+        if math.isfinite(value):
             strength = 0.06 + 0.94 * value / max(highest, 1e-9)
-            cell = Rectangle(
-                (column - 0.48, row - 0.48), 0.96, 0.96, facecolor=ORANGE, alpha=strength, linewidth=0
-            )
-            axis.add_patch(cell)
-            axis.text(
-                column,
-                row,
-                _short_percent(value),
-                ha="center",
-                va="center",
-                fontsize=8,
-                color=SURFACE if strength > 0.6 else INK,
-            )
+            _cell(axis, column - 0.48, row - 0.48, 0.96, strength)
+            text = f"{100 * value:.0f}" if value >= 0.0995 else f"{100 * value:.1f}"
+            colour = SURFACE if strength > 0.6 else INK
+            axis.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     axis.set_xlim(-0.5, count - 0.5)
     axis.set_ylim(count - 0.5, -0.5)
     axis.set_xticks(range(count), languages, rotation=90 if max(map(len, languages), default=0) > 3 else 0)
     axis.set_yticks(range(count), languages)
-    axis.tick_params(length=0)
-    axis.grid(visible=False)
-    axis.spines[["left", "bottom"]].set_visible(False)
+    _hide_frame(axis)
     axis.set_aspect("equal")
     return figure
 
@@ -211,12 +171,11 @@ def embedding_scatter(points: EmbeddingMap, by: str, unseen: set[str]) -> Figure
     values = points.speakers if by == "speaker" else points.languages
     names = sorted(set(values.tolist()))
     for index, name in enumerate(names):
-        rows = values == name
         colour = to_hex(hsv_to_rgb((index / len(names), 0.72, 0.82)))
         hollow = by == "language" and name in unseen
         axis.scatter(
-            points.points[rows, 0],
-            points.points[rows, 1],
+            x=points.points[values == name, 0],
+            y=points.points[values == name, 1],
             s=15,
             marker=MARKERS[index % len(MARKERS)],
             facecolors="none" if hollow else colour,
@@ -229,34 +188,30 @@ def embedding_scatter(points: EmbeddingMap, by: str, unseen: set[str]) -> Figure
     axis.set_yticks([])
     axis.spines[["left", "bottom"]].set_visible(False)
     if by == "language":
-        columns = 4 if unseen & set(names) else 5  # their labels are longer
-        axis.legend(
-            loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(columns, len(names)), handletextpad=0.1
-        )
+        columns = min(4 if unseen & set(names) else 5, len(names))  # labels of unseen ones are longer
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=columns, handletextpad=0.1)
     return figure
 
 
 @styled
 def losses(history: list[dict[str, Any]]) -> Figure:
     """Each loss term, unweighted, and the gradient's norm by epoch; terms that are off are left out."""
-    shown = [name for name in LOSS_NAMES if any(record.get(name) is not None for record in history)]
-    columns = 3
-    rows = math.ceil(len(shown) / columns) or 1
-    figure, axes = _figure(WIDE, 0.3 + 1.5 * rows, rows, columns)
+    shown = [name for name in LOSS_LABELS if any(record.get(name) is not None for record in history)]
+    rows = math.ceil(len(shown) / LOSS_COLUMNS) or 1
+    figure, axes = _figure(WIDE, 0.3 + 1.5 * rows, rows, LOSS_COLUMNS)
     for axis, name in zip(axes, shown, strict=False):
-        epochs, values = _series(history, lambda record, name=name: record.get(name))
-        axis.plot(epochs, values, color=BLUE, marker="o", markersize=3, label="all")
-        axis.set_title(LOSS_NAMES[name])
+        _line(axis, history, (name,), color=BLUE, marker="o", markersize=3, label="all")
+        axis.set_title(LOSS_LABELS[name])
         axis.margins(y=0.15)
         if name == "grad_norm":
-            for term, (colour, line) in TERM_LINES.items():
-                epochs, values = _series(history, lambda record, term=term: record["gradient"].get(term))
-                if epochs:
-                    axis.plot(epochs, values, color=colour, linestyle=line, label=term.upper())
+            for key, term in TERMS.items():
+                line = (0, term.dashes) if term.dashes else "-"
+                style: dict[str, Any] = {"color": STAND_INS[term.colour], "linestyle": line}
+                _line(axis, history, ("gradient", key), label=term_abbreviation(key), **style)
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")  # powers would be written in TeX, which is off
             axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        _epoch_axis(axis, history)
+        _label_epochs(axis, history)
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
     return figure
@@ -266,24 +221,15 @@ def losses(history: list[dict[str, Any]]) -> Figure:
 def dev_errors(history: list[dict[str, Any]], best_epoch: int | None) -> Figure:
     """EER on the dev trials by epoch; the epoch whose weights were kept is marked."""
     figure, (axis,) = _figure(NARROW, 3.1)
-    for name, (label, colour, marker) in DEV_LINES.items():
-        epochs, values = _series(history, lambda record, name=name: (record.get("dev") or {}).get(name))
-        if epochs:
-            axis.plot(
-                epochs,
-                [100 * value for value in values],
-                color=colour,
-                marker=marker,
-                markersize=4,
-                label=label,
-            )
+    for name, marker in DEV_MARKERS.items():
+        style = {"color": CONDITION_LINES[name][0], "marker": marker, "label": CONDITIONS[name].label}
+        _line(axis, history, ("dev", f"eer_{name}"), scale=100, markersize=4, **style)
     if best_epoch is not None:
-        axis.axvline(best_epoch, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), label="kept")
+        axis.axvline(best_epoch, color=MUTED, linewidth=1, linestyle=DASHED, label="kept")
     axis.set_ylim(bottom=0)
-    axis.set_xlabel("epoch")
-    axis.set_ylabel("EER on dev (%)")
+    axis.set(xlabel="epoch", ylabel="EER on dev (%)")
     axis.legend(loc="best")
-    _epoch_axis(axis, history)
+    _label_epochs(axis, history)
     return figure
 
 
@@ -292,15 +238,11 @@ def attention(history: list[dict[str, Any]]) -> Figure:
     """Share of the attention's weight that lies on the learned prefix, by epoch and prefix-tuner."""
     figure, (axis,) = _figure(NARROW, 3.1)
     for side, colour, marker in (("speaker", ORANGE, "o"), ("language", BLUE, "s")):
-        epochs, values = _series(history, lambda record, side=side: (record.get("attention") or {}).get(side))
-        if epochs:
-            shares = [100 * value for value in values]
-            axis.plot(epochs, shares, color=colour, marker=marker, markersize=4, label=f"{side} tuner")
-    axis.set_ylim(0, 100)
-    axis.set_xlabel("epoch")
-    axis.set_ylabel("attention on the prefix (%)")
+        style = {"color": colour, "marker": marker, "label": f"{side} tuner"}
+        _line(axis, history, ("attention", side), scale=100, markersize=4, **style)
+    axis.set(ylim=(0, 100), xlabel="epoch", ylabel="attention on the prefix (%)")
     axis.legend(loc="best")
-    _epoch_axis(axis, history)
+    _label_epochs(axis, history)
     return figure
 
 
@@ -314,46 +256,34 @@ def attention_profile(profile: dict[str, Any]) -> Figure:
         tokens = len(found["prefix"][0])
         highest = max(float(weights.max()), 1e-9)
         for (head, place), weight in np.ndenumerate(weights):
-            corner = (place - 0.48 + (place >= tokens), head - 0.46)
-            cell = Rectangle(corner, 0.96, 0.92, facecolor=ORANGE, alpha=0.04 + 0.96 * weight / highest)
-            axis.add_patch(cell)
+            _cell(axis, place - 0.48 + (place >= tokens), head - 0.46, 0.92, 0.04 + 0.96 * weight / highest)
         axis.set_title(f"{side} tuner; darkest {100 * highest:.1f} % of the attention")
         axis.set_xlim(-0.5, weights.shape[1] + 0.5)
         axis.set_ylim(heads - 0.5, -0.5)
         axis.set_yticks(range(heads), [f"head {head + 1}" for head in range(heads)])
-        ends = [tokens + 1, tokens + len(found["content"][0])]
-        prefix = [(tokens - 1) / 2] if tokens else []
-        axis.set_xticks(
-            [*prefix, *ends], [*["prefix tokens"][: len(prefix)], "start", "end of the utterance"]
-        )
-        axis.tick_params(length=0)
-        axis.grid(visible=False)
-        axis.spines[["left", "bottom"]].set_visible(False)
+        ticks = {(tokens - 1) / 2: "prefix tokens"} if tokens else {}
+        ticks |= {tokens + 1: "start", tokens + len(found["content"][0]): "end of the utterance"}
+        axis.set_xticks(list(ticks), list(ticks.values()))
+        _hide_frame(axis)
     return figure
 
 
 @styled
 def reconstructions(pairs: list[dict[str, Any]]) -> Figure:
-    """Original beside reconstructed log-mels, a row an utterance, in one colour scale a row."""
+    """Original beside reconstructed log-mels, one row per utterance, each row in one colour scale."""
     figure, axes = _figure(WIDE, 0.5 + 1.45 * len(pairs), len(pairs), 2)
     for row, pair in enumerate(pairs):
         low, high = np.percentile(pair["original"], [1, 99])
-        for column, kind in enumerate(("original", "reconstructed")):
-            axis = axes[2 * row + column]
-            axis.imshow(
-                pair[kind].T,
-                origin="lower",
-                aspect="auto",
-                vmin=low,
-                vmax=high,
-                cmap="magma",
-                interpolation="none",
-            )
+        titles = {
+            "original": f"{pair['label']}: original",
+            "reconstructed": f"reconstructed, MSE {pair['mse']:.3f}",
+        }
+        for axis, (kind, title) in zip(axes[2 * row : 2 * row + 2], titles.items(), strict=True):
+            colours = {"vmin": low, "vmax": high, "cmap": "magma", "interpolation": "none"}
+            axis.imshow(pair[kind].T, origin="lower", aspect="auto", **colours)
             axis.grid(visible=False)
-            axis.set_title(
-                f"{pair['label']}: original" if column == 0 else f"reconstructed, MSE {pair['mse']:.3f}"
-            )
-            axis.set_ylabel("mel band" if column == 0 else "")
+            axis.set_title(title)
+            axis.set_ylabel("mel band" if kind == "original" else "")
             axis.set_xlabel("frame" if row == len(pairs) - 1 else "")
     return figure
 
@@ -366,18 +296,39 @@ def _figure(
     return figure, list(axes.ravel())
 
 
-def _series(history: list[dict[str, Any]], value_of: Any) -> tuple[list[int], list[float]]:
-    points = [(record["epoch"], value_of(record)) for record in history]
-    kept = [(epoch, value) for epoch, value in points if value is not None]
-    return [epoch for epoch, _ in kept], [value for _, value in kept]
+def _ends(found: dict[str, Any]) -> list[float]:
+    """The ends of an EER's interval in per cent."""
+    return [100 * max(found["low"], 0), 100 * found["high"]]
 
 
-def _epoch_axis(axis: Axes, history: list[dict[str, Any]]) -> None:
+def _cell(axis: Axes, x: float, y: float, height: float, strength: float) -> None:
+    axis.add_patch(Rectangle((x, y), 0.96, height, facecolor=ORANGE, alpha=strength, linewidth=0))
+
+
+def _hide_frame(axis: Axes) -> None:
+    """Leave the labels alone beside a heat map."""
+    axis.tick_params(length=0)
+    axis.grid(visible=False)
+    axis.spines[["left", "bottom"]].set_visible(False)
+
+
+def _line(
+    axis: Axes, history: list[dict[str, Any]], path: tuple[str, ...], scale: float = 1, **style: Any
+) -> None:
+    """What the epochs' records hold at `path`; no line where none holds anything."""
+    points = []
+    for record in history:
+        value: Any = record
+        for key in path:
+            value = (value or {}).get(key)
+        if value is not None:
+            points.append((record["epoch"], scale * value))
+    if points:
+        axis.plot(*zip(*points, strict=True), **style)
+
+
+def _label_epochs(axis: Axes, history: list[dict[str, Any]]) -> None:
     """Whole epochs on the x axis, about five of them labelled."""
     epochs = [record["epoch"] for record in history]
     step = max(1, math.ceil(len(epochs) / 5))
     axis.set_xticks(epochs[::-1][::step][::-1])
-
-
-def _short_percent(value: float) -> str:
-    return f"{100 * value:.0f}" if value >= 0.0995 else f"{100 * value:.1f}"

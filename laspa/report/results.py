@@ -10,8 +10,8 @@ import pandas as pd
 from laspa.errors import LaspaError
 from laspa.files import read_json, sha256_file
 from laspa.manifest.tables import read_manifest
-from laspa.report.grid import Grid
-from laspa.report.summary import BASELINE, Summary, headliners, read_seeds, summarise
+from laspa.report.prefix_heads import PrefixHeads
+from laspa.report.summary import BASELINE, LASPA, PLUS, Summary, read_seeds, summarise
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Results:
     detail, probe, attention, gradients: what docs/evaluation.md says of them.
     reconstructions: `{"utterance_id", "original", "reconstructed"}`, mels as (frames, mels); may be empty.
     params: dotted names and values, as text; features: settings and digest of the mels.
-    grid: prefix length and heads on dev, as `grid.collect` has it, where that was measured.
+    prefix_heads: EER on dev by prefix length and heads, as `prefix_heads.collect` has it, where measured.
     """
 
     summary: Summary
@@ -39,18 +39,21 @@ class Results:
     reconstructions: list[dict[str, Any]]
     params: dict[str, str]
     features: dict[str, str]
-    grid: Grid | None = None
+    prefix_heads: PrefixHeads | None = None
 
     def systems(self) -> list[str]:
         """Names of the systems: the baseline first, LASPA and LASPA+ last, the others between by name."""
-        ends = headliners(self.summary)
-        names = [name for name in sorted(self.summary["systems"]) if name not in ends]
-        first = [name for name in ends if name == BASELINE]
-        return first + names + [name for name in ends if name != BASELINE]
+        first, last = [BASELINE], [LASPA, PLUS]
+        others = sorted(self.summary["systems"].keys() - {*first, *last})
+        return [name for name in (*first, *others, *last) if name in self.summary["systems"]]
 
 
 def read_results(
-    data: Path, reports: Path, params: dict[str, str], features: dict[str, str], grid: Grid | None = None
+    data: Path,
+    reports: Path,
+    params: dict[str, str],
+    features: dict[str, str],
+    prefix_heads: PrefixHeads | None = None,
 ) -> Results:
     """Read what the stages before the report have written under `data` and `reports`.
 
@@ -58,12 +61,11 @@ def read_results(
         LaspaError: a file that is missing or is not what it should be.
     """
     evaluation = data / "evaluation"
+    scores = ["enroll", "test", "target", "same_language", "score"]
     return Results(
         summary=summarise(read_seeds(data / "ablation"), read_json(reports / "metrics.json")),
         train=read_json(reports / "train.json"),
-        scores=_read_table(
-            evaluation / "scores.parquet", ["enroll", "test", "target", "same_language", "score"]
-        ),
+        scores=_read_table(evaluation / "scores.parquet", scores),
         embeddings=_read_table(evaluation / "embeddings.parquet", ["utterance_id", "vector"]),
         detail=read_json(evaluation / "detail.json"),
         probe=read_json(evaluation / "probe.json"),
@@ -74,7 +76,7 @@ def read_results(
         reconstructions=_read_reconstructions(evaluation / "reconstruction.parquet"),
         params=params,
         features=features,
-        grid=grid,
+        prefix_heads=prefix_heads,
     )
 
 
@@ -82,8 +84,8 @@ def _read_reconstructions(path: Path) -> list[dict[str, Any]]:
     """Pairs of mels; none for a system without a decoder, which writes no such file."""
     if not path.exists():
         return []
-    table = _read_table(path, ["utterance_id", "kind", "frames", "mel"])
     pairs = []
+    table = _read_table(path, ["utterance_id", "kind", "frames", "mel"])
     for utterance_id, rows in table.groupby("utterance_id", sort=False):
         mels = {
             row.kind: np.frombuffer(row.mel, dtype="<f4").reshape(int(row.frames), -1)
@@ -101,7 +103,6 @@ def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
         raise LaspaError(f"{path}: no such file; run the stage evaluate (dvc repro evaluate)") from None
     except (OSError, ValueError) as error:
         raise LaspaError(f"{path}: not a Parquet file ({error})") from None
-    missing = [column for column in columns if column not in table]
-    if missing:
+    if missing := [column for column in columns if column not in table]:
         raise LaspaError(f"{path}: no column {', '.join(missing)}; it should have {', '.join(columns)}")
     return table

@@ -9,8 +9,8 @@ from scipy.stats import t
 from laspa.errors import LaspaError
 from laspa.files import read_json
 
-CONDITIONS = ("cross_same", "same_same", "cross_cross", "same_cross", "all")
 BASELINE, LASPA, PLUS = "baseline", "laspa", "laspa_plus"
+MAIN_CONDITIONS = ("cross_same", "same_same", "all")  # in tables without room for all
 CONFIDENCE = 0.95
 LEFT_OUT = ("seed", "system", "history")  # what belongs to one seed alone
 
@@ -33,9 +33,7 @@ def read_seeds(folder: Path) -> dict[str, list[dict[str, Any]]]:
         raise LaspaError(
             f"{folder}: no SYSTEM/seed-N.json; run the stage that writes them (dvc repro ablate)"
         )
-    return {
-        name: sorted(results, key=lambda result: int(result["seed"])) for name, results in systems.items()
-    }
+    return {name: sorted(results, key=lambda one: int(one["seed"])) for name, results in systems.items()}
 
 
 def summarise(seeds: dict[str, list[dict[str, Any]]], trained: dict[str, Any]) -> Summary:
@@ -70,17 +68,22 @@ def rate(summary: Summary, system: str, condition: str, metric: str = "eer") -> 
     return found if isinstance(found, dict) else None
 
 
-def difference(summary: Summary, system: str, condition: str, other: str = BASELINE) -> dict[str, Any] | None:
-    """EER of `system` minus that of `other`, paired by seed, with its interval; None where one is missing."""
-    ours, theirs = rate(summary, system, condition), rate(summary, other, condition)
+def main_condition(summary: Summary) -> str:
+    """The condition by which systems are compared: cross / same where the corpus has it."""
+    return "cross_same" if any(rate(summary, name, "cross_same") for name in summary["systems"]) else "all"
+
+
+def difference(summary: Summary, system: str, condition: str) -> dict[str, Any] | None:
+    """EER of a system minus the baseline's, paired by seed, with its interval; None where one is missing."""
+    ours, theirs = rate(summary, system, condition), rate(summary, BASELINE, condition)
     if ours is None or theirs is None:
         return None
-    by_seed = [
+    first, second = (
         dict(zip(summary["systems"][name]["seeds"], found["values"], strict=True))
-        for name, found in ((system, ours), (other, theirs))
-    ]
-    shared = [seed for seed in by_seed[0] if seed in by_seed[1]]
-    return interval([by_seed[0][seed] - by_seed[1][seed] for seed in shared]) if shared else None
+        for name, found in ((system, ours), (BASELINE, theirs))
+    )
+    paired = [first[seed] - second[seed] for seed in first if seed in second]
+    return interval(paired) if paired else None
 
 
 def verdict(found: dict[str, Any] | None) -> str:
@@ -93,7 +96,7 @@ def verdict(found: dict[str, Any] | None) -> str:
 
 
 def _over_seeds(values: list[Any]) -> Any:
-    """Merge one place of several results: measurements to intervals, what else agrees as it is."""
+    """Merge one place of several results: numbers to intervals, what else agrees as it is."""
     first = values[0]
     if isinstance(first, dict):
         keys = [key for key in first if all(key in value for value in values)]

@@ -4,7 +4,7 @@ from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.report.summary import interval
-from laspa.report.wording import interval_text, points_text
+from laspa.report.text import interval_text, points_text
 from laspa.tuning.space import Values
 
 CONDITIONS = ("cross_same", "same_same", "all")

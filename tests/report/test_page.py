@@ -18,19 +18,20 @@ import pandas as pd
 import pytest
 
 from laspa.params import load_params
-from laspa.report.analysis import DET_RATES
-from laspa.report.gallery import gallery
-from laspa.report.grid import read_grid
-from laspa.report.page import plot_tables, render
+from laspa.report.figure_data import DET_RATES
+from laspa.report.html import COLOURS
+from laspa.report.page import corpora_table, plot_tables, render, split_table
+from laspa.report.page_figures import page_figures
+from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import Results, read_results
-from laspa.report.svg import COLOURS, file_svg
+from laspa.report.svg import STAND_INS, file_svg
 from pipelines.result import result_text
 from pipelines.tracking.store import flat_params
 
 REPOSITORY = Path(__file__).parents[2]
 ALL_FIGURES = {
     "systems",
-    "grid",
+    "prefix-heads",
     "det",
     "scores",
     "languages",
@@ -75,13 +76,13 @@ def results(folder: Path) -> Results:
         folder / "reports",
         params,
         {"Features, digest": "cd" * 32},
-        read_grid(folder / "studies/grid.json"),
+        read_prefix_heads(folder / "studies/grid.json"),
     )
 
 
 @pytest.fixture(scope="module")
 def page(results: Results) -> str:
-    return render(results, list(gallery(results)))
+    return render(results, page_figures(results))
 
 
 class Reader(HTMLParser):
@@ -145,8 +146,8 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
 
 def test_figures_follow_the_colour_scheme(page: str) -> None:
     svg = "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
-    assert not any(stand_in in svg for stand_in in COLOURS)
-    assert all(f"var({variable})" in svg for variable, _, _ in COLOURS.values() if variable != "--purple")
+    assert not any(stand_in in svg for stand_in in STAND_INS.values())
+    assert all(f"var(--{name})" in svg for name in COLOURS if name != "purple")
     assert "prefers-color-scheme: dark" in page
 
 
@@ -163,15 +164,17 @@ def test_the_data_card_names_licence_and_source(page: str) -> None:
     assert "CC0 1.0 (https://creativecommons.org/publicdomain/zero/1.0/)<small>laspa, docs/corpora.md" in page
 
 
-def test_the_grid_says_whose_it_is_and_what_the_prefix_did(page: str, results: Results) -> None:
-    assert results.grid
-    table = page[page.index('id="grid"') : page.index('id="trials"')]
+def test_prefix_lengths_say_whose_they_are_and_what_the_prefix_did(page: str, results: Results) -> None:
+    assert results.prefix_heads
+    table = page[page.index('id="prefix-heads"') : page.index('id="trials"')]
     rows = re.findall(r'<th scope="row" class="n">(\d+)</th><td class="n">(\d)</td>', table)
     assert rows == [("0", "1"), ("0", "2"), ("8", "1"), ("8", "2")]
     assert "+2.00<small>+2.00 to +2.00</small><small>higher: worse</small>" in table
     assert "another corpus" not in table
-    moved = Results(**{**vars(results), "grid": {**results.grid, "manifest_sha256": "ef" * 32}})
-    assert "another corpus" in render(moved, list(gallery(moved)))
+    moved = Results(
+        **{**vars(results), "prefix_heads": {**results.prefix_heads, "manifest_sha256": "ef" * 32}}
+    )
+    assert "another corpus" in render(moved, page_figures(moved))
 
 
 def test_official_lists_are_shown_with_what_they_are(page: str, results: Results) -> None:
@@ -182,7 +185,7 @@ def test_official_lists_are_shown_with_what_they_are(page: str, results: Results
     measured = {"voxceleb1-o": {"conditions": conditions, "omitted": {}, "trial_list": info}}
     summary = results.summary | {"trained": results.summary["trained"] | {"official": measured}}
     changed = replace(results, summary=summary)
-    page = render(changed, list(gallery(changed)))
+    page = render(changed, page_figures(changed))
     table = page[page.index("Official lists") :]
     assert "voxceleb1-o<small>40 speakers, SHA-256 12ab12ab" in table
     assert table.index("37,611") < table.index("1.23") < table.index("0.123") < table.index("4.56")
@@ -192,7 +195,7 @@ def test_names_from_a_corpus_cannot_become_markup(results: Results) -> None:
     manifest = results.manifest.copy()
     manifest["language"] = manifest["language"].replace("en", "<script>$x_1$&")
     changed = Results(**{**vars(results), "manifest": manifest})
-    page = render(changed, list(gallery(changed)))
+    page = render(changed, page_figures(changed))
     assert "<script>" not in page
     assert "&lt;script&gt;$x_1$&amp;" in page
     read(page)
@@ -201,13 +204,13 @@ def test_names_from_a_corpus_cannot_become_markup(results: Results) -> None:
 def test_another_process_writes_the_same_bytes(folder: Path, page: str, results: Results) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom laspa.params import load_params\n"
-        "from laspa.report.gallery import gallery\nfrom laspa.report.page import render\n"
-        "from laspa.report.grid import read_grid\n"
+        "from laspa.report.page_figures import page_figures\nfrom laspa.report.page import render\n"
+        "from laspa.report.prefix_heads import read_prefix_heads\n"
         "from laspa.report.results import read_results\nfrom pipelines.tracking.store import flat_params\n"
         f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}))\n"
         "results = read_results(Path('data'), Path('reports'), params, {'Features, digest': 'cd' * 32}, "
-        "read_grid(Path('studies/grid.json')))\n"
-        "sys.stdout.write(render(results, list(gallery(results))))\n"
+        "read_prefix_heads(Path('studies/grid.json')))\n"
+        "sys.stdout.write(render(results, page_figures(results)))\n"
     )
     environment = {
         **os.environ,
@@ -226,8 +229,8 @@ def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
 ) -> None:
     write_results(tmp_path, seeds=1, speakers=4, languages=1, language_encoder=False, epochs=1, utterances=3)
     results = read_results(tmp_path / "data", tmp_path / "reports", {}, {})
-    page = render(results, list(gallery(results)))
-    assert not {"attention", "reconstruction", "grid"} & set(read(page).figures)
+    page = render(results, page_figures(results))
+    assert not {"attention", "reconstruction", "prefix-heads"} & set(read(page).figures)
     assert "Not measured yet." in page
     assert "dvc --cd studies/grid repro" in page
     assert "cross / same: no speaker speaks two languages" in page
@@ -268,9 +271,39 @@ def test_plot_files(results: Results) -> None:
     ]
     assert not any("dev" in column for column in tables["training.csv"])
     assert tables["training.csv"]["epoch"].dtype == pd.Series([1]).dtype
-    item = next(iter(gallery(results)))
+    item = page_figures(results)["systems"]
     assert "#ffffff" in file_svg(item.figure)
     assert "var(" not in file_svg(item.figure)
+
+
+def test_split_table_by_hand() -> None:
+    rows = [("a", "en", "train", 16000), ("a", "fr", "train", 32000), ("b", "en", "train", 16000)]
+    manifest = pd.DataFrame(rows, columns=["speaker", "language", "split", "num_samples"]).assign(
+        sample_rate=16000
+    )
+    train, dev, test = split_table(manifest)
+    assert train == {
+        "split": "train",
+        "speakers": 2,
+        "multilingual": 1,
+        "languages": ["en", "fr"],
+        "utterances": 3,
+        "hours": pytest.approx(4 / 3600),
+    }
+    assert dev["speakers"] == test["utterances"] == 0
+
+
+def test_corpora_table_by_hand() -> None:
+    rows = [("tidyvoice-a", "eng", "tidyvoice"), ("tidyvoice-a", "fra", "tidyvoice"), ("mine", "und", "mine")]
+    manifest = pd.DataFrame(rows, columns=["speaker", "language", "corpus"])
+    mine, tidy = corpora_table(manifest.assign(num_samples=16_000, sample_rate=16_000))
+    counts = {"speakers": 1, "languages": 2, "utterances": 2, "hours": pytest.approx(2 / 3600)}
+    assert {name: tidy[name] for name in counts} == counts
+    assert (tidy["title"], tidy["of"]) == ("TidyVoiceX", 4474)  # of whom there is one
+    assert "2026" in tidy["citation"]
+    # Nothing is known of a corpus that is in no catalogue, and its language is not told.
+    assert (mine["title"], mine["of"], mine["licence"], mine["citation"]) == ("mine", None, "", "")
+    assert mine["languages"] == 0
 
 
 @pytest.mark.parametrize("width", [1280, 375])

@@ -11,7 +11,7 @@ from scipy import stats
 from laspa.errors import LaspaError
 from laspa.report.results import read_results
 from laspa.report.summary import difference, interval, rate, read_seeds, summarise, verdict
-from laspa.report.wording import findings, interval_text, percent, points_text, relative_text
+from laspa.report.text import findings, interval_text, percent, points_text, relative_text
 
 
 def result(seed: int, eer: float, **more: Any) -> dict[str, Any]:

@@ -5,16 +5,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
-from laspa.report.analysis import (
+from laspa.report.figure_data import (
     MAP_POINTS,
     MAP_SPEAKERS,
     condition_scores,
-    corpora_card,
-    data_card,
     det_curve,
     embedding_map,
     language_pair_eers,
-    score_density,
 )
 
 
@@ -55,12 +52,6 @@ def test_det_lies_on_scikit_learn_s_roc() -> None:
     assert det_curve(target, nontarget, rates).tolist() == pytest.approx(best)
 
 
-def test_density_sums_to_one() -> None:
-    edges = np.linspace(-1, 1, 11)
-    density = score_density(np.random.default_rng(0).uniform(-1, 1, 500), edges)
-    assert (density * np.diff(edges)).sum() == pytest.approx(1.0)
-
-
 def test_language_pairs_by_hand() -> None:
     manifest = pd.DataFrame({"utterance_id": ["a", "b", "c", "d"], "language": ["en", "en", "fr", "xx"]})
     rows = [("a", "c", True, 0.9)] * 20 + [("a", "b", False, 0.1)] * 20 + [("a", "d", True, 0.5)]
@@ -95,33 +86,3 @@ def test_the_map_is_the_same_from_run_to_run() -> None:
     np.fill_diagonal(distances, np.inf)
     assert (first.speakers[distances.argmin(axis=1)] == first.speakers).mean() > 0.95
     assert embedding_map(embeddings.head(5), manifest) is None
-
-
-def test_data_card_by_hand() -> None:
-    rows = [("a", "en", "train", 16000), ("a", "fr", "train", 32000), ("b", "en", "train", 16000)]
-    manifest = pd.DataFrame(rows, columns=["speaker", "language", "split", "num_samples"]).assign(
-        sample_rate=16000
-    )
-    train, dev, test = data_card(manifest)
-    assert train == {
-        "split": "train",
-        "speakers": 2,
-        "multilingual": 1,
-        "languages": ["en", "fr"],
-        "utterances": 3,
-        "hours": pytest.approx(4 / 3600),
-    }
-    assert dev["speakers"] == test["utterances"] == 0
-
-
-def test_corpora_card_by_hand() -> None:
-    rows = [("tidyvoice-a", "eng", "tidyvoice"), ("tidyvoice-a", "fra", "tidyvoice"), ("mine", "und", "mine")]
-    manifest = pd.DataFrame(rows, columns=["speaker", "language", "corpus"])
-    mine, tidy = corpora_card(manifest.assign(num_samples=16_000, sample_rate=16_000))
-    counts = {"speakers": 1, "languages": 2, "utterances": 2, "hours": pytest.approx(2 / 3600)}
-    assert {name: tidy[name] for name in counts} == counts
-    assert (tidy["title"], tidy["of"]) == ("TidyVoiceX", 4474)  # of whom there is one
-    assert "2026" in tidy["citation"]
-    # Nothing is known of a corpus that is in no catalogue, and its language is not told.
-    assert (mine["title"], mine["of"], mine["licence"], mine["citation"]) == ("mine", None, "", "")
-    assert mine["languages"] == 0

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
@@ -12,13 +11,13 @@ from laspa.evaluation.evaluate import condition_masks, list_info
 from laspa.evaluation.intervals import percentile_interval, resampled_rates
 from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.files import read_json
-from laspa.report.summary import BASELINE, interval
-from laspa.report.wording import interval_text, percent, points_text
+from laspa.report.html import environment
+from laspa.report.summary import BASELINE, MAIN_CONDITIONS, interval
+from laspa.report.text import interval_text, percent, points_text
 from laspa.trials.lists import TrialList
 
 RESAMPLES = 500  # of the speakers, the same for all systems
 CEILING = "ceiling"
-CONDITIONS = ("cross_same", "same_same", "all")
 UNSEEN = "unseen_cross_same"
 DESCRIPTIONS = {
     "baseline": "the speaker encoder with AAM-softmax alone",
@@ -28,6 +27,11 @@ DESCRIPTIONS = {
     "laspa_plus": "the default: mel axes warped and bent in training, the language's mean taken away",
     "ceiling": "the baseline, trained on a corpus whose speakers all speak two languages",
 }
+
+
+# Each EER of a system's tables, and where its results hold it.
+EERS = {name: ("conditions", name, "eer") for name in MAIN_CONDITIONS}
+EERS[UNSEEN] = ("unseen", "cross_same", "eer")
 
 
 @dataclass
@@ -43,6 +47,13 @@ class Measured:
         scores = pd.read_parquet(folder / "scores.parquet")
         return cls([read_json(folder / f"{name}.json") for name in scores], scores.to_numpy(dtype=float))
 
+    def over_seeds(self, *path: str) -> dict[str, Any]:
+        """Mean and t-interval over seeds of what stands at `path` in each result."""
+        values: list[Any] = self.results
+        for key in path:
+            values = [value[key] for value in values]
+        return interval([float(value) for value in values])
+
 
 def study_summary(
     measured: dict[str, Measured], trials: TrialList, manifest: pd.DataFrame, seed: int
@@ -54,16 +65,15 @@ def study_summary(
         against the baseline `difference.CONDITION`, mean over seeds and interval over paired
         resamples of the speakers, `relative`, and `of_gap`, the share of the way to the ceiling.
     """
-    systems: dict[str, dict[str, Any]] = {}
     metadata = manifest_metadata(trials, manifest)
     drawn = {name: _resampled(system, trials, metadata, seed) for name, system in measured.items()}
-    for name, system in measured.items():
-        rates = {
-            **{condition: ("conditions", condition, "eer") for condition in CONDITIONS},
-            UNSEEN: ("unseen", "cross_same", "eer"),
+    systems: dict[str, dict[str, Any]] = {
+        name: {
+            "eer": {key: system.over_seeds(*path) for key, path in EERS.items()},
+            "language_probe": system.over_seeds("language_probe_accuracy"),
         }
-        eers = {key: _over_seeds(system, *path) for key, path in rates.items()}
-        systems[name] = {"eer": eers, "language_probe": _over_seeds(system, "language_probe_accuracy")}
+        for name, system in measured.items()
+    }
     base = systems[BASELINE]["eer"]
     gap = systems[CEILING]["eer"]["cross_same"]["mean"] - base["cross_same"]["mean"]
     for name in systems.keys() - {BASELINE}:
@@ -78,7 +88,7 @@ def study_summary(
         "systems": systems,
         "seeds": len(measured[BASELINE].results),
         "epochs": measured[BASELINE].results[0]["epochs"],
-        "chance": _over_seeds(measured[BASELINE], "language_probe_chance"),
+        "chance": measured[BASELINE].over_seeds("language_probe_chance"),
         "resamples": RESAMPLES,
         "trial_list": list_info(trials, "test", metadata),
     }
@@ -90,10 +100,8 @@ def choices_summary(measured: dict[str, Measured], changes: dict[str, dict[str, 
         "choices": {
             name: {
                 "changes": changes[name],
-                "eer": {
-                    key: _over_seeds(system, "conditions", key, "eer") for key in ("cross_same", "same_same")
-                },
-                "language_probe": _over_seeds(system, "language_probe_accuracy"),
+                "eer": {key: system.over_seeds(*EERS[key]) for key in ("cross_same", "same_same")},
+                "language_probe": system.over_seeds("language_probe_accuracy"),
             }
             for name, system in measured.items()
         },
@@ -103,32 +111,16 @@ def choices_summary(measured: dict[str, Measured], changes: dict[str, dict[str, 
 
 def results_page(summary: dict[str, Any]) -> str:
     """The numbers as Markdown."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("laspa.report"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        autoescape=False,  # Markdown
-    )
-    environment.filters |= {"eer": interval_text, "points": points_text, "percent": percent}
-    return environment.get_template("results.md").render(**summary, descriptions=DESCRIPTIONS, base=BASELINE)
-
-
-def _over_seeds(system: Measured, *path: str) -> dict[str, Any]:
-    """Mean and t-interval over seeds of what stands at `path` in each result."""
-    values = []
-    for result in system.results:
-        value: Any = result
-        for key in path:
-            value = value[key]
-        values.append(float(value))
-    return interval(values)
+    filters = {"eer": interval_text, "points": points_text, "percent": percent}
+    template = environment("laspa.report", **filters).get_template("results.md")
+    return template.render(**summary, descriptions=DESCRIPTIONS, base=BASELINE)
 
 
 def _resampled(system: Measured, trials: TrialList, metadata: Metadata, seed: int) -> dict[str, np.ndarray]:
     """EERs of each resample of the speakers, averaged over seeds: (resamples,) per condition."""
     masks, speakers = condition_masks(trials, metadata), metadata.speakers(trials)
     assert speakers is not None
-    subsets = {name: masks[name] for name in CONDITIONS}
+    subsets = {name: masks[name] for name in MAIN_CONDITIONS}
     subsets[UNSEEN] = masks["cross_same"] & trials.relations["unseen_language"]
     by_seed = [
         resampled_rates(scores, trials.labels(), speakers, subsets, RESAMPLES, seed)

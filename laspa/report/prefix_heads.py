@@ -1,4 +1,4 @@
-"""Prefix length and head count against the EER on dev: the table that `studies/grid` writes."""
+"""EER on dev by prefix length and head count: the table that `studies/grid` writes."""
 
 import re
 from pathlib import Path
@@ -6,18 +6,14 @@ from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.files import read_json
-from laspa.report.summary import interval, rate, read_seeds, summarise
+from laspa.report.summary import MAIN_CONDITIONS, interval, rate, read_seeds, summarise
 
 CELL = re.compile(r"prefix-(\d+)-heads-(\d+)")
-CONDITIONS = ("cross_same", "same_same", "all")
-
-Grid = dict[str, Any]
-NOT_MEASURED: Grid = {
-    "cells": []
-}  # what git holds until somebody runs the grid: the report depends on the file
+PrefixHeads = dict[str, Any]
+NOT_MEASURED: PrefixHeads = {"cells": []}  # in git until somebody measures it: the report depends on the file
 
 
-def collect(folder: Path, manifest_sha256: str) -> Grid:
+def collect(folder: Path, manifest_sha256: str) -> PrefixHeads:
     """All cells under `folder`, as `pipelines.grid` wrote them.
 
     Returns:
@@ -44,45 +40,45 @@ def collect(folder: Path, manifest_sha256: str) -> Grid:
     for name, seeds in results.items():
         if not (size := CELL.fullmatch(name)):
             raise LaspaError(f"{folder / name}: expected a folder prefix-N-heads-N")
-        found = {condition: rate(summary, name, condition) for condition in CONDITIONS}
         last = [one["history"][-1].get("attention") or {} for one in seeds]
+        shares = {side: interval([one[side] for one in last])["mean"] for side in sorted(last[0])}
         cells.append(
             {
                 "prefix_len": int(size[1]),
                 "num_heads": int(size[2]),
-                "eer": {condition: eers for condition, eers in found.items() if eers},
+                "eer": {key: eers for key in MAIN_CONDITIONS if (eers := rate(summary, name, key))},
                 "added_parameters_percent": seeds[0]["added_parameters_percent"],
-                "prefix_share": {
-                    side: interval([one[side] for one in last])["mean"] for side in sorted(last[0])
-                },
+                "prefix_share": shares,
             }
         )
     cells.sort(key=lambda cell: (cell["prefix_len"], cell["num_heads"]))
     return {**shared[0], "manifest_sha256": manifest_sha256, "cells": cells}
 
 
-def read_grid(path: Path) -> Grid | None:
-    """What `collect` returned, from its file; None where there is none, or one without cells."""
-    if not path.exists():
+def read_prefix_heads(path: Path) -> PrefixHeads | None:
+    """What `collect` returned, from its file; None where there is none, or one without cells.
+
+    Raises:
+        LaspaError: the file holds something else.
+    """
+    found = read_json(path) if path.exists() else NOT_MEASURED
+    if found == NOT_MEASURED:
         return None
-    grid = read_json(path)
-    if grid == NOT_MEASURED:
-        return None
-    if not isinstance(grid, dict) or not grid.get("cells"):
+    if not isinstance(found, dict) or not found.get("cells"):
         raise LaspaError(f"{path}: no table of a grid; run it anew (dvc --cd studies/grid repro)")
-    return grid
+    return found
 
 
-def main_condition(grid: Grid) -> str:
+def compared_condition(table: PrefixHeads) -> str:
     """The condition that matters most of those that every cell has."""
-    return next(name for name in CONDITIONS if all(name in cell["eer"] for cell in grid["cells"]))
+    return next(name for name in MAIN_CONDITIONS if all(name in cell["eer"] for cell in table["cells"]))
 
 
-def against_no_prefix(grid: Grid, cell: dict[str, Any], condition: str) -> dict[str, Any] | None:
-    """A cell's EER minus that of the cell without prefix and with as many heads, paired by seed."""
+def against_no_prefix(table: PrefixHeads, cell: dict[str, Any], condition: str) -> dict[str, Any] | None:
+    """A cell's EER minus that of the cell with as many heads and no prefix, paired by seed."""
     if cell["prefix_len"] == 0:
         return None
-    for other in grid["cells"]:
+    for other in table["cells"]:
         if other["prefix_len"] == 0 and other["num_heads"] == cell["num_heads"]:
             pairs = zip(cell["eer"][condition]["values"], other["eer"][condition]["values"], strict=True)
             return interval([ours - theirs for ours, theirs in pairs])

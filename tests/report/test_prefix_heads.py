@@ -1,4 +1,4 @@
-"""The table of the grid, from cells worked by hand."""
+"""EER on dev by prefix length and heads, from cells worked by hand."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.report.grid import NOT_MEASURED, against_no_prefix, collect, main_condition, read_grid
+from laspa.report.prefix_heads import (
+    NOT_MEASURED,
+    against_no_prefix,
+    collect,
+    compared_condition,
+    read_prefix_heads,
+)
 
 ERRORS = {(0, 2): (0.30, 0.32), (8, 2): (0.31, 0.31), (8, 1): (0.2, 0.2)}  # of two seeds
 
@@ -42,7 +48,7 @@ def test_cells_in_order_with_mean_interval_and_prefix_share(tmp_path: Path) -> N
     assert first["prefix_share"] == {"speaker": pytest.approx(0.15)}
     assert first["added_parameters_percent"] == 1.5
     assert "same_same" not in first["eer"]
-    assert main_condition(grid) == "cross_same"
+    assert compared_condition(grid) == "cross_same"
 
 
 def test_a_cell_is_paired_with_the_one_of_as_many_heads_and_no_prefix(tmp_path: Path) -> None:
@@ -73,9 +79,9 @@ def test_what_cannot_be_one_table_is_refused(tmp_path: Path) -> None:
 
 def test_the_file(tmp_path: Path) -> None:
     file = tmp_path / "grid.json"
-    assert read_grid(file) is None
+    assert read_prefix_heads(file) is None
     file.write_text(json.dumps(NOT_MEASURED))
-    assert read_grid(file) is None
+    assert read_prefix_heads(file) is None
     file.write_text("[]")
     with pytest.raises(LaspaError, match="no table of a grid"):
-        read_grid(file)
+        read_prefix_heads(file)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from laspa.evaluation.error_rates import eer
-from laspa.report.study import Measured, choices_summary, results_page, study_summary
+from laspa.report.results_page import Measured, choices_summary, results_page, study_summary
 
 LANGUAGES = ("de", "en")
 

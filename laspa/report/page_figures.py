@@ -1,0 +1,148 @@
+"""Which figures the report shows, each with its text alternative; titles and captions are in report.html."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from laspa.manifest.tables import trained_languages
+from laspa.report import figure_data, figures
+from laspa.report.prefix_heads import compared_condition
+from laspa.report.results import Results
+from laspa.report.summary import main_condition, rate
+from laspa.report.svg import PageFigure
+from laspa.report.text import LABELS, interval_text, percent
+from laspa.trials.conditions import CONDITIONS
+
+Named = Iterator[tuple[str, PageFigure]]
+
+
+def page_figures(results: Results) -> dict[str, PageFigure]:
+    """The figures that these results allow, by name."""
+    parts = (_systems, _prefix_heads, _trials, _embeddings, _training, _reconstructions)
+    return {name: figure for part in parts for name, figure in part(results)}
+
+
+def _systems(results: Results) -> Named:
+    names, condition = results.systems(), main_condition(results.summary)
+    told = ", ".join(
+        f"{LABELS.get(name, name)} {interval_text(found)}"
+        for name in names
+        if (found := rate(results.summary, name, condition))
+    )
+    figure = figures.systems(results.summary, names, LABELS)
+    yield "systems", PageFigure(figure, f"EER by system, in per cent: {told}.", wide=True)
+
+
+def _prefix_heads(results: Results) -> Named:
+    if results.prefix_heads is None:
+        return
+    cells, condition = results.prefix_heads["cells"], compared_condition(results.prefix_heads)
+    ranked = sorted(cells, key=lambda cell: float(cell["eer"][condition]["mean"]))
+    told = " to ".join(
+        f"{interval_text(cell['eer'][condition])} with prefix {cell['prefix_len']} and {cell['num_heads']} "
+        f"head{'s'[: cell['num_heads'] > 1]}"
+        for cell in (ranked[0], ranked[-1])
+    )
+    text = f"EER on dev of {len(cells)} combinations of prefix length and heads, in per cent: from {told}."
+    yield "prefix-heads", PageFigure(figures.prefix_heads(cells, condition), text, wide=True)
+
+
+def _trials(results: Results) -> Named:
+    conditions = results.summary["trained"]["conditions"]
+    told = "; ".join(
+        f"{about.label} {percent(conditions[name]['eer'])} %"
+        for name, about in CONDITIONS.items()
+        if name in conditions
+    )
+    text = f"Misses against false acceptances by condition. Their equal error rates: {told}."
+    yield "det", PageFigure(figures.det(results.scores), text)
+    kinds = {True: "targets", False: "non-targets"}
+    places = {True: "within a language", False: "across languages"}
+    means = results.scores.groupby(["target", "same_language"])["score"].mean()
+    told = ", ".join(f"{kinds[target]} {places[same]} {mean:.2f}" for (target, same), mean in means.items())
+    text = f"Distributions of the cosine score. Means: {told}."
+    yield "scores", PageFigure(figures.histograms(results.scores), text)
+    languages, errors = figure_data.language_pair_eers(results.scores, results.manifest)
+    known = sorted(
+        (errors[row, column], f"{languages[row]} with {languages[column]}")
+        for row, column in np.argwhere(np.tril(np.isfinite(errors)))
+    )
+    if known:
+        ends = " to ".join(f"{percent(value)} % ({pair})" for value, pair in (known[0], known[-1]))
+        text = f"EER of {len(known)} pairs of {len(languages)} languages: from {ends}."
+        yield (
+            "languages",
+            PageFigure(figures.language_pairs(languages, errors), text, wide=len(languages) > 8),
+        )
+
+
+def _embeddings(results: Results) -> Named:
+    points = figure_data.embedding_map(results.embeddings, results.manifest)
+    if points is None:
+        return
+    unseen = set(points.languages.tolist()) - trained_languages(results.manifest)
+    speakers, languages = (len(set(names.tolist())) for names in (points.speakers, points.languages))
+    text = f"t-SNE of {len(points.points)} test utterances of {speakers} speakers in {languages} languages"
+    for by in ("speaker", "language"):
+        figure = figures.embedding_scatter(points, by, unseen)
+        hollow = " Hollow: languages that no training speaker speaks." if unseen and by == "language" else ""
+        yield f"tsne-{by}s", PageFigure(figure, f"{text}, a colour and marker for each {by}.", hollow)
+
+
+def _training(results: Results) -> Named:
+    history: list[dict[str, Any]] = results.train["history"]
+    if not history:
+        return
+    first, last = history[0], history[-1]
+    told = ", ".join(
+        f"{label} from {first[name]:.3g} to {last[name]:.3g}"
+        for name, label in figures.LOSS_LABELS.items()
+        if first.get(name) is not None and last.get(name) is not None
+    )
+    yield "losses", PageFigure(figures.losses(history), f"Over {len(history)} epochs: {told}.", wide=True)
+    looks = [record["dev"] for record in history if record["dev"]]
+    told = ", ".join(
+        f"{CONDITIONS[name].label} from {percent(looks[0][key])} to {percent(looks[-1][key])} %"
+        for name in figures.DEV_MARKERS
+        if looks and (key := f"eer_{name}") in looks[0]
+    )
+    if told:
+        figure = figures.dev_errors(history, results.train.get("best_epoch"))
+        yield "dev", PageFigure(figure, f"EER on dev: {told}.")
+    if shares := last.get("attention"):
+        told = " and ".join(f"{side} {percent(share)} %" for side, share in sorted(shares.items()))
+        text = f"Share of the attention's weight on the learned prefix in the last epoch: {told}."
+        yield "attention", PageFigure(figures.attention(history), text)
+    if results.attention:
+        told = "; ".join(
+            f"the {side} tuner's heads give it {_listed(sum(head) for head in found['prefix'])} %"
+            f" (evenly spread it would be {percent(found['uniform_prefix'])} %)"
+            for side, found in results.attention.items()
+        )
+        figure = figures.attention_profile(results.attention)
+        yield (
+            "attention-profile",
+            PageFigure(figure, f"Share of the attention on the prefix: {told}.", wide=True),
+        )
+
+
+def _reconstructions(results: Results) -> Named:
+    if not results.reconstructions:
+        return
+    language = results.manifest.set_index("utterance_id")["language"]
+    pairs = [
+        {
+            **pair,
+            "label": str(language.get(pair["utterance_id"], pair["utterance_id"])),
+            "mse": float(np.mean(np.square(pair["original"] - pair["reconstructed"]))),
+        }
+        for pair in results.reconstructions
+    ]
+    told = ", ".join(f"{pair['mse']:.3f} ({pair['label']})" for pair in pairs)
+    text = f"{len(pairs)} pairs of spectrograms; mean squared errors {told}."
+    yield "reconstruction", PageFigure(figures.reconstructions(pairs), text, wide=True)
+
+
+def _listed(shares: Iterable[float]) -> str:
+    return ", ".join(percent(share) for share in shares)
