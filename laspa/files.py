@@ -63,3 +63,32 @@ def sha256_file(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_room(folder: Path, wanted: int, what: str, remedy: str, spare: int = 0) -> None:
+    """Check that the disk of `folder` has room for `wanted` bytes, and `spare` more that stay free.
+
+    Args:
+        what: what takes the room, as the message begins: `nisp: the download`.
+        remedy: what to do, as the message ends.
+
+    Raises:
+        LaspaError: too little room.
+    """
+    free = shutil.disk_usage(folder).free
+    if wanted + spare > free:
+        kept = f" ({in_bytes(spare)} of it stay free)" if spare else ""
+        raise LaspaError(
+            f"{what} would take {in_bytes(wanted)}, but {folder} has only {in_bytes(free)} free{kept}; "
+            f"{remedy}"
+        )
+
+
+def in_bytes(count: float) -> str:
+    """`count` bytes for people: 1,311,166,223 is 1.2 GiB."""
+    unit, *larger = "B", "KiB", "MiB", "GiB", "TiB"
+    for next_unit in larger:
+        if abs(count) < 1024:
+            break
+        count, unit = count / 1024, next_unit
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

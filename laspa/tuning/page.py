@@ -7,7 +7,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from laspa.report.svg import css_variables, page_svg
-from laspa.tuning.confirmation import in_words
+from laspa.tuning.confirmation import confirmation_text
 from laspa.tuning.importance import FEWEST_TRIALS, Importance
 
 TITLES = {
@@ -45,7 +45,7 @@ def render(
         best=best,
         rate=next(row["dev_eer"] for row in rows if row["trial"] == best),
         importance=found,
-        confirmed=None if confirmed is None else in_words(confirmed),
+        confirmed=None if confirmed is None else confirmation_text(confirmed),
         fewest=FEWEST_TRIALS,
         percent=PERCENT,
     )  # fmt: skip
