@@ -29,7 +29,8 @@ from laspa.models.saving import WEIGHTS_FILE, load_model
 from laspa.params import Evaluate, load_params
 from laspa.trials.lists import TrialList, official_lists
 from pipelines import stage
-from pipelines.tracking import store as tracking
+from pipelines.tracking.metrics import analysis_metrics, evaluation_metrics
+from pipelines.tracking.runs import run_of_model
 
 DATA, MODEL, RESULT = Path("data"), Path("data/model"), Path("data/evaluation")
 METRICS = Path("reports/metrics.json")
@@ -79,9 +80,9 @@ def main() -> None:
         for name, result in results.items():
             write_json(folder / f"{name}.json", result)
     write_json(METRICS, metrics)
-    with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params) as run:
-        run.log_metrics(tracking.evaluation_metrics(metrics))
-        run.log_metrics(tracking.inspection_metrics(**results))
+    with run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params) as run:
+        run.log_metrics(evaluation_metrics(metrics))
+        run.log_metrics(analysis_metrics(**results))
         run.log_artifacts(METRICS, "evaluation")
 
 

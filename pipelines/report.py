@@ -12,7 +12,7 @@ from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import read_results
 from laspa.report.svg import file_svg
 from pipelines import stage
-from pipelines.tracking import store as tracking
+from pipelines.tracking import runs as tracking
 
 PREFIX_HEADS = Path("studies/grid.json")  # written on demand, by studies/grid
 DATA, REPORTS, WEIGHTS = Path("data"), Path("reports"), Path("data/model/model.safetensors")

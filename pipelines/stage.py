@@ -20,15 +20,15 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         sys.exit(f"error: {_reason(error)}; nothing half-written was kept, run again when it is mended")
     except KeyboardInterrupt:
-        sys.exit("interrupted; run again to go on from here")
-    except Exception as error:  # libraries that are not Python's wrap the system's errors in their own
+        sys.exit("interrupted; run again to resume")
+    except Exception as error:  # some libraries wrap the system's errors in their own
         if os.strerror(errno.ENOSPC) not in str(error):
             raise
         sys.exit("error: the disk is full; nothing half-written was kept, make room and run again")
 
 
 def _reason(error: OSError) -> str:
-    """What failed and why; pyarrow's errors are a message alone, which of a missing file is its name."""
+    """What failed and why; pyarrow's errors are only a message, and of a missing file only its name."""
     if error.strerror:
         return f"{error.filename or 'writing'}: {error.strerror}"
     return f"{error}: no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
@@ -42,6 +42,6 @@ def project_root() -> Path:
     """
     here = Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
     for parent in here.parents:
-        if parent.name == "exps" and parent.parent.name == "tmp" and parent.parent.parent.name == ".dvc":
-            return parent.parent.parent.parent
+        if parent.parts[-3:] == (".dvc", "tmp", "exps"):
+            return parent.parents[2]
     return here

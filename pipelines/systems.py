@@ -20,7 +20,8 @@ from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.models.device import torch_device
 from laspa.params import Params, System
 from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
-from pipelines.tracking import store as tracking
+from pipelines.tracking.metrics import epoch_metrics, evaluation_metrics
+from pipelines.tracking.runs import start_run
 
 
 def measure_seeds(
@@ -44,14 +45,14 @@ def measure_seeds(
         finished = stack.enter_context(_started(runs, data, partial, split))
         tags = {"laspa.system": system}
         tracked = {
-            seed: stack.enter_context(tracking.run(f"{system}, seed {seed}", kind, run, tags))
+            seed: stack.enter_context(start_run(f"{system}, seed {seed}", kind, run, tags))
             for seed, run in runs.items()
         }
         for seed, stem in finished:
             result = {"system": system, **read_json(stem.with_suffix(".json"))}
             for record in result["history"]:
-                tracked[seed].log_metrics(**tracking.epoch_metrics(record))
-            tracked[seed].log_metrics(tracking.evaluation_metrics(result))
+                tracked[seed].log_metrics(**epoch_metrics(record))
+            tracked[seed].log_metrics(evaluation_metrics(result))
             folder_of_seeds[seed] = result, np.load(stem.with_suffix(".npy"))
     with atomic_path(results / system) as folder:
         folder.mkdir()

@@ -10,7 +10,8 @@ from laspa.params import load_params
 from laspa.training.loop import Record
 from laspa.training.run import load_training_data, train_system
 from pipelines import stage
-from pipelines.tracking import store as tracking
+from pipelines.tracking.metrics import epoch_metrics
+from pipelines.tracking.runs import start_run
 
 DATA, MODEL, RECORD = Path("data"), Path("data/model"), Path("reports/train.json")
 STATES = Path("data/.partial/train")
@@ -19,10 +20,10 @@ STATES = Path("data/.partial/train")
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     data = load_training_data(DATA)
-    with tracking.run("laspa", "train", params, {"laspa.data_sha256": data.digest}) as run:
+    with start_run("laspa", "train", params, {"laspa.data_sha256": data.digest}) as run:
 
         def log(record: Record) -> None:
-            run.log_metrics(**tracking.epoch_metrics(record))
+            run.log_metrics(**epoch_metrics(record))
 
         if params.train.workers > 1:
             from pipelines.ray.training import train_in_workers

@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from laspa.errors import LaspaError
 
@@ -37,163 +38,134 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="laspa", description=__doc__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_metrics(commands)
-    _add_compare(commands)
-    _add_score(commands)
-    _add_trials(commands)
+    _add_evaluation(commands)
     _add_tune(commands)
     _add_corpus(commands)
     return parser
 
 
-Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
+def _command(commands: Any, run: str, text: str, description: str = "", **options: Any) -> Any:
+    """Add a command that runs MODULE:FUNCTION of laspa.cli and has the function's name; its parser."""
+    description = description or f"{text[0].upper()}{text[1:]}."
+    name = run.partition(":")[2]
+    command = commands.add_parser(name, help=text, description=description, **options)
+    command.set_defaults(run=f"laspa.cli.{run}")
+    return command
 
 
-def _add_metrics(commands: "Commands[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "metrics",
-        help="error rates of a score file",
-        description="EER, minDCF, minCllr and FRR at fixed FAR, with intervals over speakers.",
+def _add_evaluation(commands: Any) -> None:
+    shared = [argparse.ArgumentParser(add_help=False) for _ in range(4)]
+    labels, lists, models, speakers = shared
+    labels.add_argument("--trials", metavar="LIST", help="the labels, where the score file has none")
+    lists.add_argument("--format", help="of the list: voxceleb, kaldi, cnceleb or unlabelled; else told")
+    lists.add_argument(
+        "--keep-duplicates", action="store_true", help="count a trial as often as it is listed"
     )
-    command.add_argument("scores", metavar="SCORES", help="text `enroll test score [label]`, or Parquet")
-    _add_list_options(command)
-    _add_speaker_options(command)
+    models.add_argument("--models", metavar="MAP", help="utterances of each model: `model utterance …`")
+    add = speakers.add_argument
+    add("--manifest", metavar="PARQUET", help="speakers, languages and genders")
+    add("--languages", metavar="CSV", help="languages of utterances: `filename,label`")
+    add(
+        "--speaker-separator", default="/", metavar="TEXT", help="without a manifest: ends the speaker's name"
+    )
+    resamples = f"resamples of the speakers; 0 for no interval (default {DEFAULT_RESAMPLES})"
+    add("--bootstrap", type=_resamples, default=DEFAULT_RESAMPLES, metavar="N", help=resamples)
+    add("--seed", type=int, default=1, help="of the resamples")
+    parts = ("condition", "language-pair", "gender", "seen")
+    by = "measure parts of the list too; may be given several times"
+    add("--by", action="append", default=[], choices=parts, help=by)
+    add("--json", action="store_true", help="print JSON, rates as fractions of 1")
+
+    command = _command(
+        commands,
+        "evaluation:metrics",
+        "error rates of a score file",
+        "EER, minDCF, minCllr and FRR at fixed FAR, with intervals over speakers.",
+        parents=shared,
+    )
+    add = command.add_argument
+    add("scores", metavar="SCORES", help="text `enroll test score [label]`, or Parquet")
     ratios = command.add_mutually_exclusive_group()
     ratios.add_argument("--llr", action="store_true", help="scores are natural log likelihood ratios")
     ratios.add_argument("--calibrate", metavar="DEV_SCORES", help="fit the calibration on these scores")
-    command.add_argument("--calibrate-trials", metavar="LIST", help="labels of DEV_SCORES, if it has none")
-    command.add_argument("--json", action="store_true", help="print JSON, rates as fractions of 1")
-    command.set_defaults(run="laspa.cli.evaluation:metrics")
+    add("--calibrate-trials", metavar="LIST", help="labels of DEV_SCORES, if it has none")
+
+    add = _command(
+        commands,
+        "evaluation:compare",
+        "two systems on the same trials",
+        "The difference of two EERs, by a paired bootstrap over speakers.",
+        parents=shared,
+    ).add_argument
+    add("first", metavar="A", help="score file of the first system")
+    add("second", metavar="B", help="score file of the second system")
+
+    add = _command(
+        commands,
+        "evaluation:score",
+        "cosine scores of a trial list",
+        "Cosines of a list's trials; AS-norm with a cohort of training speakers.",
+        parents=[lists, models],
+    ).add_argument
+    add("--embeddings", required=True, metavar="PARQUET", help="columns utterance_id, vector")
+    add("--trials", required=True, metavar="LIST")
+    add("--output", required=True, metavar="FILE", help=".parquet, else text")
+    add("--cohort", metavar="PARQUET", help="AS-norm with these embeddings of training data")
+    add("--cohort-top", type=_count, metavar="N", help="nearest cohort speakers that count")
+    add("--manifest", metavar="PARQUET", help="speakers and splits, needed by --cohort")
+
+    add = _command(
+        commands,
+        "evaluation:trials",
+        "draw a trial list",
+        "Draw trials from a split, within a language and across, balanced, by seed.",
+    ).add_argument
+    add("manifest", metavar="MANIFEST", help="Parquet: utterance_id, speaker, language, …")
+    add("--split", default="test", help="default: test")
+    add("--output", required=True, metavar="FILE", help=".parquet, else text")
+    add("--format", default="voxceleb", help="of a text file: voxceleb, kaldi or unlabelled")
+    add("--per-group", type=_count, default=10_000, help="at most, of each kind of trial")
+    add("--any-gender", action="store_true", help="non-targets across genders too")
+    add("--seed", type=int, default=1)
 
 
-def _add_compare(commands: "Commands[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "compare",
-        help="two systems on the same trials",
-        description="The difference of two EERs, by a paired bootstrap over speakers.",
-    )
-    command.add_argument("first", metavar="A", help="score file of the first system")
-    command.add_argument("second", metavar="B", help="score file of the second system")
-    _add_list_options(command)
-    _add_speaker_options(command)
-    command.add_argument("--json", action="store_true", help="print JSON, rates as fractions of 1")
-    command.set_defaults(run="laspa.cli.evaluation:compare")
-
-
-def _add_score(commands: "Commands[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "score",
-        help="cosine scores of a trial list",
-        description="Cosines of a list's trials; AS-norm with a cohort of training speakers.",
-    )
-    command.add_argument(
-        "--embeddings", required=True, metavar="PARQUET", help="columns utterance_id, vector"
-    )
-    command.add_argument("--trials", required=True, metavar="LIST")
-    command.add_argument("--output", required=True, metavar="FILE", help=".parquet, else text")
-    command.add_argument("--models", metavar="MAP", help="utterances of each model: `model utterance …`")
-    command.add_argument("--cohort", metavar="PARQUET", help="AS-norm with these embeddings of training data")
-    command.add_argument("--cohort-top", type=_count, metavar="N", help="nearest cohort speakers that count")
-    command.add_argument("--manifest", metavar="PARQUET", help="speakers and splits, asked for by --cohort")
-    _add_format_options(command)
-    command.set_defaults(run="laspa.cli.evaluation:score")
-
-
-def _add_trials(commands: "Commands[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "trials",
-        help="draw a trial list",
-        description="Draw trials from a split, within a language and across, balanced, by seed.",
-    )
-    command.add_argument("manifest", metavar="MANIFEST", help="Parquet: utterance_id, speaker, language, …")
-    command.add_argument("--split", default="test", help="default: test")
-    command.add_argument("--output", required=True, metavar="FILE", help=".parquet, else text")
-    command.add_argument("--format", default="voxceleb", help="of a text file: voxceleb, kaldi or unlabelled")
-    command.add_argument("--per-group", type=_count, default=10_000, help="at most, of each kind of trial")
-    command.add_argument("--any-gender", action="store_true", help="non-targets across genders too")
-    command.add_argument("--seed", type=int, default=1)
-    command.set_defaults(run="laspa.cli.evaluation:trials")
-
-
-def _add_tune(commands: "Commands[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "tune",
-        help="search for hyperparameters, and use what was found",
-        description="Without an action: run the sweep of params.yaml in this checkout, or go on with it.",
-    )
-    command.set_defaults(run="laspa.cli.tune:search")
+def _add_tune(commands: Any) -> None:
+    about = "Without an action: run the sweep of params.yaml in this checkout, or resume it."
+    command = _command(commands, "tune:tune", "search for hyperparameters, and use what was found", about)
     actions = command.add_subparsers(title="actions", metavar="ACTION")
-    confirm = "retrain the best with several seeds beside the params as they stand, and compare on test"
-    action = actions.add_parser("confirm", help=confirm, description=f"{confirm[0].upper()}{confirm[1:]}.")
-    action.set_defaults(run="laspa.cli.tune:confirm")
-    for name, what in (
+    confirm = "retrain the best with several seeds beside the current params, and compare on test"
+    _command(actions, "tune:confirm", confirm)
+    for name, text in (
         ("apply", "write the best params into params.yaml, keeping its comments"),
         ("show", "print the dvc exp run command that tries the best params"),
     ):
-        action = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
-        action.add_argument("--best", default="reports/tune/best.yaml", metavar="YAML", help="of the sweep")
-        action.add_argument("--params", default="params.yaml", metavar="YAML", help="the project's params")
-        action.set_defaults(run=f"laspa.cli.tune:{name}")
+        add = _command(actions, f"tune:{name}", text).add_argument
+        add("--best", default="reports/tune/best.yaml", metavar="YAML", help="of the sweep")
+        add("--params", default="params.yaml", metavar="YAML", help="the project's params")
 
 
-def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
+def _add_corpus(commands: Any) -> None:
     command = commands.add_parser(
         "corpus",
         help="corpora: what is fetched of them, and a check on real speech",
         description="What fetching a corpus will bring, the fetching itself, and a check of a trained model.",
     )
     actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
-    for name, what in (
-        ("plan", "addresses, sizes and checksums that are known, without a word to the network"),
-        ("fetch", "fetch and unpack it, or what is missing of it"),
+    fetched = "nisp, voxceleb1, voxceleb2, musan or rirs_noises"
+    for name, text, which in (
+        ("plan", "addresses, sizes and checksums that are known, without using the network", fetched),
+        ("fetch", "fetch and unpack it, or what is missing of it", fetched),
+        (
+            "check",
+            "how near a trained model puts one person in two languages, and others",
+            "a corpus that is on disk, such as asterisk",
+        ),
     ):
-        action = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
-        action.add_argument("name", metavar="NAME", help="nisp, voxceleb1, voxceleb2, musan or rirs_noises")
-        action.add_argument("--params", default="params.yaml", metavar="YAML", help="the project's params")
-        action.set_defaults(run=f"laspa.cli.corpus:{name}")
-    what = "how near a trained model puts one person in two languages, and others"
-    action = actions.add_parser("check", help=what, description=f"{what[0].upper()}{what[1:]}.")
-    action.add_argument("name", metavar="NAME", help="a corpus that is on disk, such as asterisk")
-    action.add_argument("--model", default="data/model", metavar="FOLDER", help="as train saves it")
-    action.add_argument("--params", default="params.yaml", metavar="YAML", help="the project's params")
-    action.add_argument("--json", action="store_true", help="print JSON")
-    action.set_defaults(run="laspa.cli.corpus:check")
-
-
-def _add_format_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--format", help="of the list: voxceleb, kaldi, cnceleb or unlabelled; else told")
-    command.add_argument(
-        "--keep-duplicates", action="store_true", help="count a trial that comes twice twice"
-    )
-
-
-def _add_list_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--trials", metavar="LIST", help="the labels, where the score file has none")
-    _add_format_options(command)
-
-
-def _add_speaker_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--manifest", metavar="PARQUET", help="speakers, languages and genders")
-    command.add_argument("--languages", metavar="CSV", help="languages of utterances: `filename,label`")
-    command.add_argument("--models", metavar="MAP", help="utterances of each model: `model utterance …`")
-    command.add_argument(
-        "--speaker-separator", default="/", metavar="TEXT", help="without a manifest: ends the speaker's name"
-    )
-    command.add_argument(
-        "--bootstrap",
-        type=_resamples,
-        default=DEFAULT_RESAMPLES,
-        metavar="N",
-        help=f"resamples of the speakers; 0 for no interval (default {DEFAULT_RESAMPLES})",
-    )
-    command.add_argument("--seed", type=int, default=1, help="of the resamples")
-    command.add_argument(
-        "--by",
-        action="append",
-        default=[],
-        choices=("condition", "language-pair", "gender", "seen"),
-        help="measure parts of the list too; may be given several times",
-    )
+        add = _command(actions, f"corpus:{name}", text).add_argument
+        add("name", metavar="NAME", help=which)
+        add("--params", default="params.yaml", metavar="YAML", help="the project's params")
+    add("--model", default="data/model", metavar="FOLDER", help="as train saves it")
+    add("--json", action="store_true", help="print JSON")
 
 
 def _count(text: str) -> int:

@@ -1,79 +1,74 @@
 """What `laspa tune` and its actions do; their options are described in laspa/cli/main.py."""
 
 import argparse
-import re
+import io
 import shlex
-import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.params import load_params, with_overrides
-from laspa.params.dotted import get
+from laspa.params.dotted import get, put
 from laspa.tuning.space import Values
 
-SCALAR = re.compile(r"""("[^"]*"|'[^']*'|[^\s,}\]#]+)([ \t]*)""")  # and the room behind it
+ENTRY_POINTS = "laspa.sweep"  # of the project's pipeline, which the library does not import
 
 
-def search(options: argparse.Namespace) -> None:
+def tune(options: argparse.Namespace) -> None:
     """Run the sweep of the checkout that this is called in."""
-    _in_checkout("tune")
+    _run_in_checkout("search")
 
 
 def confirm(options: argparse.Namespace) -> None:
     """Measure what the best of the sweep gains, in the checkout that this is called in."""
-    _in_checkout("confirm")
+    _run_in_checkout("confirm")
 
 
-def _in_checkout(script: str) -> None:
-    """Run a script of the pipeline, which the library does not import, and end as it ends."""
-    file = Path("pipelines") / f"{script}.py"
+def _run_in_checkout(name: str) -> None:
+    found = next(iter(entry_points(group=ENTRY_POINTS, name=name)), None)
+    if found is None:
+        raise LaspaError(f"laspa is installed without its entry points {ENTRY_POINTS}; install it again")
+    file = Path(*found.module.split(".")).with_suffix(".py")
     if not file.exists():
         raise LaspaError(
             f"{file}: no such file; a sweep reads a project's params and data: call this in a checkout's root"
         )
-    ended = subprocess.run([sys.executable, "-m", f"pipelines.{script}"], check=False)
-    if ended.returncode:
-        sys.exit(ended.returncode)
+    sys.path.insert(0, str(Path.cwd()))
+    found.load()()
 
 
 def apply(options: argparse.Namespace) -> None:
     """Write the best params into params.yaml; nothing else in it changes, comments included."""
     best, file = _best(options), Path(options.params)
-    text = file.read_text(encoding="utf-8")
     old = load_params(file)
-    new = with_values(text, best)
+    changed = with_values(file.read_text(encoding="utf-8"), best)
     with atomic_path(file) as temporary:
-        temporary.write_text(new, encoding="utf-8")
+        temporary.write_text(changed, encoding="utf-8")
         if load_params(temporary) != with_overrides(old, best):
             raise LaspaError(f"{file}: cannot be edited in place; write the values of {options.best} by hand")
     before = old.model_dump()
-    for dotted, value in best.items():
-        was = get(before, dotted)
-        print(f"{dotted}: {was} → {value}" if was != value else f"{dotted}: {was}, as before")
+    for name, value in best.items():
+        was = get(before, name)
+        print(f"{name}: {was} → {value}" if was != value else f"{name}: {was}, as before")
 
 
 def with_values(text: str, values: Values) -> str:
-    """The YAML document `text` with the scalars under dotted names replaced, comments where they were."""
-    document = YAML().load(text)
-    places = []
-    for dotted, value in values.items():
-        section, _, key = dotted.rpartition(".")
-        places.append(((get(document, section) if section else document).lc.value(key), _scalar(value)))
-    lines = text.splitlines(keepends=True)
-    for (row, column), value in sorted(places, reverse=True):  # so that places left of one stay right
-        head, tail = lines[row][:column], lines[row][column:]
-        old, gap = SCALAR.match(tail).group(1, 2)  # type: ignore[union-attr]
-        rest = tail[len(old) + len(gap) :]
-        if rest.startswith("#"):
-            gap = " " * max(len(old) + len(gap) - len(value), 1)
-        lines[row] = f"{head}{value}{gap}{rest}"
-    return "".join(lines)
+    """The YAML document `text` with the values under dotted names replaced, comments where they were."""
+    editor = YAML()
+    editor.preserve_quotes, editor.width = True, sys.maxsize
+    document = editor.load(text)
+    for name, value in values.items():
+        put(document, name, editor.load(_scalar(value)))
+    changed = io.StringIO()
+    editor.dump(document, changed)
+    return changed.getvalue() if text.endswith("\n") else changed.getvalue().removesuffix("\n")
 
 
 def show(options: argparse.Namespace) -> None:
@@ -83,17 +78,18 @@ def show(options: argparse.Namespace) -> None:
 
 
 def _scalar(value: Any) -> str:
-    return yaml.safe_dump(value).splitlines()[0]
+    """The value as YAML 1.1 and 1.2 both read it: 1e-05 alone would be a text by YAML 1.1."""
+    return yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
 
 
 def _best(options: argparse.Namespace) -> Values:
     """The best params of a sweep, checked against the params that they are for."""
     file = Path(options.best)
     try:
-        best = yaml.safe_load(file.read_text(encoding="utf-8"))
+        best = YAML(typ="safe").load(file)
     except FileNotFoundError:
         raise LaspaError(f"{file}: no such file; run the sweep (laspa tune)") from None
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise LaspaError(f"{file}: not valid YAML: {error}") from None
     if not isinstance(best, dict) or not all(isinstance(name, str) for name in best):
         raise LaspaError(f"{file} is {best!r} but should hold dotted names and values")

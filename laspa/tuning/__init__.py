@@ -1,4 +1,4 @@
-"""The search for hyperparameters, without Ray: what is drawn, what is kept of a trial, what comes out.
+"""The search for hyperparameters, without Ray: draws, the files of each trial, the results.
 
 May import: laspa.report, laspa.training and what those may import.
 """

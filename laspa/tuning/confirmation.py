@@ -1,4 +1,4 @@
-"""Is the best of a sweep better? Trained anew with several seeds, beside the old params, on test."""
+"""Is the best of a sweep better? Trained again with several seeds, beside the current params, on test."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from laspa.report.summary import interval
 from laspa.report.text import interval_text, points_text
 from laspa.tuning.space import Values
 
-CONDITIONS = ("cross_same", "same_same", "all")
+COMPARED = ("cross_same", "same_same", "all")  # conditions, as on dev
 DEFAULT, FOUND = "default", "found"
 
 
@@ -21,21 +21,22 @@ def confirmation(best: Values, default: list[dict[str, Any]], found: list[dict[s
         default, found: results of `pipelines.systems`, the same seeds in the same order.
 
     Raises:
-        LaspaError: other seeds or another trial list on one side.
+        LaspaError: the two differ in seeds, epochs or trial list.
     """
     for key in ("seed", "trial_list", "epochs"):
         if [result[key] for result in default] != [result[key] for result in found]:
-            raise LaspaError(f"confirm: the two sides differ in {key}; only like is compared with like")
+            raise LaspaError(f"confirm: the two sides differ in {key}, so they cannot be compared")
     rates = {}
-    for condition in CONDITIONS:
-        if condition in default[0]["conditions"]:
-            sides = [[result["conditions"][condition]["eer"] for result in side] for side in (default, found)]
-            pairs = [after - before for before, after in zip(*sides, strict=True)]
-            rates[condition] = {
-                DEFAULT: interval(sides[0]),
-                FOUND: interval(sides[1]),
-                "difference": interval(pairs),
-            }
+    for condition in (name for name in COMPARED if name in default[0]["conditions"]):
+        before, after = (
+            [result["conditions"][condition]["eer"] for result in side] for side in (default, found)
+        )
+        difference = [new - old for old, new in zip(before, after, strict=True)]
+        rates[condition] = {
+            DEFAULT: interval(before),
+            FOUND: interval(after),
+            "difference": interval(difference),
+        }
     return {
         "values": best,
         "seeds": [result["seed"] for result in default],
@@ -45,7 +46,7 @@ def confirmation(best: Values, default: list[dict[str, Any]], found: list[dict[s
     }
 
 
-def in_words(confirmed: dict[str, Any]) -> str:
+def confirmation_text(confirmed: dict[str, Any]) -> str:
     """One line: what the sweep gains on test, and whether that is more than seeds make."""
     condition, rates = next(iter(confirmed["eer"].items()))
     difference = rates["difference"]

@@ -4,8 +4,8 @@ from matplotlib.figure import Figure
 
 from laspa.report.svg import BLUE, GREY, INK, MUTED, ORANGE, SURFACE, styled
 from laspa.tuning.importance import CHANCE, Importance, position
-from laspa.tuning.journal import FINISHED, Trial
 from laspa.tuning.space import Dimension
+from laspa.tuning.trial_files import FINISHED, Trial
 
 WIDTH = 9.4  # inches
 PERCENT = 100

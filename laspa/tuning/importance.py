@@ -1,4 +1,4 @@
-"""How much each varied param matters to the EER on dev, as far as the trials can tell."""
+"""How much each param that varies matters to the EER on dev, as far as the trials can tell."""
 
 import math
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
-from laspa.tuning.journal import Trial, dev_eer
 from laspa.tuning.space import Dimension
+from laspa.tuning.trial_files import Trial, dev_eer
 
-FEWEST_TRIALS = 8  # below, a forest tells nothing; our choice
+FEWEST_TRIALS = 8  # a forest on fewer tells nothing; our choice
 TREES, REPEATS = 300, 30
 CHANCE = "a random number"
 
 
 @dataclass
 class Importance:
-    """Permutation importance by name, falling; `epoch` and `trials` say what it is measured on.
+    """Permutation importance by name, largest first, of `trials` trials after `epoch` epochs.
 
     `values` are (mean, standard deviation) of the drop in explained variance when the param's values
-    are shuffled among the trials. CHANCE is a column of noise: what is no higher shows nothing.
+    are shuffled among the trials. CHANCE is a column of noise: a param that is no higher shows nothing.
     """
 
     values: dict[str, tuple[float, float]]
@@ -32,7 +32,7 @@ class Importance:
 def importances(dimensions: list[Dimension], trials: list[Trial], seed: int) -> Importance | None:
     """From a random forest (Breiman 2001) on the EER at the last epoch that all trials reached.
 
-    So those that were stopped early count like the others. None for fewer than FEWEST_TRIALS trials.
+    So trials that were stopped early count like the others. None for fewer than FEWEST_TRIALS trials.
     """
     reached = [trial for trial in trials if trial.history and trial.error is None]
     if len(reached) < FEWEST_TRIALS:
@@ -44,19 +44,20 @@ def importances(dimensions: list[Dimension], trials: list[Trial], seed: int) -> 
         [position(dimension, trial.values[dimension.name]) for trial in reached] for dimension in dimensions
     ]
     features = np.column_stack([*columns, noise])
-    forest = RandomForestRegressor(TREES, random_state=seed, n_jobs=1).fit(features, rates)
-    found = permutation_importance(forest, features, rates, n_repeats=REPEATS, random_state=seed, n_jobs=1)
+    forest = RandomForestRegressor(TREES, random_state=seed).fit(features, rates)
+    found = permutation_importance(forest, features, rates, n_repeats=REPEATS, random_state=seed)
     names = [*(dimension.name for dimension in dimensions), CHANCE]
-    pairs = zip(names, zip(found.importances_mean, found.importances_std, strict=True), strict=True)
-    falling = sorted(pairs, key=lambda pair: -pair[1][0])
-    values = {name: (float(mean), float(deviation)) for name, (mean, deviation) in falling}
+    values = {
+        names[index]: (float(found.importances_mean[index]), float(found.importances_std[index]))
+        for index in np.argsort(-found.importances_mean, kind="stable")
+    }
     return Importance(values, epoch, len(reached))
 
 
 def position(dimension: Dimension, value: Any) -> float:
     """Where a value lies on the dimension's own scale, 0 to 1 from end to end.
 
-    Choices stand evenly; a number between two of them lies between, and what is no choice lies beyond.
+    Choices stand evenly. A number between two of them lies between them, any other value beyond the last.
     """
     if dimension.kind == "choice":
         choices = list(dimension.values)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from laspa.report.html import environment
 from laspa.report.svg import PageFigure, page_svg
-from laspa.tuning.confirmation import in_words
+from laspa.tuning.confirmation import confirmation_text
 from laspa.tuning.importance import FEWEST_TRIALS, Importance
 
 ORDER = {"finished": 0, "pruned": 1, "stopped": 2}  # of the rows, before the EER
@@ -27,6 +27,6 @@ def render(
         best=best,
         rate=next(row["dev_eer"] for row in rows if row["trial"] == best),
         importance=found,
-        confirmed=None if confirmed is None else in_words(confirmed),
+        confirmed=None if confirmed is None else confirmation_text(confirmed),
         fewest=FEWEST_TRIALS,
     )

@@ -1,24 +1,31 @@
-"""What the next trial changes, by what the trials before it have shown: TPE, as Optuna has it.
+"""What the next trial changes, guided by the trials so far: TPE, by Optuna.
 
-Nothing is kept between draws: each is a function of the seed and of the trials so far, so that a sweep
-which is gone on with draws as one that was never killed.
+Nothing is kept between draws: each is a function of the seed and of the trials so far. So a resumed sweep
+draws the same trials as one that was never killed.
 """
 
 from typing import Any
 
 import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from laspa.params import Params
-from laspa.tuning.journal import FINISHED, PRUNED, Trial, dev_eer
 from laspa.tuning.space import (
     FRUITLESS_DRAWS,
     Dimension,
     Values,
     current_values,
     is_allowed,
-    rounded,
     search_space,
 )
+from laspa.tuning.trial_files import FINISHED, PRUNED, Trial, dev_eer
 
 GUIDED_DRAWS = 50  # after which a space with few valid combinations left is drawn from evenly; our choice
 
@@ -26,9 +33,9 @@ GUIDED_DRAWS = 50  # after which a space with few valid combinations left is dra
 def draw_next(params: Params, trials: list[Trial]) -> Values | None:
     """A combination that is allowed and new, or None where `tune.space` holds no more.
 
-    The first is the params as they stand, the next ones are drawn evenly until Optuna's sampler has
-    seen enough: a tree-structured Parzen estimator (Bergstra et al. 2011) over all dimensions together, to
-    which trials that are under way count as bad ones, so that those at once are not alike.
+    The first is the current params; the next ones are drawn evenly until Optuna's sampler has seen
+    enough: a tree-structured Parzen estimator (Bergstra et al. 2011) over all dimensions together. It takes
+    trials that are running for bad ones, so that trials drawn at the same time differ.
 
     Args:
         trials: all of the sweep so far, whatever their state.
@@ -50,22 +57,18 @@ def draw_next(params: Params, trials: list[Trial]) -> Values | None:
 
 
 def _guided(dimensions: list[Dimension], trials: list[Trial], seed: int) -> Values:
-    import optuna  # here: no other sampler needs it
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
     study = optuna.create_study(direction="minimize", sampler=sampler)
     distributions = {dimension.name: _distribution(dimension) for dimension in dimensions}
     for trial in trials:
         if all(_holds(dimension, trial.values[dimension.name]) for dimension in dimensions):
-            study.add_trial(_observed(trial, distributions))
+            study.add_trial(_as_optuna_keeps_it(trial, distributions))
     asked = study.ask(distributions).params
-    return {dimension.name: rounded(dimension, asked[dimension.name]) for dimension in dimensions}
+    return {dimension.name: dimension.rounded(asked[dimension.name]) for dimension in dimensions}
 
 
-def _distribution(dimension: Dimension) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
+def _distribution(dimension: Dimension) -> BaseDistribution:
     if dimension.kind == "choice":
         return CategoricalDistribution(dimension.values)
     if dimension.kind == "integer":
@@ -75,25 +78,21 @@ def _distribution(dimension: Dimension) -> Any:
 
 
 def _holds(dimension: Dimension, value: Any) -> bool:
-    """The params as they stand may lie outside of the space, and tell nothing about it then."""
+    """The current params may lie outside of the space, and tell nothing about it then."""
     if dimension.kind == "choice":
         return value in dimension.values
     low, high = dimension.values
     return bool(low <= value <= high)
 
 
-def _observed(trial: Trial, distributions: dict[str, Any]) -> Any:
-    """The trial as Optuna keeps one."""
-    from optuna.trial import TrialState, create_trial
-
-    rates = {record["epoch"]: dev_eer(record) for record in trial.history}
+def _as_optuna_keeps_it(trial: Trial, distributions: dict[str, BaseDistribution]) -> FrozenTrial:
     state = TrialState.FAIL if trial.ended else TrialState.RUNNING
-    if trial.history and trial.status in (FINISHED, PRUNED):
-        state = TrialState.COMPLETE if trial.status == FINISHED else TrialState.PRUNED
+    if trial.history:
+        state = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}.get(trial.status, state)
     return create_trial(
         state=state,
         value=trial.best if state == TrialState.COMPLETE else None,
         params=trial.values,
         distributions=distributions,
-        intermediate_values=rates,
+        intermediate_values={record["epoch"]: dev_eer(record) for record in trial.history},
     )

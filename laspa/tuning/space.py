@@ -1,4 +1,4 @@
-"""The search space of params.yaml and the trials drawn from it, all of them before the first one starts."""
+"""The search space of params.yaml, and the trials that are drawn before the first one starts."""
 
 import difflib
 import itertools
@@ -37,19 +37,18 @@ class Dimension:
         if self.kind == "integer":
             return int(generator.integers(low, high, endpoint=True))
         if self.kind == "uniform":
-            return rounded(self, generator.uniform(low, high))
-        return rounded(self, math.exp(generator.uniform(math.log(low), math.log(high))))
+            return self.rounded(generator.uniform(low, high))
+        return self.rounded(math.exp(generator.uniform(math.log(low), math.log(high))))
+
+    def rounded(self, value: Any) -> Any:
+        """A drawn number with few digits, within its range; a choice or a whole number is not changed."""
+        if self.kind not in ("uniform", "loguniform"):
+            return value
+        low, high = map(float, self.values)
+        return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), low), high)
 
 
-def rounded(dimension: Dimension, value: Any) -> Any:
-    """A drawn number with few digits, within its range; anything else as it is."""
-    if dimension.kind not in ("uniform", "loguniform"):
-        return value
-    low, high = map(float, dimension.values)
-    return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), low), high)
-
-
-def search_space(params: Params, source: str = "params.yaml") -> list[Dimension]:
+def search_space(params: Params) -> list[Dimension]:
     """The dimensions of `tune.space`.
 
     Raises:
@@ -59,62 +58,70 @@ def search_space(params: Params, source: str = "params.yaml") -> list[Dimension]
     """
     if not params.tune.space:
         raise LaspaError(
-            f"{source}: tune.space is empty; name what to vary, such as aam_margin: {{uniform: [0.05, 0.4]}}"
+            "params.yaml: tune.space is empty; name what to vary, such as aam_margin: {uniform: [0.05, 0.4]}"
         )
     known = _tunable(params)
-    return [_dimension(params, known, name, drawn, source) for name, drawn in params.tune.space.items()]
+    return [_dimension(params, known, name, drawn) for name, drawn in params.tune.space.items()]
 
 
-def draw_trials(params: Params, source: str = "params.yaml") -> list[Values]:
+def draw_trials(params: Params) -> list[Values]:
     """What each trial changes: combinations that are allowed, none twice, the same for the same seed.
 
-    A random sweep begins with the params as they stand, so that its best is compared with them; raising
-    `tune.trials` adds trials behind those drawn before. Of a sweep by Optuna this is the first trial alone:
+    A random sweep begins with the current params, so that its best is compared with them; a higher
+    `tune.trials` adds trials behind those drawn before. With Optuna this is the first trial alone:
     laspa/tuning/sampler.py draws the others when their turn comes.
 
     Raises:
         LaspaError: a space that is not right, holds no valid combination, or whose grid is larger
             than `tune.trials`.
     """
-    dimensions = search_space(params, source)
+    dimensions = search_space(params)
     if params.tune.sampler == "grid":
-        return _grid(params, dimensions, source)
+        return _grid(params, dimensions)
     trials = [current_values(params, dimensions)]
-    if params.tune.sampler == "optuna":
-        return trials
-    trials += itertools.islice(_random(params, dimensions, trials[0]), params.tune.trials - 1)
-    if len(trials) == 1 < params.tune.trials:
-        raise LaspaError(f"{source}: tune.space holds no valid combination but the one that stands already")
+    if params.tune.sampler == "random":
+        trials += itertools.islice(_random(params, dimensions, trials[0]), params.tune.trials - 1)
+        if len(trials) == 1 < params.tune.trials:
+            raise LaspaError("params.yaml: tune.space holds no valid combination but the current one")
     return trials
 
 
-def planned(options: Tune, known: int) -> int:
-    """How many trials the sweep has when `known` are drawn: Optuna draws others on the way."""
-    return options.trials if options.sampler == "optuna" else known
+def trial_count(options: Tune, drawn: int) -> int:
+    """How many trials the sweep has in all when `drawn` are known: Optuna draws others later."""
+    return options.trials if options.sampler == "optuna" else drawn
 
 
 def trial_params(params: Params, values: Values) -> Params:
-    """The params of one trial: `values` on the budget of the sweep."""
+    """The params of one trial: `values`, and the sweep's number of epochs."""
     budget = {"train.epochs": params.tune.epochs, "train.dev_every": 1, "train.patience": 0}
     budget |= {"train.fine_tune.epochs": 0}
     return with_overrides(params, values | budget, "params.yaml: tune.space")
 
 
 def current_values(params: Params, dimensions: list[Dimension]) -> Values:
-    """What stands in `params` under the names that vary."""
+    """The values that `params` have now under the names that vary."""
     known = _tunable(params)
     return {dimension.name: known[dimension.name] for dimension in dimensions}
 
 
+def is_allowed(params: Params, values: Values) -> bool:
+    """Whether the values go together."""
+    try:
+        trial_params(params, values)
+    except CombinationError:
+        return False
+    return True
+
+
 def _tunable(params: Params) -> Values:
     """Dotted names and values of what a training run reads, without its length."""
-    flat = flatten(params.model_dump(include={*System.model_fields, "seed", "train"}))
-    del flat["train.epochs"]
-    return flat
+    known = flatten(params.model_dump(include={*System.model_fields, "seed", "train"}))
+    del known["train.epochs"]
+    return known
 
 
-def _dimension(params: Params, known: Values, name: str, drawn: dict[str, Any], source: str) -> Dimension:
-    where = f"{source}: tune.space.{name}"
+def _dimension(params: Params, known: Values, name: str, drawn: dict[str, Any]) -> Dimension:
+    where = f"params.yaml: tune.space.{name}"
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
         raise LaspaError(f"{where}: no param that training reads has this name; the nearest is {near}")
@@ -124,11 +131,10 @@ def _dimension(params: Params, known: Values, name: str, drawn: dict[str, Any], 
     where = f"{where}.{kind}"
     if not isinstance(values, list):
         raise LaspaError(f"{where} is {values!r} but should be a list")
-    if kind == "choice":
-        if not values or len({repr(value) for value in values}) < len(values):
-            raise LaspaError(f"{where} is {values!r} but should list values, each once")
-    else:
+    if kind != "choice":
         _check_range(where, kind, values, known[name])
+    elif not values or len(set(map(repr, values))) < len(values):
+        raise LaspaError(f"{where} is {values!r} but should list values, each once")
     for value in values:
         with suppress(CombinationError):
             with_overrides(params, {name: value}, where)
@@ -136,19 +142,19 @@ def _dimension(params: Params, known: Values, name: str, drawn: dict[str, Any], 
 
 
 def _check_range(where: str, kind: str, values: list[Any], current: Any) -> None:
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    if len(values) != 2 or len(numbers) != 2:
+    if [type(value) in (int, float) for value in values] != [True, True]:
         raise LaspaError(f"{where} is {values!r} but should be two numbers, the lowest and the highest")
     low, high = values
     if not low < high:
         raise LaspaError(f"{where} is {values!r} but the first should be below the second")
-    whole = isinstance(current, int)
-    if isinstance(current, bool | str) or whole != (kind == "integer"):
-        right = (
-            "choice" if isinstance(current, bool | str) else "integer" if whole else "uniform or loguniform"
-        )
+    right = "uniform or loguniform"
+    if isinstance(current, bool | str):
+        right = "choice"
+    elif isinstance(current, int):
+        right = "integer"
+    if kind not in right.split():
         raise LaspaError(f"{where}: the param is {current!r}, which calls for {right}")
-    if kind == "integer" and not all(isinstance(value, int) for value in values):
+    if kind == "integer" and float in map(type, values):
         raise LaspaError(f"{where} is {values!r} but should be two whole numbers")
     if kind == "loguniform" and low <= 0:
         raise LaspaError(f"{where} is {values!r} but should begin above 0; uniform may begin at 0")
@@ -160,40 +166,30 @@ def _random(params: Params, dimensions: list[Dimension], first: Values) -> Itera
     fruitless = 0
     while fruitless < FRUITLESS_DRAWS:
         values = {dimension.name: dimension.draw(generator) for dimension in dimensions}
-        if repr(values) in seen or not is_allowed(params, values):
-            fruitless += 1
-            continue
-        fruitless = 0
-        seen.add(repr(values))
-        yield values
+        fruitless += 1
+        if repr(values) not in seen and is_allowed(params, values):
+            fruitless = 0
+            seen.add(repr(values))
+            yield values
 
 
-def _grid(params: Params, dimensions: list[Dimension], source: str) -> list[Values]:
+def _grid(params: Params, dimensions: list[Dimension]) -> list[Values]:
     for dimension in dimensions:
         if dimension.kind != "choice":
             raise LaspaError(
-                f"{source}: tune.space.{dimension.name}.{dimension.kind}: a grid is of choices; list the "
+                f"params.yaml: tune.space.{dimension.name}.{dimension.kind}: a grid is of choices; list the "
                 "values, or set tune.sampler to random"
             )
-    names = [dimension.name for dimension in dimensions]
     size = math.prod(len(dimension.values) for dimension in dimensions)
     if size > params.tune.trials:
         raise LaspaError(
-            f"{source}: tune.trials is {params.tune.trials} but the grid has {size} combinations; "
+            f"params.yaml: tune.trials is {params.tune.trials} but the grid has {size} combinations; "
             "raise it, shorten the lists, or set tune.sampler to random"
         )
+    names = [dimension.name for dimension in dimensions]
     combinations = itertools.product(*(dimension.values for dimension in dimensions))
     trials = [dict(zip(names, values, strict=True)) for values in combinations]
     trials = [values for values in trials if is_allowed(params, values)]
     if not trials:
-        raise LaspaError(f"{source}: none of the {size} combinations of tune.space is valid")
+        raise LaspaError(f"params.yaml: none of the {size} combinations of tune.space is valid")
     return trials
-
-
-def is_allowed(params: Params, values: Values) -> bool:
-    """Whether the values go together."""
-    try:
-        trial_params(params, values)
-    except CombinationError:
-        return False
-    return True

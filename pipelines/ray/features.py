@@ -1,7 +1,7 @@
-"""Shards of features on a Ray cluster: the function that local processes run, as one task a shard.
+"""Shards of features on a Ray cluster: one task per shard, with the function that local processes run.
 
-Plain tasks, not Ray Data: that decides by itself how rows lie in blocks and files, and shards must be
-the same bytes whoever computes them.
+Plain tasks, not Ray Data: that decides by itself how rows are divided into blocks and files, while a shard
+must have the same bytes wherever it is computed.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from laspa.errors import LaspaError
 from laspa.features.extraction import Shard, compute_shard
 
-AHEAD = 2  # tasks handed over for each CPU: a free one finds work, and the queue stays short
+AHEAD = 2  # tasks in Ray's queue for each CPU: a free one finds work, and the queue stays short
 
 
 def ray_engine(shards: list[Shard]) -> Iterator[None]:
@@ -28,7 +28,8 @@ def ray_engine(shards: list[Shard]) -> Iterator[None]:
     try:
         with ray_session({}, {}):
             task = ray.remote(num_cpus=1, max_retries=2)(_compute_shard)
-            waiting, running = [_absolute(shard) for shard in shards], []
+            waiting = [_absolute(shard) for shard in shards]
+            running: list[ray.ObjectRef] = []
             most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
             while waiting or running:
                 while waiting and len(running) < most:
@@ -36,7 +37,7 @@ def ray_engine(shards: list[Shard]) -> Iterator[None]:
                 done, running = ray.wait(running)
                 for problem in ray.get(done):
                     if problem:
-                        # As local processes do: shards that are under way are finished, and so are kept.
+                        # As with local processes, shards that have been started are finished and kept.
                         if running:
                             ray.wait(running, num_returns=len(running))
                         raise LaspaError(problem)
@@ -44,12 +45,12 @@ def ray_engine(shards: list[Shard]) -> Iterator[None]:
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
         raise LaspaError(
-            f"features: a task on Ray failed ({reason}); finished shards are kept, run again to go on"
+            f"features: a task on Ray failed ({reason}); finished shards are kept, run again to resume"
         ) from None
 
 
 def _compute_shard(shard: Shard) -> str:
-    """What is wrong with the input, if anything: an exception would come back wrapped in Ray's own."""
+    """What is wrong with the input, or nothing: an exception would come back wrapped in Ray's own."""
     try:
         compute_shard(shard)
     except LaspaError as error:

@@ -13,11 +13,12 @@ import ray
 from laspa.errors import LaspaError
 
 START_TRIES = 3  # of Ray on this machine
-ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection, and to speak
-# What opens an HTTP/2 connection, and the frame that its server begins with: RFC 9113, 3.4 and 6.5.
+ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection, and to answer
+# The bytes that open an HTTP/2 connection, and the frame that its server begins with: RFC 9113, 3.4 and 6.5.
+# gRPC's own client is no part of Ray's wheel, and would not say what is wrong before the time is over.
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 FRAME_HEADER_BYTES, FRAME_TYPE, SETTINGS = 9, 3, 4
-NO_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0"}  # to Ray's makers
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
 @contextmanager
@@ -31,31 +32,29 @@ def ray_session(driver: Mapping[str, str], workers: Mapping[str, str]) -> Iterat
         LaspaError: an address that nobody answers, or Ray does not start here.
     """
     address = os.environ.get("RAY_ADDRESS", "local")
-    for name, value in {**NO_REPORTS, **driver, **workers}.items():
+    no_reports = {"RAY_USAGE_STATS_ENABLED": "0"}  # to Ray's makers
+    for name, value in {**no_reports, **driver, **workers}.items():
         os.environ.setdefault(name, value)  # workers on this machine inherit them
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
-        _start_here(quiet)
+        _start_here()
     else:
         _check_address(address)
-        root = Path(__file__).parents[2]
-        code = [str(root / "laspa"), str(root / "pipelines")]
-        environment = {"env_vars": dict(workers), "py_modules": code}
+        code = [str(Path(__file__).parents[2] / package) for package in ("laspa", "pipelines")]
         try:
-            ray.init(address=address, runtime_env=environment, **quiet)
+            ray.init(address=address, runtime_env={"env_vars": dict(workers), "py_modules": code}, **QUIET)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise _nobody(address, error) from None
+            raise _no_answer(address, error) from None
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _start_here(quiet: dict[str, Any]) -> None:
-    """Start Ray on this machine; a busy one may miss the half minute that Ray gives its processes."""
+def _start_here() -> None:
+    """Start Ray on this machine; on a busy one its processes may need more than Ray's half minute."""
     for left in reversed(range(START_TRIES)):
         try:
-            ray.init(address="local", include_dashboard=False, **quiet)
+            ray.init(address="local", include_dashboard=False, **QUIET)
             return
         except Exception as error:  # Ray raises no narrower one when its processes do not start in time
             ray.shutdown()
@@ -66,23 +65,22 @@ def _start_here(quiet: dict[str, Any]) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Refuse a host and port where nobody speaks gRPC; Ray itself would try for a quarter of an hour."""
-    found = re.fullmatch(r"(?:ray://)?(?P<host>[^:/]+):(?P<port>\d+)", address)
+    """Refuse a host and port where nothing speaks gRPC; Ray itself would try for a quarter of an hour."""
+    found = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address)
     if not found:
         return
     try:
-        place = found["host"], int(found["port"])
-        with socket.create_connection(place, timeout=ANSWER_SECONDS) as connection:
+        with socket.create_connection((found[1], int(found[2])), timeout=ANSWER_SECONDS) as connection:
             if os.environ.get("RAY_USE_TLS", "0") == "0":
                 connection.sendall(HTTP2_PREFACE)
-                said = connection.recv(FRAME_HEADER_BYTES, socket.MSG_WAITALL)
-                if said[FRAME_TYPE : FRAME_TYPE + 1] != bytes((SETTINGS,)):
+                answer = connection.recv(FRAME_HEADER_BYTES, socket.MSG_WAITALL)
+                if answer[FRAME_TYPE : FRAME_TYPE + 1] != bytes((SETTINGS,)):
                     raise ConnectionError("what listens there does not speak gRPC")
     except (OSError, OverflowError) as error:
-        raise _nobody(address, error) from None
+        raise _no_answer(address, error) from None
 
 
-def _nobody(address: str, why: Exception) -> LaspaError:
+def _no_answer(address: str, why: Exception) -> LaspaError:
     return LaspaError(
         f"RAY_ADDRESS is {address!r} but no Ray cluster answers there ({_one_line(why)}); start one "
         "(ray start --head), correct it, or unset it to stay on this machine"

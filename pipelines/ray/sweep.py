@@ -3,7 +3,7 @@
 import logging
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,21 +17,20 @@ from ray.tune.search import Searcher
 from laspa.errors import LaspaError
 from laspa.params import Params, Tune
 from laspa.training.run import TrainingData, state_digest
-from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Journal, Trial, dev_eer
-from laspa.tuning.sampler import draw_next
-from laspa.tuning.space import planned, trial_params
+from laspa.tuning.space import trial_count, trial_params
 from laspa.tuning.storage import Storage
+from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Trial, TrialFiles, dev_eer
 from pipelines.ray.session import ray_session
 from pipelines.ray.trial import train_trial
-from pipelines.tracking.sweep import Board
+from pipelines.tracking.sweep_runs import SweepRuns
 
-# Of the driver: no tables and log files of what the journal has, Ctrl-C as usual.
+# Of the driver: no tables and log files of what the trials' files have, Ctrl-C as usual.
 DRIVER_VARIABLES = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
-# Of workers: seconds that a trial which is stopped has to leave its process to the next one.
+# Of workers: seconds that a stopped trial has to leave its process to the next one.
 WORKER_VARIABLES = {"TUNE_FUNCTION_THREAD_TIMEOUT_S": "60"}
 SECONDS_PER_HOUR = 3600
 PERCENT = 100
@@ -44,7 +43,7 @@ def ray_started(options: Tune) -> Iterator[None]:
     Raises:
         LaspaError: an address that nobody answers, or no node with the CPUs or GPUs that a trial asks for.
     """
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what becomes of a trial is said below
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the lines about each trial come from here
     with ray_session(DRIVER_VARIABLES, WORKER_VARIABLES):
         _check_resources(options)
         yield
@@ -55,30 +54,34 @@ def run_trials(
     trials: list[Trial],
     data: TrainingData,
     storage: Storage,
-    journal: Journal,
-    board: Board,
+    files: TrialFiles,
+    runs: SweepRuns,
     scratch: Path,
 ) -> None:
-    """Run the trials that have not ended, and write what becomes of each to the journal and the board.
+    """Run the trials that have not ended; keep each epoch in the trial's file and in MLflow.
 
     Args:
-        trials: of the whole sweep; their state is changed in place, and what is drawn on the way is added.
-        scratch: a folder for what Ray keeps of its own.
+        trials: of the whole sweep; their state is changed in place, and trials drawn later are added.
+        scratch: a folder for Ray's own files.
     """
     options = params.tune
     for trial in trials:
         if trial.history:
-            board.show(trial)
-    queue = _Queue(params, trials, data, journal)
+            runs.update(trial)
+    queue = _Queue(params, trials, data, files)
     if not len(queue):
         return
+
+    def save(trial: Trial) -> None:
+        files.save(trial)
+        runs.update(trial)
+
     shutil.rmtree(scratch, ignore_errors=True)
-    trainable = tune.with_resources(
-        tune.with_parameters(train_trial, data=data, storage=storage),
-        {"cpu": options.cpus, "gpu": options.gpus},
-    )
-    tuner = tune.Tuner(
-        trainable,
+    tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(train_trial, data=data, storage=storage),
+            {"cpu": options.cpus, "gpu": options.gpus},
+        ),
         tune_config=tune.TuneConfig(
             search_alg=queue,
             num_samples=len(queue),
@@ -92,121 +95,111 @@ def run_trials(
             name=scratch.name,
             storage_path=str(scratch.parent.resolve()),
             failure_config=tune.FailureConfig(max_failures=options.retries),
-            callbacks=[_Recorder(trials, options, journal, board)],
+            callbacks=[_Recorder(trials, options, save)],
             verbose=0,
         ),
-    )
-    tuner.fit()
+    ).fit()
     for trial in trials:
         if not trial.ended:
             trial.status = STOPPED
-            journal.save(trial)
+            files.save(trial)
             if trial.history:
-                board.show(trial)
+                runs.update(trial)
 
 
 class _Queue(Searcher):
-    """The trials that wait, and behind them those that Optuna draws when their turn comes."""
+    """The trials that wait, then those that Optuna draws when their turn comes."""
 
-    def __init__(self, params: Params, trials: list[Trial], data: TrainingData, journal: Journal) -> None:
+    def __init__(self, params: Params, trials: list[Trial], data: TrainingData, files: TrialFiles) -> None:
         super().__init__(metric="eer", mode="min")
-        self._params, self._trials, self._data, self._journal = params, trials, data, journal
+        self._params, self._trials, self._data, self._files = params, trials, data, files
         self._waiting = [trial for trial in trials if not trial.ended]
 
     def __len__(self) -> int:
         """How many trials will come, at most."""
-        return len(self._waiting) + self._to_draw()
+        return len(self._waiting) + trial_count(self._params.tune, len(self._trials)) - len(self._trials)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray would write the features into its copy of a sweep, which goes on from the journal."""
+        """Nothing: Ray would copy the features into its own files, from which no sweep resumes."""
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """The next trial's config."""
-        trial = self._waiting.pop(0) if self._waiting else self._drawn()
-        if trial is None:
+        if not len(self) or not (self._waiting or self._draw()):
             return str(Searcher.FINISHED)
+        trial = self._waiting.pop(0)
         params = trial_params(self._params, trial.values)
         return {"trial": {"key": trial.key, "params": params.model_dump()}}
 
     def on_trial_complete(self, *_: Any, **__: Any) -> None:
-        """The recorder has written it down."""
+        """Nothing: the recorder has written it down."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: a sweep goes on from the journal."""
+        """Nothing: no sweep resumes from Ray's own files."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: a sweep goes on from the journal."""
+    def _draw(self) -> bool:
+        """Add a trial, if the space holds one more."""
+        from laspa.tuning.sampler import draw_next  # here: no other sampler needs Optuna
 
-    def _to_draw(self) -> int:
-        return planned(self._params.tune, len(self._trials)) - len(self._trials)
-
-    def _drawn(self) -> Trial | None:
-        values = draw_next(self._params, self._trials) if self._to_draw() else None
+        values = draw_next(self._params, self._trials)
         if values is None:
-            return None
+            return False
         key = state_digest(trial_params(self._params, values), self._data)
-        self._trials.append(self._journal.open(len(self._trials) + 1, key, values))
-        return self._trials[-1]
+        self._trials.append(self._files.load(len(self._trials) + 1, key, values))
+        self._waiting.append(self._trials[-1])
+        return True
 
 
 class _Recorder(tune.Callback):
-    """What Ray says of the trials, written to the journal and the board."""
+    """What Ray tells about the trials, saved."""
 
-    def __init__(self, trials: list[Trial], options: Tune, journal: Journal, board: Board) -> None:
-        self._trials, self._options = trials, options
-        self._journal, self._board = journal, board
+    def __init__(self, trials: list[Trial], options: Tune, save: Callable[[Trial], None]) -> None:
+        self._trials, self._options, self._save = trials, options, save
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray keeps a copy of its settings, but a sweep goes on from the journal."""
+        """Nothing: no sweep resumes from Ray's own files."""
         return {}
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_start(self, *, trial: Any, **_: Any) -> None:
         ours = self._of(trial)
         ours.status = RUNNING
-        self._write(ours)
+        self._save(ours)
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
+    def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
         ours = self._of(trial)
         if "error" in result:
             ours.error = result["error"]
         elif ours.add(result["record"]):
-            self._write(ours)
+            self._save(ours)
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
         ours = self._of(trial)
         whole = len(ours.history) >= self._options.epochs
-        ours.status = FAILED if ours.error else FINISHED if whole else PRUNED
-        self._end(ours)
+        self._end(ours, FAILED if ours.error else FINISHED if whole else PRUNED)
 
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_recover(self, *, trial: Any, **_: Any) -> None:
         ours = self._of(trial)
         ours.retries += 1
-        self._write(ours)
+        self._save(ours)
         _say(f"trial {ours.number}: its process ended early; started again from its last whole epoch")
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         ours = self._of(trial)
-        ours.status, ours.error = FAILED, _why(trial)
-        self._end(ours)
+        ours.error = _last_error_line(trial)
+        self._end(ours, FAILED)
 
     def _of(self, trial: Any) -> Trial:
         key = trial.config["trial"]["key"]
         return next(ours for ours in self._trials if ours.key == key)
 
-    def _write(self, trial: Trial) -> None:
-        self._journal.save(trial)
-        self._board.show(trial)
-
-    def _end(self, trial: Trial) -> None:
-        self._write(trial)
+    def _end(self, trial: Trial, status: str) -> None:
+        trial.status = status
+        self._save(trial)
         ended = sum(other.ended for other in self._trials)
         rate = "" if trial.best is None else f", {PERCENT * trial.best:.2f} % EER on dev"
-        what = f"{trial.status} after {len(trial.history)} epochs{rate}"
-        _say(f"trial {trial.number}: {what}{'; ' + trial.error if trial.error else ''}")
-        _say(f"{ended} of {planned(self._options, len(self._trials))} trials ended")
+        error = f"; {trial.error}" if trial.error else ""
+        _say(f"trial {trial.number}: {status} after {len(trial.history)} epochs{rate}{error}")
+        _say(f"{ended} of {trial_count(self._options, len(self._trials))} trials ended")
 
 
 def _scheduler(options: Tune, trials: list[Trial]) -> ASHAScheduler | None:
@@ -244,12 +237,11 @@ def _check_resources(options: Tune) -> None:
             )
 
 
-def _why(trial: Any) -> str:
-    """The last line of the error that Ray wrote down of a trial; its copy in the storage comes later."""
+def _last_error_line(trial: Any) -> str:
+    """Of the file into which Ray writes a trial's error at once; the copy in Ray's storage comes later."""
     written = trial.error_file and Path(trial.error_file)
-    text = written.read_text(encoding="utf-8") if written and written.exists() else ""
-    lines = text.strip().splitlines()
-    return lines[-1].strip() if lines else "its process ended"
+    text = written.read_text(encoding="utf-8").strip() if written and written.exists() else ""
+    return text.splitlines()[-1].strip() if text else "its process ended"
 
 
 def _say(message: str) -> None:

@@ -13,6 +13,7 @@ from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
 
 from laspa.errors import LaspaError
+from laspa.files import write_text
 from laspa.params import Params
 from laspa.training.loop import Record
 from laspa.training.processes import Processes
@@ -21,6 +22,7 @@ from pipelines.ray.session import ray_session
 
 RESTARTS = 3  # of all workers, from their last whole epoch, after one of them died; our choice
 VARIABLES = {"RAY_TRAIN_V2_ENABLED": "1", "RAY_TRAIN_METRICS_ENABLED": "0"}
+PROBLEM_FILE = "problem"
 
 
 def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callable[[Record], None]) -> None:
@@ -37,22 +39,23 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
     scratch = (states / "ray").resolve()
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    problem = states / "problem"
+    problem = states / PROBLEM_FILE
     problem.unlink(missing_ok=True)
     logging.getLogger("ray.train").setLevel(logging.CRITICAL)
     with ray_session({}, VARIABLES):
         gpus = _check_resources(params)
         records = Queue()
-        told = threading.Thread(target=_tell, args=[records, on_epoch])
-        told.start()
+        listener = threading.Thread(target=_listen, args=[records, on_epoch])
+        listener.start()
+        config = {
+            "params": params.model_dump(),
+            "data": str(data.resolve()),
+            "states": str(states.resolve()),
+            "records": records,
+        }
         trainer = TorchTrainer(
             _work,
-            train_loop_config={
-                "params": params.model_dump(),
-                "data": str(data.resolve()),
-                "states": str(states.resolve()),
-                "records": records,
-            },
+            train_loop_config=config,
             scaling_config=ray.train.ScalingConfig(
                 num_workers=params.train.workers,
                 use_gpu=gpus,
@@ -68,10 +71,10 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
             trainer.fit()
         except ray.train.TrainingFailedError as error:
             reason = str(error).strip().splitlines()[-1][:200]
-            raise LaspaError(f"training: a worker failed ({reason}); run again to go on") from None
+            raise LaspaError(f"training: a worker failed ({reason}); run again to resume") from None
         finally:
             records.put(None)
-            told.join()
+            listener.join()
     if problem.exists():
         text = problem.read_text(encoding="utf-8")
         problem.unlink()
@@ -79,7 +82,7 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
 
 
 def _work(config: dict[str, Any]) -> None:
-    """What each worker runs. Bad input would end the same way each time: it is left as a text, not raised."""
+    """What each worker runs. Bad input is left as a text, not raised: Ray would start the workers again."""
     context = ray.train.get_context()
     processes = Processes(context.get_world_rank(), context.get_world_size())
     states, records = Path(config["states"]), config["records"]
@@ -89,11 +92,11 @@ def _work(config: dict[str, Any]) -> None:
         train_system(params, load_training_data(Path(config["data"]), processes), states, on_epoch, processes)
     except LaspaError as error:
         if processes.rank == 0:
-            (states / "problem").write_text(str(error), encoding="utf-8")
+            write_text(states / PROBLEM_FILE, str(error))
 
 
-def _tell(records: Queue, on_epoch: Callable[[Record], None]) -> None:
-    """Hand each epoch's record on, until None comes; workers that start again repeat earlier ones."""
+def _listen(records: Queue, on_epoch: Callable[[Record], None]) -> None:
+    """Pass each epoch's record on, until None comes; workers that start again repeat earlier ones."""
     last = 0
     while (record := records.get()) is not None:
         if record["epoch"] > last:
@@ -102,7 +105,7 @@ def _tell(records: Queue, on_epoch: Callable[[Record], None]) -> None:
 
 
 def _check_resources(params: Params) -> bool:
-    """Whether workers have a GPU each.
+    """Whether each worker has a GPU.
 
     Raises:
         LaspaError: too few CPUs or GPUs for all of them.

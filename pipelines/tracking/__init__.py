@@ -1,1 +1,1 @@
-"""MLflow: where runs are kept, what each carries, and delivery to a store that may be away."""
+"""MLflow: where runs are kept, what each carries, and what happens while the store is away."""

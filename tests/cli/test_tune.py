@@ -1,5 +1,8 @@
 """`laspa tune`: params.yaml changed in place, and the command of an experiment."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,17 +83,34 @@ def test_values_are_replaced_where_they_stand(text: str, expected: str) -> None:
     assert with_values(text, {"a.b": 10, "a.c": 2}) == expected
 
 
-def test_a_sweep_runs_in_a_checkout_alone_and_ends_as_its_script_does(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["tune"]) == 1
-    assert "pipelines/tune.py: no such file; a sweep reads a project's params" in capsys.readouterr().err
+def run(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own: what it imports is the project's, not this checkout's."""
+    command = [sys.executable, "-c", "import sys; from laspa.cli.main import main; sys.exit(main())"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [*command, *arguments], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_sweep_runs_in_a_checkout_alone_and_ends_as_its_script_does(project: Path) -> None:
+    ended = run(project, "tune")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "pipelines/tune.py: no such file; a sweep reads a project's params" in ended.stderr
     (project / "pipelines").mkdir()
     (project / "pipelines/__init__.py").touch()
-    (project / "pipelines/tune.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
-    (project / "pipelines/confirm.py").write_text("open('ran', 'w').close()\n", encoding="utf-8")
-    with pytest.raises(SystemExit) as ended:
-        main(["tune"])
-    assert ended.value.code == 3
-    assert main(["tune", "confirm"]) == 0
+    (project / "pipelines/tune.py").write_text(
+        "import sys\ncommand = lambda: sys.exit(3)\n", encoding="utf-8"
+    )
+    script = "def command(): open('ran', 'w').close(); print('done')\n"
+    (project / "pipelines/confirm.py").write_text(script, encoding="utf-8")
+    assert run(project, "tune").returncode == 3
+    ended = run(project, "tune", "confirm")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
     assert (project / "ran").exists()
+    fault = "from pipelines import stage\ncommand = lambda: stage.run(main)\n"
+    fault += "def main(): raise FileNotFoundError(2, 'No such file', 'data/a.parquet')\n"
+    (project / "pipelines/tune.py").write_text(fault, encoding="utf-8")
+    (project / "pipelines/stage.py").write_bytes((PARAMS_FILE.parent / "pipelines/stage.py").read_bytes())
+    ended = run(project, "tune")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("error: data/a.parquet: No such file; nothing half-written was kept")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from laspa.files import read_json
-from pipelines.tracking import store as tracking
-from pipelines.tracking.run import client_of
+from pipelines.tracking import runs as tracking
+from pipelines.tracking.tracked_run import client_of
 from tests import servers
 from tests.regression.tiny import SMALLEST, drop_stages, make_tiny_project, run
 

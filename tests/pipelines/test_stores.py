@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from laspa.params import load_params
-from pipelines.tracking import run as delivery
-from pipelines.tracking import store as tracking
+from pipelines.tracking import runs as tracking
+from pipelines.tracking import tracked_run
 from tests import servers
 from tests.regression.tiny import ROOT
 
@@ -65,7 +65,7 @@ def write(number: int, experiment: str, uri: str | None, kept: Path | None, toge
     tracking.EXPERIMENT = experiment
     params = load_params(ROOT / "params.yaml")
     together.wait()
-    with tracking.run(f"writer {number}", "train", params) as run:
+    with tracking.start_run(f"writer {number}", "train", params) as run:
         for step in range(STEPS):
             run.log_metrics(dict.fromkeys(METRICS, number + step / STEPS), step)
         if kept:
@@ -76,7 +76,7 @@ def write_at_once(uri: str | None, kept: Path | None = None) -> None:
     """Start the writers together in the working directory; none may have a word to say."""
     # MLflow is imported once, and the writers are forked from there: eight imports take longer than the test.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow", "pipelines.tracking.store"])
+    context.set_forkserver_preload(["mlflow", "pipelines.tracking.runs"])
     together = context.Barrier(WRITERS)
     writers = [
         context.Process(target=write, args=(number, tracking.EXPERIMENT, uri, kept, together))
@@ -93,7 +93,7 @@ def write_at_once(uri: str | None, kept: Path | None = None) -> None:
 
 def check_every_metric(uri: str) -> list[Any]:
     """Each writer's run has each metric at each step, once; the runs."""
-    client = delivery.client_of(uri)
+    client = tracked_run.client_of(uri)
     experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "attributes.run_name LIKE 'writer %'")
@@ -122,7 +122,7 @@ def test_eight_writers_on_a_server_over_postgresql_and_s3(server: Server, tmp_pa
     runs = check_every_metric(server.url)
     names = [name for name in servers.s3_keys(server.aws, BUCKET) if name.endswith("model/config.json")]
     assert sorted(name.split("/")[1] for name in names) == sorted(run.info.run_id for run in runs)
-    fetched = delivery.client_of(server.url).download_artifacts(
+    fetched = tracked_run.client_of(server.url).download_artifacts(
         runs[0].info.run_id, "model/config.json", str(tmp_path)
     )
     assert Path(fetched).read_text() == '{"prefix_len": 8}'
@@ -141,7 +141,7 @@ def test_a_server_that_is_killed_and_started_again_loses_no_metric(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     params = load_params(ROOT / "params.yaml")
-    with tracking.run("outage", "train", params) as run:
+    with tracking.start_run("outage", "train", params) as run:
         run.log_metrics({"loss/total": 0.0}, 0)
         server.kill()
         try:
@@ -156,7 +156,7 @@ def test_a_server_that_is_killed_and_started_again_loses_no_metric(
     warnings = capsys.readouterr().err
     assert warnings.count("does not take records") == 1
     assert "none was lost" in warnings
-    client = delivery.client_of(server.url)
+    client = tracked_run.client_of(server.url)
     history = client.get_metric_history(run.run_id or "", "loss/total")
     assert [(entry.step, entry.value) for entry in history] == [(step, step) for step in range(STEPS + 1)]
     assert client.get_run(run.run_id or "").info.status == "FINISHED"

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from laspa.params import load_params
-from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Trial
 from laspa.tuning.space import draw_trials
-from pipelines.tracking.run import client_of
-from pipelines.tracking.sweep import board
+from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Trial
+from pipelines.tracking.sweep_runs import SweepRuns
+from pipelines.tracking.tracked_run import client_of, closed_with_status
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 
@@ -30,23 +30,23 @@ def history(epochs: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Runs by name, after a driver that was lost in mid-sweep and another one that saw the end."""
-    root = tmp_path_factory.mktemp("board")
+    root = tmp_path_factory.mktemp("sweep")
     first, second, third, fourth, fifth = draw_trials(PARAMS)[:5]
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
             patch.delenv(name, raising=False)
         patch.chdir(root)
-        with board(PARAMS, root / "partial") as lost:
-            lost.show(Trial(1, "key1", first, FINISHED, history(3)))
-            lost.show(Trial(2, "key2", second, RUNNING, history(2)))
-        with board(PARAMS, root / "partial") as shown:
-            shown.show(Trial(1, "key1", first, FINISHED, history(3)))
-            shown.show(Trial(2, "key2", second, RUNNING, history(3)))
-            shown.show(Trial(2, "key2", second, PRUNED, history(4), retries=1))
-            shown.show(Trial(3, "key3", third, FAILED, error="training: loss is nan in epoch 1, step 2"))
-            shown.show(Trial(4, "key4", fourth, STOPPED, history(1)))
-            shown.show(Trial(5, "key5", fifth, RUNNING))
-            shown.show(Trial(5, "key5", fifth, FINISHED, history(3)))
+        with closed_with_status(SweepRuns(PARAMS, root / "partial")) as lost:
+            lost.update(Trial(1, "key1", first, FINISHED, history(3)))
+            lost.update(Trial(2, "key2", second, RUNNING, history(2)))
+        with closed_with_status(SweepRuns(PARAMS, root / "partial")) as shown:
+            shown.update(Trial(1, "key1", first, FINISHED, history(3)))
+            shown.update(Trial(2, "key2", second, RUNNING, history(3)))
+            shown.update(Trial(2, "key2", second, PRUNED, history(4), retries=1))
+            shown.update(Trial(3, "key3", third, FAILED, error="training: loss is nan in epoch 1, step 2"))
+            shown.update(Trial(4, "key4", fourth, STOPPED, history(1)))
+            shown.update(Trial(5, "key5", fifth, RUNNING))
+            shown.update(Trial(5, "key5", fifth, FINISHED, history(3)))
         client = client_of(f"sqlite:///{root / 'mlflow.db'}")
         ids = [experiment.experiment_id for experiment in client.search_experiments()]
         found = {run.info.run_name: run for run in client.search_runs(ids)}

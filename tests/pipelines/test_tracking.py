@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from laspa.params import Params, load_params, with_overrides
-from pipelines.tracking import run as delivery
-from pipelines.tracking import store as tracking
+from laspa.redaction import without_credentials
+from pipelines.tracking import metrics, tracked_run
+from pipelines.tracking import runs as tracking
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -37,7 +38,7 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def log_one_run(name: str, folder: Path) -> None:
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     os.chdir(folder)
-    with tracking.run(name, "train", load_params(REPOSITORY / "params.yaml")) as run:
+    with tracking.start_run(name, "train", load_params(REPOSITORY / "params.yaml")) as run:
         for step in range(STEPS):
             run.log_metrics({"loss/total": float(step)}, step)
 
@@ -59,14 +60,14 @@ def params() -> Params:
 
 
 def stored(root: Path, run_id: str | None) -> Any:
-    client = delivery.client_of(f"sqlite:///{root / 'mlflow.db'}")
+    client = tracked_run.client_of(f"sqlite:///{root / 'mlflow.db'}")
     return client.get_run(run_id or "")
 
 
 def test_a_run_carries_params_metrics_tags_and_files(root: Path, params: Params) -> None:
     (root / "data/model").mkdir(parents=True)
     (root / "data/model/config.json").write_text("{}")
-    with tracking.run(
+    with tracking.start_run(
         "laspa", "train", with_overrides(params, {"prefix_len": 16}), {"laspa.system": "laspa"}
     ) as run:
         run.log_metrics({"loss/aam": 3.5, "loss/grl": None}, step=1)
@@ -91,7 +92,7 @@ def test_a_training_in_an_experiment_has_its_name(
     monkeypatch.setenv("DVC_EXP_NAME", "vague-noun")
     names = []
     for kind in ("train", "ablate"):
-        with tracking.run("laspa", kind, params) as run:
+        with tracking.start_run("laspa", kind, params) as run:
             pass
         names.append(stored(root, run.run_id).info.run_name)
     assert names == ["vague-noun", "laspa"]
@@ -101,7 +102,7 @@ def test_the_block_s_end_gives_the_status(root: Path, params: Params) -> None:
     runs = []
     for error in (ValueError, KeyboardInterrupt):
         try:
-            with tracking.run("x", "train", params) as run:
+            with tracking.start_run("x", "train", params) as run:
                 runs.append(run)
                 raise error
         except error:
@@ -112,7 +113,7 @@ def test_the_block_s_end_gives_the_status(root: Path, params: Params) -> None:
 
 def test_evaluation_goes_into_the_newest_run_of_its_model(root: Path, params: Params) -> None:
     for _ in range(2):
-        with tracking.run("laspa", "train", params) as trained:
+        with tracking.start_run("laspa", "train", params) as trained:
             trained.set_tag(tracking.MODEL_TAG, "ab12")
     with tracking.run_of_model("ab12", params) as run:
         run.log_metrics({"eer/all": 0.1})
@@ -127,8 +128,8 @@ def test_evaluation_goes_into_the_newest_run_of_its_model(root: Path, params: Pa
 
 
 def test_nested_runs_name_their_parent(root: Path, params: Params) -> None:
-    with tracking.run("sweep", "tune", params) as parent:
-        child = tracking.run("trial", "tune", params, parent_run_id=parent.run_id)
+    with tracking.start_run("sweep", "tune", params) as parent:
+        child = tracking.start_run("trial", "tune", params, parent_run_id=parent.run_id)
         with child as nested:
             pass
     assert stored(root, nested.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
@@ -141,7 +142,7 @@ def test_temporary_experiments_share_the_database(
     workspace.mkdir(parents=True)
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("DVC_EXP_NAME", "brave-name")
-    with tracking.run("laspa", "train", params) as run:
+    with tracking.start_run("laspa", "train", params) as run:
         pass
     assert stored(root, run.run_id).data.tags["DVC_EXP_NAME"] == "brave-name"
     assert list(workspace.iterdir()) == []
@@ -165,10 +166,10 @@ def test_code_and_data_are_named(root: Path, params: Params) -> None:
     (root / "data/features").mkdir(parents=True)
     table = pa.table({"utterance_id": ["a"]}).replace_schema_metadata({"laspa.digest": "fe"})
     pq.write_table(table, root / "data/features/part-00000.parquet")
-    with tracking.run("laspa", "train", params) as clean:
+    with tracking.start_run("laspa", "train", params) as clean:
         pass
     (root / "code.py").write_text("2")
-    with tracking.run("laspa", "train", params) as dirty:
+    with tracking.start_run("laspa", "train", params) as dirty:
         pass
     tags = stored(root, clean.run_id).data.tags
     assert tags["mlflow.source.git.commit"] == commit
@@ -179,9 +180,10 @@ def test_code_and_data_are_named(root: Path, params: Params) -> None:
 
 def test_a_process_killed_without_a_word_does_not_run_for_ever(root: Path, params: Params) -> None:
     code = (
-        "import os, sys\nfrom laspa.params import load_params\nfrom pipelines import tracking\n"
-        "tracking.EXPERIMENT = 'empty'\n"
-        f"with tracking.run('victim', 'train', load_params({str(REPOSITORY / 'params.yaml')!r})) as run:\n"
+        "import os, sys\nfrom laspa.params import load_params\n"
+        "from pipelines.tracking import runs\nruns.EXPERIMENT = 'empty'\n"
+        f"params = load_params({str(REPOSITORY / 'params.yaml')!r})\n"
+        "with runs.start_run('victim', 'train', params) as run:\n"
         "    print(run.run_id, flush=True)\n    os._exit(9)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -190,7 +192,7 @@ def test_a_process_killed_without_a_word_does_not_run_for_ever(root: Path, param
     )
     victim_id = victim.stdout.strip()
     assert stored(root, victim_id).info.status == "RUNNING"
-    with tracking.run("next", "train", params) as run:
+    with tracking.start_run("next", "train", params) as run:
         assert stored(root, run.run_id).info.status == "RUNNING"
     assert stored(root, victim_id).info.status == "KILLED"
 
@@ -198,7 +200,7 @@ def test_a_process_killed_without_a_word_does_not_run_for_ever(root: Path, param
 def test_a_run_that_ends_while_another_begins_keeps_its_status(
     root: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = tracking.run("first", "train", params)
+    first = tracking.start_run("first", "train", params)
     run_id = first.__enter__().run_id
 
     def ends_just_then(*_: str) -> bool:
@@ -206,7 +208,7 @@ def test_a_run_that_ends_while_another_begins_keeps_its_status(
         return False
 
     monkeypatch.setattr(tracking, "_alive", ends_just_then)
-    with tracking.run("next", "train", params):
+    with tracking.start_run("next", "train", params):
         pass
     assert stored(root, run_id).info.status == "FINISHED"
 
@@ -215,8 +217,8 @@ def test_a_run_that_ends_while_another_begins_keeps_its_status(
 def test_nothing_is_lost_while_the_store_is_away(
     params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(delivery, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(delivery, "SYSTEM_METRICS_SECONDS", 3600.0)
+    monkeypatch.setattr(tracked_run, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(tracked_run, "SYSTEM_METRICS_SECONDS", 3600.0)
     real, away = tracking.open_store, True
 
     def open_store() -> Any:
@@ -225,13 +227,13 @@ def test_nothing_is_lost_while_the_store_is_away(
         return real()
 
     monkeypatch.setattr(tracking, "open_store", open_store)
-    with tracking.run("laspa", "train", params) as run:
+    with tracking.start_run("laspa", "train", params) as run:
         for step in (1, 2):
             run.log_metrics({"loss/total": 1.0 / step}, step)
         assert run.run_id is None
         away = False
         run.log_metrics({"loss/total": 0.25}, 3)
-    client = delivery.client_of(tracking.tracking_uri())
+    client = tracked_run.client_of(tracking.tracking_uri())
     history = client.get_metric_history(run.run_id or "", "loss/total")
     assert [(entry.step, entry.value) for entry in history] == [(1, 1.0), (2, 0.5), (3, 0.25)]
     warnings = capsys.readouterr().err
@@ -246,7 +248,7 @@ def test_a_server_that_never_comes_back_costs_a_warning(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port: nobody listens
     monkeypatch.setattr(tracking, "SERVER_PATIENCE_SECONDS", 0.2)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with tracking.run("laspa", "train", params) as run:
+    with tracking.start_run("laspa", "train", params) as run:
         run.log_metrics({"loss/total": 1.0}, 1)
     assert run.run_id is None
     assert "did not come back" in capsys.readouterr().err
@@ -255,7 +257,7 @@ def test_a_server_that_never_comes_back_costs_a_warning(
 def test_a_record_that_the_store_refuses_does_not_block_the_others(
     root: Path, params: Params, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with tracking.run("laspa", "train", params) as run:
+    with tracking.start_run("laspa", "train", params) as run:
         run.set_tag("n" * 1000, "too long a name")
         run.log_metrics({"loss/total": 1.0})
         run.log_artifacts("no/such/file")
@@ -289,7 +291,7 @@ def test_names_of_metrics() -> None:
         "attention": {"speaker": 0.2},
         "dev": {"eer_all": 0.1},
     }
-    named = tracking.epoch_metrics(record)
+    named = metrics.epoch_metrics(record)
     assert named["step"] == 3
     present = {name: value for name, value in named["metrics"].items() if value is not None}
     assert present == {
@@ -306,7 +308,7 @@ def test_names_of_metrics() -> None:
         "mapc": None,
         "language_probe_accuracy": 0.4,
     }
-    flat = {name: value for name, value in tracking.evaluation_metrics(result).items() if value is not None}
+    flat = {name: value for name, value in metrics.evaluation_metrics(result).items() if value is not None}
     assert flat == {
         "eer/cross_same": 0.2,
         "min_dcf_01/cross_same": 0.9,
@@ -318,7 +320,7 @@ def test_names_of_metrics() -> None:
 def test_inspections_have_names_of_their_own() -> None:
     known, unknown = {"accuracy": 0.4, "chance": 0.1}, {"accuracy": None, "chance": None}
     probes = {"language_linear": known, "language_mlp": known, "speaker": unknown}
-    found = tracking.inspection_metrics(
+    found = metrics.analysis_metrics(
         probe={"speaker": {**probes, "variance": {"language": 0.1}}},
         detail={
             "cosine": {"all": {"all": {"cllr": 0.6, "eer": 0.2}}, "condition": {"cross_same": None}},
@@ -343,15 +345,16 @@ def test_inspections_have_names_of_their_own() -> None:
         ("https://me:secret@host/path?x=1", "https://host/path?x=1"),
         ("s3://bucket/key?access_token=abc&x=1", "s3://bucket/key?access_token=…&x=1"),
         ("postgresql://u:p%40@db:5432/m failed", "postgresql://db:5432/m failed"),
+        ("https://host/x?mail=me@host", "https://host/x?mail=me@host"),
         ("user@host and /a/path", "user@host and /a/path"),
     ],
 )
 def test_credentials_are_taken_out(text: str, clean: str) -> None:
-    assert delivery.without_credentials(text) == clean
+    assert without_credentials(text) == clean
 
 
 def test_no_secret_reaches_the_tags(root: Path, params: Params) -> None:
-    with tracking.run("laspa", "train", params, {"laspa.source": "https://me:hunter2@host/x"}) as run:
+    with tracking.start_run("laspa", "train", params, {"laspa.source": "https://me:hunter2@host/x"}) as run:
         run.set_tag("laspa.other", "https://me:hunter2@host/y")
     data = stored(root, run.run_id).data
     assert "hunter2" not in json.dumps([data.tags, data.params])

@@ -26,7 +26,7 @@ from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import Results, read_results
 from laspa.report.svg import STAND_INS, file_svg
 from pipelines.result import result_text
-from pipelines.tracking.store import flat_params
+from pipelines.tracking.runs import flat_params
 
 REPOSITORY = Path(__file__).parents[2]
 ALL_FIGURES = {
@@ -206,7 +206,7 @@ def test_another_process_writes_the_same_bytes(folder: Path, page: str, results:
         "import sys\nfrom pathlib import Path\nfrom laspa.params import load_params\n"
         "from laspa.report.page_figures import page_figures\nfrom laspa.report.page import render\n"
         "from laspa.report.prefix_heads import read_prefix_heads\n"
-        "from laspa.report.results import read_results\nfrom pipelines.tracking.store import flat_params\n"
+        "from laspa.report.results import read_results\nfrom pipelines.tracking.runs import flat_params\n"
         f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}))\n"
         "results = read_results(Path('data'), Path('reports'), params, {'Features, digest': 'cd' * 32}, "
         "read_prefix_heads(Path('studies/grid.json')))\n"

@@ -8,10 +8,10 @@ import pytest
 
 from laspa.errors import LaspaError
 from laspa.params import load_params
-from laspa.tuning.confirmation import confirmation, in_words
-from laspa.tuning.journal import FINISHED, PRUNED, Trial
-from laspa.tuning.outcome import read_outcome, write_outcome
+from laspa.tuning.confirmation import confirmation, confirmation_text
+from laspa.tuning.output import read_trials, write_output
 from laspa.tuning.space import draw_trials
+from laspa.tuning.trial_files import FINISHED, PRUNED, Trial
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 BEST = {"prefix_len": 16}
@@ -39,13 +39,13 @@ def test_the_difference_is_paired_by_seed() -> None:
     assert difference["low"] == pytest.approx(-0.02 - 0.024842, abs=1e-6)
     assert difference["high"] == pytest.approx(-0.02 + 0.024842, abs=1e-6)
     assert found["eer"]["all"]["found"]["mean"] == pytest.approx(0.36)
-    assert "no difference that these seeds can tell" in in_words(found)
+    assert "no difference that these seeds can tell" in confirmation_text(found)
 
 
 @pytest.mark.parametrize(("after", "verdict"), [(0.05, "better"), (0.15, "worse")])
 def test_a_difference_beyond_its_interval_is_named(after: float, verdict: str) -> None:
     found = confirmation(BEST, results(0.10, 0.101, 0.102), results(after, after, after))
-    text = in_words(found)
+    text = confirmation_text(found)
     assert text.startswith("Confirmed on test, 3 seeds of 12 epochs: EER cross/same 10.1")
     assert text.endswith(f"paired by seed: {verdict}.")
 
@@ -62,14 +62,14 @@ def test_the_outcome_is_read_back_and_gets_its_line(tmp_path: Path) -> None:
     ]
     for trial in trials:
         trial.history = [{"epoch": 1, "dev": {"eer_cross_same": 0.1 * trial.number, "eer_all": 0.2}}]
-    write_outcome(tmp_path / "tune", PARAMS, trials)
+    write_output(tmp_path / "tune", PARAMS, trials)
     before = {file.name: file.read_bytes() for file in (tmp_path / "tune").iterdir()}
     assert b"laspa tune confirm" in before["index.html"]
     confirmed = confirmation(BEST, results(0.10, 0.101, 0.102), results(0.05, 0.05, 0.05))
-    write_outcome(tmp_path / "tune", PARAMS, read_outcome(tmp_path / "tune"), confirmed)
+    write_output(tmp_path / "tune", PARAMS, read_trials(tmp_path / "tune"), confirmed)
     after = {file.name: file.read_bytes() for file in (tmp_path / "tune").iterdir()}
     assert {name for name in after if after[name] != before.get(name)} == {"index.html", "confirmed.json"}
     assert json.loads(after["confirmed.json"]) == confirmed
     assert b"paired by seed: better." in after["index.html"]
     with pytest.raises(LaspaError, match=r"trials.json: no such file; run the sweep \(laspa tune\)"):
-        read_outcome(tmp_path / "nothing")
+        read_trials(tmp_path / "nothing")

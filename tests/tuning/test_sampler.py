@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from laspa.params import Params, load_params, with_overrides
-from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, Trial
 from laspa.tuning.sampler import draw_next
 from laspa.tuning.space import draw_trials
+from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, Trial
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 SPACE = {

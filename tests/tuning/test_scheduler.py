@@ -12,7 +12,7 @@ import pytest
 
 from laspa.errors import LaspaError
 from laspa.params import load_params, with_overrides
-from laspa.tuning.journal import FAILED, FINISHED, PRUNED, RUNNING, Trial
+from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, Trial
 from pipelines.ray import session as ray_session
 from pipelines.ray import sweep
 
@@ -115,6 +115,6 @@ def test_a_server_of_another_protocol_is_refused(said: bytes, monkeypatch: pytes
 def test_ray_keeps_no_copy_of_the_data() -> None:
     """Its settings of a sweep are pickled into the sweep's folder, and again as trials go on."""
     data: Any = np.zeros(10**6, dtype=np.float32)
-    journal: Any = None
-    queue = sweep._Queue(PARAMS, [Trial(1, "a", {})], data, journal)
+    files: Any = None
+    queue = sweep._Queue(PARAMS, [Trial(1, "a", {})], data, files)
     assert len(pickle.dumps(queue)) < 1000

@@ -98,7 +98,7 @@ def test_a_trial_has_the_budget_of_the_sweep() -> None:
         ({"loss_weights.mse": {"loguniform": [0, 1]}}, "should begin above 0; uniform may begin at 0"),
         ({"prefix_len": {"choice": []}}, "should list values, each once"),
         ({"prefix_len": {"choice": [4, 4]}}, "should list values, each once"),
-        ({"num_heads": {"choice": [3, 5]}}, "holds no valid combination but the one that stands already"),
+        ({"num_heads": {"choice": [3, 5]}}, "holds no valid combination but the current one"),
     ],
 )  # fmt: skip
 def test_a_space_that_is_not_right_is_refused(space: dict[str, Any], expected: str) -> None:

@@ -26,18 +26,16 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
 
 def test_a_folder_is_used_as_it_is(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path / "states"))
-    storage.check()
     with storage.states("abc") as (folder, keep):
         assert folder == tmp_path / "states"
         (folder / "abc.safetensors").write_text("state")
         keep()
     (tmp_path / "states/thesis.txt").touch()
-    storage.remove(["abc", "def"])
+    storage.delete_states(["abc", "def"])
     assert [file.name for file in (tmp_path / "states").iterdir()] == ["thesis.txt"]
 
 
 def test_states_elsewhere_are_copied_to_and_fro(remote: Storage) -> None:
-    remote.check()
     with remote.states("abc") as (folder, keep):
         assert not list(folder.iterdir())
         (folder / "abc.safetensors").write_text("one epoch")
@@ -45,7 +43,7 @@ def test_states_elsewhere_are_copied_to_and_fro(remote: Storage) -> None:
     assert not folder.exists()
     with remote.states("abc") as (folder, keep):
         assert (folder / "abc.safetensors").read_text() == "one epoch"
-    remote.remove(["abc", "def"])
+    remote.delete_states(["abc", "def"])
     with remote.states("abc") as (folder, _):
         assert not list(folder.iterdir())
 
@@ -67,14 +65,14 @@ def test_a_place_that_cannot_be_written_is_refused(
 def test_a_folder_without_room_for_the_states_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("laspa.tuning.storage.shutil.disk_usage", lambda _: USAGE)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: USAGE)
     storage = Storage(str(tmp_path))
     storage.check_room(FREE_MIB, 1 << 20)
     with pytest.raises(LaspaError) as error:
         storage.check_room(FREE_MIB + 1, 1 << 20)
     assert str(error.value) == (
-        f"params.yaml: tune.storage is '{tmp_path}', which has 5.0 MiB free, but 6 trials keep about 6.0 MiB "
-        "there; make room, lower tune.trials or name a folder on a larger disk"
+        f"params.yaml: tune.storage is '{tmp_path}': the states of 6 trials would take 6.0 MiB, but "
+        f"{tmp_path} has only 5.0 MiB free; make room, lower tune.trials or name a folder on a larger disk"
     )
 
 
@@ -83,8 +81,10 @@ def test_a_sweep_without_room_ends_before_its_first_trial(
 ) -> None:
     folder = make_tiny_sweep(tmp_path / "project", {"tune.trials": 40})
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("laspa.tuning.storage.shutil.disk_usage", lambda _: USAGE)
-    with pytest.raises(LaspaError, match=r"tune\.storage is .* has 5\.0 MiB free, but 40 trials keep about"):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: USAGE)
+    with pytest.raises(
+        LaspaError, match=r"tune\.storage is .* 40 trials would take .* has only 5\.0 MiB free"
+    ):
         main()
     assert not (folder / "reports").exists()
     assert not list(folder.rglob("*.json"))
@@ -93,7 +93,7 @@ def test_a_sweep_without_room_ends_before_its_first_trial(
 def test_the_room_of_an_object_store_is_not_asked_for(
     remote: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("laspa.tuning.storage.shutil.disk_usage", lambda _: USAGE)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: USAGE)
     remote.check_room(FREE_MIB + 1, 1 << 20)
 
 
@@ -114,16 +114,16 @@ def test_what_a_driver_sends_is_there_for_the_next_one(tmp_path: Path) -> None:
     file.write_text("first", encoding="utf-8")
     here, there = (Storage(place) for place in (str(tmp_path / "folder"), (tmp_path / "store").as_uri()))
     for storage in (here, there):
-        storage.send(file, "sweep/trials/abc.json")
-        storage.fetch("sweep", tmp_path / f"back from {storage is there}")
+        storage.upload(file, "sweep/trials/abc.json")
+        storage.download("sweep", tmp_path / f"back from {storage is there}")
     assert not (tmp_path / "back from False").exists()
     assert (tmp_path / "back from True/trials/abc.json").read_text(encoding="utf-8") == "first"
     file.write_text("second", encoding="utf-8")
-    there.send(file, "sweep/trials/abc.json")
-    there.fetch("sweep", tmp_path / "back from True")  # what lies there is newer, or the same
+    there.upload(file, "sweep/trials/abc.json")
+    there.download("sweep", tmp_path / "back from True")  # what lies there is newer, or the same
     assert (tmp_path / "back from True/trials/abc.json").read_text(encoding="utf-8") == "first"
-    there.forget("sweep")
-    there.fetch("sweep", tmp_path / "nothing")
+    there.delete("sweep")
+    there.download("sweep", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
 

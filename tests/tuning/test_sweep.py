@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from laspa.files import read_json
-from pipelines.tracking.run import client_of
+from pipelines.tracking.tracked_run import client_of
 from tests.regression.tiny import set_params
 from tests.tuning.tiny import make_tiny_sweep, start_tune
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from laspa.files import read_json
-from pipelines.tracking.run import client_of
+from pipelines.tracking.tracked_run import client_of
 from tests.tuning.test_sweep import PATIENCE_SECONDS, Sweep, wait
 from tests.tuning.tiny import make_tiny_sweep, start_tune
 

@@ -12,9 +12,9 @@ import yaml
 from laspa.errors import LaspaError
 from laspa.params import Params, load_params, with_overrides
 from laspa.tuning.importance import CHANCE, importances, position
-from laspa.tuning.journal import FAILED, FINISHED, PRUNED, STOPPED, Trial
-from laspa.tuning.outcome import best_trial, write_outcome
+from laspa.tuning.output import best_trial, write_output
 from laspa.tuning.space import Dimension, draw_trials, search_space
+from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, STOPPED, Trial
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 
@@ -49,7 +49,7 @@ def trials() -> list[Trial]:
 
 
 def test_the_folder_holds_table_best_params_plots_and_page(trials: list[Trial], tmp_path: Path) -> None:
-    best = write_outcome(tmp_path / "tune", PARAMS, trials)
+    best = write_output(tmp_path / "tune", PARAMS, trials)
     assert best.number == 5
     names = {"trials.csv", "trials.json", "best.yaml", "parallel.svg", "importance.svg", "index.html"}
     assert {file.name for file in (tmp_path / "tune").iterdir()} == names
@@ -72,7 +72,7 @@ def test_the_folder_holds_table_best_params_plots_and_page(trials: list[Trial], 
 
 def test_the_same_trials_give_the_same_bytes(trials: list[Trial], tmp_path: Path) -> None:
     for name in ("first", "second"):
-        write_outcome(tmp_path / name, PARAMS, trials)
+        write_output(tmp_path / name, PARAMS, trials)
     for file in (tmp_path / "first").iterdir():
         assert file.read_bytes() == (tmp_path / "second" / file.name).read_bytes()
 
@@ -86,7 +86,7 @@ def test_what_alone_matters_is_first_and_noise_is_low(trials: list[Trial]) -> No
 
 
 def test_few_trials_have_no_importance_but_an_outcome(trials: list[Trial], tmp_path: Path) -> None:
-    write_outcome(tmp_path / "tune", PARAMS, trials[:3])
+    write_output(tmp_path / "tune", PARAMS, trials[:3])
     assert not (tmp_path / "tune/importance.svg").exists()
     assert "Importance needs 8 trials" in (tmp_path / "tune/index.html").read_text(encoding="utf-8")
 
@@ -109,10 +109,10 @@ def test_a_sweep_without_a_best_says_why() -> None:
 
 
 def test_a_failed_sweep_leaves_the_last_outcome(trials: list[Trial], tmp_path: Path) -> None:
-    write_outcome(tmp_path / "tune", PARAMS, trials)
+    write_output(tmp_path / "tune", PARAMS, trials)
     before = (tmp_path / "tune/trials.csv").read_bytes()
     with pytest.raises(LaspaError):
-        write_outcome(tmp_path / "tune", PARAMS, [Trial(1, "a", trials[0].values, FAILED, error="no")])
+        write_output(tmp_path / "tune", PARAMS, [Trial(1, "a", trials[0].values, FAILED, error="no")])
     assert (tmp_path / "tune/trials.csv").read_bytes() == before
 
 
@@ -135,5 +135,5 @@ def test_places_on_an_axis(kind: str, values: tuple[Any, ...], value: Any, expec
 def test_a_sweep_over_words_and_one_value_of_eer_is_drawn(tmp_path: Path) -> None:
     space = {"model.fusion": {"choice": ["prefix", "concat"]}, "train.warp": {"uniform": [0.0, 0.1]}}
     params = with_overrides(PARAMS, {"tune": PARAMS.tune.model_dump() | {"space": space}})
-    write_outcome(tmp_path / "tune", params, trials_of(params, lambda values: 0.2))
+    write_output(tmp_path / "tune", params, trials_of(params, lambda values: 0.2))
     assert "concat" in (tmp_path / "tune/parallel.svg").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""What is kept of each trial of a sweep, written at every epoch: a driver that is killed loses nothing.
+"""The file of each trial of a sweep, written after every epoch: a driver that is killed loses nothing.
 
-One JSON file a trial, named by the digest of all that determines its training. So a trial that is drawn
-again, by a sweep that was killed or has more trials now, goes on or is there already.
+One JSON file per trial, named by the digest of all that determines its training. So a trial that is drawn
+again, after a kill or with a higher `tune.trials`, resumes or is already finished.
 """
 
 from collections.abc import Callable
@@ -10,19 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from laspa.files import read_json, write_json
+from laspa.trials.conditions import CONDITIONS
 from laspa.tuning.space import Values
 
-WAITING, RUNNING, FINISHED, PRUNED, FAILED, STOPPED = (
-    "waiting",
-    "running",
-    "finished",
-    "pruned",
-    "failed",
-    "stopped",
-)
-ENDED = (FINISHED, PRUNED, FAILED)
-# As laspa.training.run.dev_eers orders them, which a file with sorted keys does not keep.
-STEERING = ("eer_cross_same", "eer_same_same", "eer_all")
+WAITING, RUNNING, STOPPED = "waiting", "running", "stopped"
+FINISHED, PRUNED, FAILED = ENDED = "finished", "pruned", "failed"
 
 
 @dataclass
@@ -33,7 +25,7 @@ class Trial:
         number: its place among the draws, from 1.
         key: digest of its params and data.
         values: what it changes.
-        status: waiting, running, finished, pruned (stopped early), failed, or stopped (by the budget).
+        status: waiting, running, finished, pruned (stopped early), failed, or stopped (by `max_hours`).
         history: records of its epochs, as training gives them.
         retries: how often its process died.
         error: of a trial that failed.
@@ -55,10 +47,10 @@ class Trial:
     @property
     def best(self) -> float | None:
         """The lowest EER on dev over its epochs, which is that of the model it would keep."""
-        return min((dev_eer(record) for record in self.history), default=None)
+        return min(map(dev_eer, self.history), default=None)
 
     def add(self, record: dict[str, Any]) -> bool:
-        """Take an epoch's record; those that a retried trial repeats are known already (False)."""
+        """Add an epoch's record; False if it is known, since a retried trial reports its epochs again."""
         if record["epoch"] <= len(self.history):
             return False
         self.history.append(record)
@@ -66,19 +58,19 @@ class Trial:
 
 
 def dev_eer(record: dict[str, Any]) -> float:
-    """The EER on dev that steers training: cross/same where the corpus has it."""
+    """The EER on dev that steers training: that of the first condition of CONDITIONS that dev has."""
     dev = record["dev"]
-    return float(next(dev[name] for name in STEERING if name in dev))
+    return float(next(dev[f"eer_{name}"] for name in CONDITIONS if f"eer_{name}" in dev))
 
 
-class Journal:
-    """The trials' files in a folder, and whoever is to have a copy of what is written."""
+class TrialFiles:
+    """The trials' files in a folder; `copy` is called with each file that is written."""
 
     def __init__(self, folder: Path, copy: Callable[[Path], None] = lambda file: None) -> None:
         self.folder, self._copy = folder, copy
 
-    def open(self, number: int, key: str, values: Values) -> Trial:
-        """The trial as it was left, or a new one; what was under way waits again."""
+    def load(self, number: int, key: str, values: Values) -> Trial:
+        """The trial as its file has it, or a new one; a trial that has not ended waits again."""
         file = self._file(key)
         if not file.exists():
             return Trial(number, key, values)
@@ -87,13 +79,13 @@ class Journal:
             trial.status = WAITING
         return trial
 
-    def kept(self) -> list[Trial]:
-        """All trials that have a file, of whatever sweep, in the order of their numbers."""
+    def load_all(self) -> list[Trial]:
+        """All trials that have a file, of any sweep, in the order of their numbers."""
         trials = [Trial(**read_json(file)) for file in self.folder.glob("[!.]*.json")]
         return sorted(trials, key=lambda trial: (trial.number, trial.key))
 
     def save(self, trial: Trial) -> None:
-        """Write the trial, whole or not at all."""
+        """Write the trial's file, whole or not at all."""
         write_json(self._file(trial.key), asdict(trial))
         self._copy(self._file(trial.key))
 
