@@ -23,7 +23,7 @@ MEASURED = Path("data/.partial/confirm_results")
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE)
+    params = load_params(stage.PARAMS_FILE).resolve()
     trials = read_outcome(RESULTS)
     best: Values = yaml.safe_load((RESULTS / BEST_FILE).read_text(encoding="utf-8"))
     found = with_overrides(params, best, str(RESULTS / BEST_FILE))

@@ -36,7 +36,7 @@ DETAIL_RESAMPLES = 200  # of the speakers at most, for the many parts of the lis
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE)
+    params = load_params(stage.PARAMS_FILE).resolve()
     options, device = params.evaluate, torch_device(params.train.device)
     model, config = load_model(MODEL)
     test = load_split(DATA, "test")

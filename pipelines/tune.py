@@ -22,7 +22,7 @@ READ = ("manifest.parquet", "trials/dev.parquet", "features")  # of tune.data; t
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE)
+    params = load_params(stage.PARAMS_FILE).resolve()
     drawn = draw_trials(params)
     _check_device(params)
     storage = Storage(params.tune.storage)

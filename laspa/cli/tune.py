@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.params import load_params, with_overrides
-from laspa.params.dotted import get
+from laspa.params import Params, load_params, with_overrides
+from laspa.params.dotted import flatten, get
 from laspa.tuning.space import Values
 
 SCALAR = re.compile(r"""("[^"]*"|'[^']*'|[^\s,}\]#]+)([ \t]*)""")  # and the room behind it
@@ -47,12 +47,16 @@ def apply(options: argparse.Namespace) -> None:
     best, file = _best(options), Path(options.params)
     text = file.read_text(encoding="utf-8")
     old = load_params(file)
-    new = with_values(text, best)
+    placed = {_place(old, name): value for name, value in best.items()}
     with atomic_path(file) as temporary:
-        temporary.write_text(new, encoding="utf-8")
-        if load_params(temporary) != with_overrides(old, best):
+        try:
+            temporary.write_text(with_values(text, placed), encoding="utf-8")
+            edited = load_params(temporary) == with_overrides(old, placed)
+        except KeyError:  # a value that comes from a YAML merge has no place of its own
+            edited = False
+        if not edited:
             raise LaspaError(f"{file}: cannot be edited in place; write the values of {options.best} by hand")
-    before = old.model_dump()
+    before = old.resolve().model_dump()
     for dotted, value in best.items():
         was = get(before, dotted)
         print(f"{dotted}: {was} → {value}" if was != value else f"{dotted}: {was}, as before")
@@ -78,8 +82,14 @@ def with_values(text: str, values: Values) -> str:
 
 def show(options: argparse.Namespace) -> None:
     """Print the command that runs the pipeline with the best params, as an experiment."""
-    settings = (f"{name}={_scalar(value)}" for name, value in _best(options).items())
+    best, params = _best(options), load_params(options.params)
+    settings = (f"{_place(params, name)}={_scalar(value)}" for name, value in best.items())
     print("dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings))
+
+
+def _place(params: Params, name: str) -> str:
+    """Where the chosen system has a param: among its own changes, or at the top level."""
+    return f"systems.{params.system}.{name}" if name in flatten(params.systems[params.system]) else name
 
 
 def _scalar(value: Any) -> str:
@@ -97,5 +107,5 @@ def _best(options: argparse.Namespace) -> Values:
         raise LaspaError(f"{file}: not valid YAML: {error}") from None
     if not isinstance(best, dict) or not all(isinstance(name, str) for name in best):
         raise LaspaError(f"{file} is {best!r} but should hold dotted names and values")
-    with_overrides(load_params(options.params), best, str(file))
+    with_overrides(load_params(options.params).resolve(), best, str(file))
     return best

@@ -1,4 +1,4 @@
-"""Prefix length and head count against the EER on dev: the table that `studies/grid` writes."""
+"""Prefix length and head count against the EER on dev: the table that `studies/prefix_heads` writes."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ NOT_MEASURED: Grid = {
 
 
 def collect(folder: Path, manifest_sha256: str) -> Grid:
-    """All cells under `folder`, as `pipelines.grid` wrote them.
+    """All cells under `folder`, as `pipelines.prefix_heads` wrote them.
 
     Returns:
         What all cells share (`seeds`, `epochs`, the dev `trial_list`, `manifest_sha256`), and `cells`
@@ -37,7 +37,7 @@ def collect(folder: Path, manifest_sha256: str) -> Grid:
     if different := [name for name, one in zip(results, shared, strict=True) if one != shared[0]]:
         raise LaspaError(
             f"{folder}: {different[0]} was measured with other seeds, epochs or trials than "
-            f"{next(iter(results))}; run the grid anew (dvc --cd studies/grid repro)"
+            f"{next(iter(results))}; run the grid anew (dvc --cd studies/prefix_heads repro)"
         )
     summary = summarise(results, {})
     cells = []
@@ -69,7 +69,7 @@ def read_grid(path: Path) -> Grid | None:
     if grid == NOT_MEASURED:
         return None
     if not isinstance(grid, dict) or not grid.get("cells"):
-        raise LaspaError(f"{path}: no table of a grid; run it anew (dvc --cd studies/grid repro)")
+        raise LaspaError(f"{path}: no table of a grid; run it anew (dvc --cd studies/prefix_heads repro)")
     return grid
 
 

@@ -129,9 +129,11 @@ def _dimension(params: Params, known: Values, name: str, drawn: dict[str, Any], 
             raise LaspaError(f"{where} is {values!r} but should list values, each once")
     else:
         _check_range(where, kind, values, known[name])
+    from laspa.models.encoders import check_encoders  # here, since it imports torch
+
     for value in values:
         with suppress(CombinationError):
-            with_overrides(params, {name: value}, where)
+            check_encoders(with_overrides(params, {name: value}, where).model)
     return Dimension(name, kind, tuple(values))
 
 

@@ -154,7 +154,7 @@ def flat_params(params: Params) -> dict[str, str]:
     """Params under dotted names: `prefix_len`, `loss_weights.nll`; what describes many runs is left out."""
     return {
         name: without_credentials(value if isinstance(value, str) else json.dumps(value))
-        for name, value in flatten(params.model_dump(exclude={"ablate", "study", "tune"})).items()
+        for name, value in flatten(params.model_dump(exclude={"systems", "ablate", "study", "tune"})).items()
     }
 
 

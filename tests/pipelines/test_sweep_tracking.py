@@ -11,7 +11,7 @@ from laspa.tuning.space import draw_trials
 from pipelines.tracking.run import client_of
 from pipelines.tracking.sweep import board
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
 
 
 def history(epochs: int) -> list[dict[str, Any]]:

@@ -69,13 +69,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, write_results: Callable[...
 
 @pytest.fixture(scope="module")
 def results(folder: Path) -> Results:
-    params = flat_params(load_params(REPOSITORY / "params.yaml"))
+    params = flat_params(load_params(REPOSITORY / "params.yaml").resolve())
     return read_results(
         folder / "data",
         folder / "reports",
         params,
         {"Features, digest": "cd" * 32},
-        read_grid(folder / "studies/grid.json"),
+        read_grid(folder / "studies/prefix_heads.json"),
     )
 
 
@@ -204,9 +204,9 @@ def test_another_process_writes_the_same_bytes(folder: Path, page: str, results:
         "from laspa.report.gallery import gallery\nfrom laspa.report.page import render\n"
         "from laspa.report.grid import read_grid\n"
         "from laspa.report.results import read_results\nfrom pipelines.tracking.store import flat_params\n"
-        f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}))\n"
+        f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}).resolve())\n"
         "results = read_results(Path('data'), Path('reports'), params, {'Features, digest': 'cd' * 32}, "
-        "read_grid(Path('studies/grid.json')))\n"
+        "read_grid(Path('studies/prefix_heads.json')))\n"
         "sys.stdout.write(render(results, list(gallery(results))))\n"
     )
     environment = {
@@ -229,7 +229,7 @@ def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
     page = render(results, list(gallery(results)))
     assert not {"attention", "reconstruction", "grid"} & set(read(page).figures)
     assert "Not measured yet." in page
-    assert "dvc --cd studies/grid repro" in page
+    assert "dvc --cd studies/prefix_heads repro" in page
     assert "cross / same: no speaker speaks two languages" in page
     assert "one seed, so no conclusion" in page
     assert "no errors at these rates" in page or "det" in read(page).figures

@@ -9,7 +9,7 @@ import torch
 from laspa.params import load_params
 from laspa.training.mel_augmentation import masked, mel_change, with_noise
 
-TRAIN = load_params(Path(__file__).parents[2] / "params.yaml").train
+TRAIN = load_params(Path(__file__).parents[2] / "params.yaml").resolve().train
 
 
 def test_a_mask_hides_one_block_of_bands_and_one_of_frames_of_every_width_up_to_the_most() -> None:

@@ -13,7 +13,7 @@ from laspa.tuning.journal import FINISHED, PRUNED, Trial
 from laspa.tuning.outcome import read_outcome, write_outcome
 from laspa.tuning.space import draw_trials
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
 BEST = {"prefix_len": 16}
 
 

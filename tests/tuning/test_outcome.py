@@ -16,7 +16,7 @@ from laspa.tuning.journal import FAILED, FINISHED, PRUNED, STOPPED, Trial
 from laspa.tuning.outcome import best_trial, write_outcome
 from laspa.tuning.space import Dimension, draw_trials, search_space
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
 
 
 def history(*rates: float) -> list[dict[str, Any]]:
