@@ -31,7 +31,7 @@ expectations: $(INSTALLED) ## Take what the tiny profile measures now as what is
 	@python -m tests.regression.compare --update
 
 results: $(INSTALLED) ## Run the comparison on the full budget, after `make repro`, and write docs/results.md
-	@python -m pipelines.study
+	@dvc --cd studies/results repro
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
 	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"

@@ -3,7 +3,7 @@
 Usage: python benchmarks/precision.py [--encoder tdnn] [--epochs 3] [--seeds 1 2 3] [--system laspa]
 
 Reads the tables under data/, which `dvc repro` makes, and measures on the test split. `--system` is a key
-of `ablate.systems` in params.yaml.
+of `systems` in params.yaml.
 """
 
 import argparse
@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument("--crop", type=float, default=0.75)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
-    params = load_params(Path(__file__).parents[1] / "params.yaml")
-    changes = params.ablate.systems[options.system] | {
+    params = load_params(Path(__file__).parents[1] / "params.yaml").resolve(options.system)
+    changes = {
         "model.speaker_encoder": options.encoder,
         "train.epochs": options.epochs,
         "train.crop_seconds": options.crop,

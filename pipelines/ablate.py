@@ -1,6 +1,6 @@
 """Stage ablate: one system of the comparison, each seed on the same reduced budget.
 
-Usage: python -m pipelines.ablate SYSTEM, a key of `ablate.systems` in params.yaml.
+Usage: python -m pipelines.ablate SYSTEM, a key of `systems` in params.yaml.
 """
 
 import sys
@@ -12,24 +12,19 @@ from laspa.params import Params, load_params, with_overrides
 from pipelines import stage
 from pipelines.systems import measure_seeds
 
-RESAMPLES = 100  # of the speakers a seed; the summary's intervals are those over seeds
+RESAMPLES = 100  # of the speakers per seed; the summary's intervals are those over seeds
 DATA, RESULTS = Path("data"), Path("data/ablation")
 
 
 def main() -> None:
     if len(sys.argv) != 2:
-        raise LaspaError("usage: python -m pipelines.ablate SYSTEM, a key of ablate.systems in params.yaml")
-    system, params = sys.argv[1], load_params(stage.PARAMS_FILE)
-    if system not in params.ablate.systems:
-        raise LaspaError(
-            f"params.yaml: ablate.systems has no {system}; dvc.yaml's matrix and params.yaml must list "
-            f"the same systems, here {', '.join(params.ablate.systems)}"
-        )
-    measure_seeds(system, "ablate", seed_runs(params, system), DATA, RESULTS)
+        raise LaspaError("usage: python -m pipelines.ablate SYSTEM, a key of systems in params.yaml")
+    runs = seed_runs(load_params(stage.PARAMS_FILE), sys.argv[1])
+    measure_seeds(sys.argv[1], "ablate", runs, DATA, RESULTS)
 
 
-def seed_runs(params: Params, system: str, further: dict[str, Any] | None = None) -> dict[int, Params]:
-    """The params of each seed's run: the system's changes and further ones, on the budget that all share."""
+def seed_runs(params: Params, system: str, changes: dict[str, Any] | None = None) -> dict[int, Params]:
+    """The params of each seed's run: a system, changed if need be, on the budget that all share."""
     budget = {
         "train.epochs": params.ablate.epochs,
         "train.crop_seconds": params.ablate.crop_seconds,
@@ -39,8 +34,11 @@ def seed_runs(params: Params, system: str, further: dict[str, Any] | None = None
         "train.workers": 1,
         "evaluate.bootstrap": RESAMPLES,
     }
-    changes = params.ablate.systems[system] | (further or {}) | budget
-    return {seed: with_overrides(params, changes | {"seed": seed}) for seed in params.ablate.seeds}
+    resolved = params.resolve(system)
+    return {
+        seed: with_overrides(resolved, (changes or {}) | budget | {"seed": seed})
+        for seed in params.ablate.seeds
+    }
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def command() -> None:
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE)
+    params = load_params(stage.PARAMS_FILE).resolve()
     trials = read_trials(RESULTS)
     file = RESULTS / BEST_FILE
     best: Values = YAML(typ="safe").load(file)

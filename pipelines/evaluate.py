@@ -41,7 +41,7 @@ EMBEDDED_AT_A_TIME = 20_000  # utterances of official lists whose mels are in me
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE)
+    params = load_params(stage.PARAMS_FILE).resolve()
     options, device = params.evaluate, torch_device(params.train.device)
     model, config = load_model(MODEL)
     test = load_split(DATA, "test")

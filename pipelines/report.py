@@ -14,13 +14,13 @@ from laspa.report.svg import file_svg
 from pipelines import stage
 from pipelines.tracking import runs as tracking
 
-PREFIX_HEADS = Path("studies/grid.json")  # written on demand, by studies/grid
+PREFIX_HEADS = Path("studies/prefix_heads.json")  # written on demand, by studies/prefix_heads
 DATA, REPORTS, WEIGHTS = Path("data"), Path("reports"), Path("data/model/model.safetensors")
 SUMMARY, PAGE, PLOTS = REPORTS / "summary.json", REPORTS / "index.html", REPORTS / "plots"
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE)
+    params = load_params(stage.PARAMS_FILE).resolve()
     flat, features = tracking.flat_params(params), _features(DATA / "features")
     results = read_results(DATA, REPORTS, flat, features, read_prefix_heads(PREFIX_HEADS))
     figures = page_figures(results)

@@ -18,6 +18,7 @@ from laspa.evaluation.split import load_split
 from laspa.evaluation.system import evaluate_system
 from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.models.device import torch_device
+from laspa.models.encoders import check_encoders
 from laspa.params import Params, System
 from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
 from pipelines.tracking.metrics import epoch_metrics, evaluation_metrics
@@ -39,6 +40,8 @@ def measure_seeds(
         runs: params by seed.
         split: what is measured on: dev for choices, test for results.
     """
+    for run in runs.values():
+        check_encoders(run.model)
     partial = Path("data/.partial") / kind / split / system
     folder_of_seeds = {}
     with ExitStack() as stack:

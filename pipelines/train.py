@@ -1,9 +1,10 @@
-"""Stage train: the system that params.yaml describes, at the full budget."""
+"""Stage train: the system that `system` in params.yaml names, on the full budget."""
 
 import shutil
 from pathlib import Path
 
 from laspa.files import sha256_file, write_json
+from laspa.models.encoders import check_encoders
 from laspa.models.laspa import added_parameters_percent
 from laspa.models.saving import WEIGHTS_FILE, save_model
 from laspa.params import load_params
@@ -18,7 +19,8 @@ STATES = Path("data/.partial/train")
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE)
+    params = load_params(stage.PARAMS_FILE).resolve()
+    check_encoders(params.model)
     data = load_training_data(DATA)
     with start_run("laspa", "train", params, {"laspa.data_sha256": data.digest}) as run:
 

@@ -27,7 +27,7 @@ def command() -> None:
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE)
+    params = load_params(stage.PARAMS_FILE).resolve()
     drawn = draw_trials(params)
     if params.train.device == "cuda" and not params.tune.gpus:
         raise LaspaError(

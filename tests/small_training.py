@@ -23,7 +23,7 @@ TINY = {
 
 
 def small_params() -> Params:
-    return with_overrides(load_params(Path(__file__).parents[1] / "params.yaml"), TINY)
+    return with_overrides(load_params(Path(__file__).parents[1] / "params.yaml").resolve(), TINY)
 
 
 def small_data() -> TrainingSet:

@@ -14,8 +14,8 @@ from ruamel.yaml.error import YAMLError
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.params import load_params, with_overrides
-from laspa.params.dotted import get, put
+from laspa.params import Params, load_params, with_overrides
+from laspa.params.dotted import flatten, get, put
 from laspa.tuning.space import Values
 
 ENTRY_POINTS = "laspa.sweep"  # of the project's pipeline, which the library does not import
@@ -48,12 +48,16 @@ def apply(options: argparse.Namespace) -> None:
     """Write the best params into params.yaml; nothing else in it changes, comments included."""
     best, file = _best(options), Path(options.params)
     old = load_params(file)
-    changed = with_values(file.read_text(encoding="utf-8"), best)
+    placed = {_place(old, name): value for name, value in best.items()}
     with atomic_path(file) as temporary:
-        temporary.write_text(changed, encoding="utf-8")
-        if load_params(temporary) != with_overrides(old, best):
+        try:
+            temporary.write_text(with_values(file.read_text(encoding="utf-8"), placed), encoding="utf-8")
+            edited = load_params(temporary) == with_overrides(old, placed)
+        except KeyError:  # a value that comes from a YAML merge has no place of its own
+            edited = False
+        if not edited:
             raise LaspaError(f"{file}: cannot be edited in place; write the values of {options.best} by hand")
-    before = old.model_dump()
+    before = old.resolve().model_dump()
     for name, value in best.items():
         was = get(before, name)
         print(f"{name}: {was} → {value}" if was != value else f"{name}: {was}, as before")
@@ -73,8 +77,14 @@ def with_values(text: str, values: Values) -> str:
 
 def show(options: argparse.Namespace) -> None:
     """Print the command that runs the pipeline with the best params, as an experiment."""
-    settings = (f"{name}={_scalar(value)}" for name, value in _best(options).items())
+    best, params = _best(options), load_params(options.params)
+    settings = (f"{_place(params, name)}={_scalar(value)}" for name, value in best.items())
     print("dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings))
+
+
+def _place(params: Params, name: str) -> str:
+    """Where the chosen system has a param: among its own changes, or at the top level."""
+    return f"systems.{params.system}.{name}" if name in flatten(params.systems[params.system]) else name
 
 
 def _scalar(value: Any) -> str:
@@ -93,5 +103,5 @@ def _best(options: argparse.Namespace) -> Values:
         raise LaspaError(f"{file}: not valid YAML: {error}") from None
     if not isinstance(best, dict) or not all(isinstance(name, str) for name in best):
         raise LaspaError(f"{file} is {best!r} but should hold dotted names and values")
-    with_overrides(load_params(options.params), best, str(file))
+    with_overrides(load_params(options.params).resolve(), best, str(file))
     return best

@@ -5,7 +5,7 @@ May import: laspa.errors, laspa.files.
 
 from laspa.params.corpora import CommonVoice, Download, Folder, OnDisk, Synthetic, VoxCeleb
 from laspa.params.data import Augment, Features, Label, Manifest, Trials
-from laspa.params.evaluation import Ablate, Evaluate, Study
+from laspa.params.evaluation import Ablate, Evaluate, Study, Variant
 from laspa.params.loading import CombinationError, Params, load_params, with_overrides
 from laspa.params.system import LossWeights, Model, System
 from laspa.params.training import Train
@@ -32,6 +32,7 @@ __all__ = [
     "Train",
     "Trials",
     "Tune",
+    "Variant",
     "VoxCeleb",
     "load_params",
     "with_overrides",

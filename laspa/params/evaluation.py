@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from laspa.params.base import Count, Section, Seed
+from laspa.params.dotted import flatten
 
 
 class Evaluate(Section):
@@ -20,7 +21,19 @@ class Ablate(Section):
     seeds: Annotated[list[Seed], Field(min_length=1)]
     epochs: Count
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
-    systems: dict[str, dict[str, Any]]
+
+
+class Variant(Section):
+    """A system, and nested changes of its params."""
+
+    model_config = ConfigDict(extra="allow")
+
+    system: str
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The changes by dotted name."""
+        return flatten(self.model_extra or {})
 
 
 class Study(Section):
@@ -28,6 +41,15 @@ class Study(Section):
 
     seeds: Annotated[list[Seed], Field(min_length=2)]
     choice_epochs: Count
-    choices: dict[str, dict[str, Any]]
+    choices: dict[str, Variant]
     systems: dict[str, dict[str, Any]]
-    ceiling: dict[str, Any]
+    ceiling: Variant
+
+    def variants(self) -> dict[str, Variant]:
+        """All that is trained, by its place in this section."""
+        systems = {name: Variant(system=name, **changes) for name, changes in self.systems.items()}
+        return {
+            **{f"choices.{name}": choice for name, choice in self.choices.items()},
+            **{f"systems.{name}": system for name, system in systems.items()},
+            "ceiling": self.ceiling,
+        }

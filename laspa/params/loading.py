@@ -4,19 +4,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from laspa.errors import LaspaError
-from laspa.params import dotted
 from laspa.params.base import Seed
 from laspa.params.corpora import CommonVoice, Download, Folder, OnDisk, Synthetic, VoxCeleb
 from laspa.params.data import Augment, Features, Label, Manifest, Trials
-from laspa.params.evaluation import Ablate, Evaluate, Study
-from laspa.params.messages import explain, unknown_key
+from laspa.params.dotted import flatten, put
+from laspa.params.evaluation import Ablate, Evaluate, Study, Variant
+from laspa.params.messages import explain, unknown_choice, unknown_key
 from laspa.params.system import System
 from laspa.params.training import Train
 from laspa.params.tune import Tune
+
+SYSTEM_KEYS = (*System.model_fields, "train")
 
 
 class CombinationError(LaspaError):
@@ -24,8 +27,10 @@ class CombinationError(LaspaError):
 
 
 class Params(System):
-    """All of params.yaml."""
+    """All of params.yaml: LASPA as published, and in `systems` what each system changes in it."""
 
+    system: str
+    systems: dict[str, dict[str, Any]]
     seed: Seed
     corpus: Annotated[  # names of laspa/corpora/catalogue.py
         Annotated[str, Tag("(name)")] | Annotated[list[str], Field(min_length=1), Tag("(list)")],
@@ -62,24 +67,47 @@ class Params(System):
         """The names of the corpora that are joined; of one by itself a list of one."""
         return [self.corpus] if isinstance(self.corpus, str) else list(self.corpus)
 
+    def resolve(self, name: str | None = None, source: str = "params.yaml") -> "Params":
+        """The params of the system `name`, or of `system`: its changes made, no other system in them.
+
+        Raises:
+            LaspaError: an unknown system, or a change that is not allowed.
+        """
+        name = self.system if name is None else name
+        if name not in self.systems:
+            raise LaspaError(unknown_choice("system", name, self.systems, source))
+        changes, where = flatten(self.systems[name]), f"{source}: systems.{name}"
+        for key in changes:
+            if (section := key.partition(".")[0]) in {*Params.model_fields} - {*SYSTEM_KEYS}:
+                raise LaspaError(
+                    f"{where} changes {section}, but a system may change only {', '.join(SYSTEM_KEYS)}"
+                )
+        return with_overrides(self, changes | {"system": name, "systems": {name: {}}}, where)
+
+    def variant(self, variant: Variant, source: str = "params.yaml: study") -> "Params":
+        """The params of a system of `study`.
+
+        Raises:
+            LaspaError: an unknown system, or a change that is not allowed.
+        """
+        return with_overrides(self.resolve(variant.system, source), variant.changes, source)
+
 
 def load_params(path: Path | str) -> Params:
-    """Read and check params.yaml, the systems of `ablate` and `study` included.
+    """Read and check params.yaml, with each system and what `study` changes.
 
     Raises:
         LaspaError: a file that cannot be read, or a key that is unknown, missing or out of
             range; the message names the key, its value, what is allowed and, for an unknown
             key, the nearest known one.
     """
-    raw = _read_yaml(path)
-    params = _validate(raw, str(path))
-    for name, changes in params.ablate.systems.items():
-        with_overrides(params, changes, f"{path}: ablate.systems.{name}")
-    # What a study changes may be at odds with an experiment's params, until it is run.
-    study = params.study
-    for name, changes in (study.choices | study.systems | {"ceiling": study.ceiling}).items():
+    params = _validate(read_yaml(path), str(path))
+    for name in (params.system, *params.systems):
+        params.resolve(name, str(path))
+    for place, variant in params.study.variants().items():
+        # These may contradict the params of an experiment, until the study is run.
         with suppress(CombinationError):
-            with_overrides(params, changes, f"{path}: study.{name}")
+            params.variant(variant, f"{path}: study.{place}")
     return params
 
 
@@ -92,21 +120,22 @@ def with_overrides(params: Params, changes: dict[str, Any], source: str = "overr
     values = params.model_dump()
     for name, value in changes.items():
         try:
-            dotted.put(values, name, value)
+            put(values, name, value)
         except (KeyError, TypeError):
             raise LaspaError(unknown_key(source, tuple(name.split(".")), Params)) from None
     return _validate(values, source)
 
 
-def _read_yaml(path: Path | str) -> Any:
+def read_yaml(path: Path | str) -> Any:
+    """A file's values by the rules of YAML 1.2, which DVC writes: `1e-05` is a number, `on` is a text."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         reason = f"{path}: {error.strerror}; the params file stands at the repository's root"
         raise LaspaError(reason) from None
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
         raise LaspaError(f"{path}: not valid YAML: {error}") from None
 
 

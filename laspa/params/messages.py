@@ -71,6 +71,6 @@ def unknown_key(source: str, location: tuple[str | int, ...], root: type[BaseMod
     return f"{source}: unknown key {'.'.join([*parents, key])}{hint}"
 
 
-def unknown_choice(key: str, value: Any, known: Iterable[str]) -> str:
+def unknown_choice(key: str, value: Any, known: Iterable[str], source: str = "params.yaml") -> str:
     """That a param names something that there is not, and what there is."""
-    return f"params.yaml: {key} is {value!r} but should be one of {', '.join(known)}"
+    return f"{source}: {key} is {value!r} but should be one of {', '.join(known)}"

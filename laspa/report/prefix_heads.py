@@ -1,4 +1,4 @@
-"""EER on dev by prefix length and head count: the table that `studies/grid` writes."""
+"""EER on dev by prefix length and head count: the table that `studies/prefix_heads` writes."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ NOT_MEASURED: PrefixHeads = {"cells": []}  # in git until somebody measures it: 
 
 
 def collect(folder: Path, manifest_sha256: str) -> PrefixHeads:
-    """All cells under `folder`, as `pipelines.grid` wrote them.
+    """All cells under `folder`, as `pipelines.prefix_heads` wrote them.
 
     Returns:
         What all cells share (`seeds`, `epochs`, the dev `trial_list`, `manifest_sha256`), and `cells`
@@ -33,7 +33,7 @@ def collect(folder: Path, manifest_sha256: str) -> PrefixHeads:
     if different := [name for name, one in zip(results, shared, strict=True) if one != shared[0]]:
         raise LaspaError(
             f"{folder}: {different[0]} was measured with other seeds, epochs or trials than "
-            f"{next(iter(results))}; run the grid anew (dvc --cd studies/grid repro)"
+            f"{next(iter(results))}; run the grid anew (dvc --cd studies/prefix_heads repro)"
         )
     summary = summarise(results, {})
     cells = []
@@ -65,7 +65,7 @@ def read_prefix_heads(path: Path) -> PrefixHeads | None:
     if found == NOT_MEASURED:
         return None
     if not isinstance(found, dict) or not found.get("cells"):
-        raise LaspaError(f"{path}: no table of a grid; run it anew (dvc --cd studies/grid repro)")
+        raise LaspaError(f"{path}: no table of a grid; run it anew (dvc --cd studies/prefix_heads repro)")
     return found
 
 

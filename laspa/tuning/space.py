@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from laspa.errors import LaspaError
+from laspa.models.encoders import check_encoders
 from laspa.params import CombinationError, Params, System, Tune, with_overrides
 from laspa.params.dotted import flatten
 
@@ -137,7 +138,7 @@ def _dimension(params: Params, known: Values, name: str, drawn: dict[str, Any]) 
         raise LaspaError(f"{where} is {values!r} but should list values, each once")
     for value in values:
         with suppress(CombinationError):
-            with_overrides(params, {name: value}, where)
+            check_encoders(with_overrides(params, {name: value}, where).model)
     return Dimension(name, kind, tuple(values))
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from laspa.cli.main import main
 from laspa.cli.tune import with_values
+from laspa.params import load_params
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 BEST = {"prefix_len": 16, "loss_weights.nll": 0.1234, "train.learning_rate": 1e-05, "model.fusion": "concat"}
@@ -39,6 +40,34 @@ def test_apply_changes_the_values_and_nothing_else(project: Path, capsys: pytest
     assert main(["tune", "apply"]) == 0
     assert (project / "params.yaml").read_text(encoding="utf-8").splitlines() == after
     assert "prefix_len: 16, as before" in capsys.readouterr().out
+
+
+def test_apply_changes_a_value_where_the_chosen_system_has_it(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "reports/tune/best.yaml").write_text("train.warp: 0.125\ntrain.crop_spread: 0.25\n")
+    assert main(["tune", "show"]) == 0
+    assert capsys.readouterr().out == (
+        "dvc exp run -S systems.laspa_plus.train.warp=0.125 -S train.crop_spread=0.25\n"
+    )
+    assert main(["tune", "apply"]) == 0
+    assert capsys.readouterr().out == "train.warp: 0.04 → 0.125\ntrain.crop_spread: 0.0 → 0.25\n"
+    params = load_params("params.yaml")
+    assert (params.train.warp, params.train.crop_spread) == (0, 0.25)
+    assert params.systems["laspa_plus"]["train"] == {"warp": 0.125, "bend": 0.015}
+
+
+def test_apply_leaves_a_value_that_a_yaml_merge_brings_to_its_user(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = PARAMS_FILE.read_text(encoding="utf-8").replace(
+        "laspa_plus: {train: {warp: 0.04,", "laspa_plus: {train: {<<: {warp: 0.04},", 1
+    )
+    (project / "params.yaml").write_text(text, encoding="utf-8")
+    (project / "reports/tune/best.yaml").write_text("train.warp: 0.125\n")
+    assert main(["tune", "apply"]) == 1
+    assert "cannot be edited in place; write the values of" in capsys.readouterr().err
+    assert (project / "params.yaml").read_text(encoding="utf-8") == text
 
 
 def test_show_prints_the_command_of_an_experiment(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

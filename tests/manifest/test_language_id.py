@@ -38,7 +38,7 @@ LANGUAGES = ("en", "de")
 
 
 def params() -> Params:
-    return with_overrides(load_params(Path(__file__).parents[2] / "params.yaml"), TINY)
+    return with_overrides(load_params(Path(__file__).parents[2] / "params.yaml").resolve(), TINY)
 
 
 def speech(language: str, voice: int, take: int, seconds: float = 0.8) -> np.ndarray:

@@ -8,6 +8,7 @@ import torch
 from laspa.models.laspa import Laspa, added_parameters_percent
 from laspa.models.losses import TERMS
 from laspa.params import Params, load_params, with_overrides
+from laspa.params.dotted import flatten
 
 SMALL = {
     "model.speaker_encoder": "tdnn_small",
@@ -60,7 +61,7 @@ def total_loss(model: Laspa) -> tuple[torch.Tensor, dict]:
     ],
 )
 def test_each_system_has_its_terms_and_only_the_parts_it_trains(params, system, terms, parts):
-    model = build(params, **params.ablate.systems[system])
+    model = build(params, **flatten(params.systems[system]))
     loss, computed = total_loss(model)
     assert set(computed) == terms
     counts = model.parameter_counts()
@@ -96,7 +97,7 @@ def test_each_encoder_learns_through_the_other_ones_tuner(params, keys, asks, an
 
 
 def test_the_adversary_pulls_the_embedding_the_other_way(params):
-    model = build(params, **params.ablate.systems["grl"])
+    model = build(params, **flatten(params.systems["grl"]))
     mel, speaker, language = batch()
     output = model(mel)
     terms = model.loss_terms(output, mel, speaker, language, margin=0.2)

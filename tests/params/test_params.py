@@ -8,6 +8,8 @@ import yaml
 
 from laspa.errors import LaspaError
 from laspa.params import Params, System, load_params, with_overrides
+from laspa.params.dotted import put
+from laspa.params.loading import read_yaml
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 
@@ -88,14 +90,87 @@ def test_all_mistakes_are_named_at_once() -> None:
     assert [line.split()[1] for line in lines] == ["prefix_len", "train.epochs"]
 
 
-def test_a_system_of_the_ablation_is_checked(tmp_path: Path) -> None:
-    raw = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
-    raw["ablate"]["systems"]["laspa"] = {"num_heads": 5, "model.attention_dim": 8}
+def test_a_system_is_what_it_changes_in_the_params_and_no_more(params: Params) -> None:
+    plain, plus = params.resolve("laspa"), params.resolve("laspa_plus")
+    changes = {"train.warp": 0.04, "train.bend": 0.015, "model.centring": "language"}
+    assert with_overrides(params, {"system": "laspa", "systems": {"laspa": {}}}) == plain
+    assert with_overrides(plain, changes | {"system": "laspa_plus", "systems": {"laspa_plus": {}}}) == plus
+    assert params.resolve() == params.resolve(params.system) == params.resolve().resolve()
+
+
+def test_an_unknown_system_is_named_with_those_there_are(params: Params) -> None:
+    with pytest.raises(LaspaError) as error:
+        params.resolve("plus")
+    assert str(error.value) == (
+        "params.yaml: system is 'plus' but should be one of laspa_plus, laspa, no_prefix, no_mapc, no_mse, "
+        "no_nll, concat, baseline, grl, grl_mapc"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        ("system", "plus", "system is 'plus' but should be one of laspa_plus, laspa, "),
+        ("systems.laspa", {"train": {"wrap": 0}}, "systems.laspa: unknown key train.wrap; the nearest known"),
+        ("systems.laspa", {"train": 1}, "systems.laspa: train is 1 but should be a section"),
+        (
+            "systems.laspa",
+            {"seed": 2},
+            "systems.laspa changes seed, but a system may change only prefix_len, ",
+        ),
+        ("study.choices.laspa.system", "plus", "study.choices.laspa: system is 'plus' but should be one of "),
+        ("study.choices.laspa", {"model": {}}, "study.choices.laspa.system is missing"),
+        ("study.systems", {"plus": {}}, "study.systems.plus: system is 'plus' but should be one of "),
+        ("study.ceiling.synthetic", {"seed": -1}, "study.ceiling: synthetic.seed is -1 but should be from 0"),
+    ],
+)
+def test_a_mistake_in_a_system_is_named(tmp_path: Path, place: str, value: Any, expected: str) -> None:
+    raw, file = read_yaml(PARAMS_FILE), tmp_path / "params.yaml"
+    put(raw, place, value)
+    file.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    with pytest.raises(LaspaError) as error:
+        load_params(file)
+    assert str(error.value).startswith(f"{file}: {expected}")
+
+
+def test_a_choice_that_contradicts_an_experiment_hinders_nothing_else(tmp_path: Path) -> None:
+    raw, file = read_yaml(PARAMS_FILE), tmp_path / "params.yaml"
+    raw["loss_weights"]["nll"], raw["systems"]["laspa_plus"] = 0, {}  # laspa_centred then lacks a classifier
+    file.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    params = load_params(file)
+    with pytest.raises(LaspaError, match=r"centring is language but loss_weights\.nll is 0"):
+        params.variant(params.study.choices["laspa_centred"])
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("1e-05", 1e-05),
+        ("1e5", 100_000.0),
+        ("6.0e-5", 6e-05),
+        ("on", "on"),
+        ("yes", "yes"),
+        ("true", True),
+        ("0o17", 15),
+        ("017", 17),
+        ("1:30", "1:30"),
+        ("{<<: {a: 1, b: 2}, b: 3}", {"a": 1, "b": 3}),
+        ("[&x {a: 1}, *x]", [{"a": 1}, {"a": 1}]),
+    ],
+)
+def test_values_are_read_as_yaml_1_2_which_dvc_writes(tmp_path: Path, written: str, value: Any) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(yaml.safe_dump(raw), encoding="utf-8")
-    with pytest.raises(
-        LaspaError, match=r"params\.yaml: ablate\.systems\.laspa: num_heads is 5 but must divide"
-    ):
+    file.write_text(f"key: {written}\n", encoding="utf-8")
+    found = read_yaml(file)["key"]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_every_system_is_checked(tmp_path: Path) -> None:
+    raw = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    raw["systems"]["laspa"] = {"num_heads": 5, "model": {"attention_dim": 8}}
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    with pytest.raises(LaspaError, match=r"params\.yaml: systems\.laspa: num_heads is 5 but must divide"):
         load_params(file)
 
 

@@ -11,7 +11,7 @@ from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, STOPPED,
 from pipelines.tracking.sweep_runs import SweepRuns
 from pipelines.tracking.tracked_run import client_of, closed_with_status
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
 
 
 def history(epochs: int) -> list[dict[str, Any]]:

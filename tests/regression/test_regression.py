@@ -69,9 +69,8 @@ def sabotage(name: str, tiny_run: Path, folder: Path) -> Path:
         shuffle_labels(project / "data" / "manifest.parquet")
     else:
         # Without its classifier there is no language posterior to centre by.
-        set_params(
-            project, {f"loss_weights.{name}": 0.0} | ({"model.centring": "none"} if name == "nll" else {})
-        )
+        without_centring = {"systems.laspa_plus.model.centring": "none"} if name == "nll" else {}
+        set_params(project, {f"loss_weights.{name}": 0.0} | without_centring)
     run(project, "python", "-m", "pipelines.train")
     run(project, "python", "-m", "pipelines.evaluate")
     return project

@@ -13,6 +13,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from laspa.params.dotted import put
+
 ROOT = Path(__file__).parents[2]
 PROFILE = Path(__file__).with_name("tiny.yaml")
 # What would tie the copy's runs to this checkout, or to where its user tracks and caches.
@@ -61,26 +63,19 @@ def set_params(folder: Path, changes: dict[str, Any]) -> None:
     file, yaml = folder / "params.yaml", round_trip()
     params = yaml.load(file)
     for dotted, value in changes.items():
-        *parents, key = dotted.split(".")
-        section = params
-        for parent in parents:
-            section = section[parent]
-        if key not in section:
-            raise KeyError(f"params.yaml has no {dotted}")
-        section[key] = value
+        try:
+            put(params, dotted, value)
+        except KeyError:
+            raise KeyError(f"params.yaml has no {dotted}") from None
     yaml.dump(params, file)
 
 
 def keep_systems(folder: Path, systems: list[str]) -> None:
-    """Leave only these systems in the ablation, in params.yaml and in the matrix of dvc.yaml alike."""
-    params_yaml, stages_yaml = round_trip(), round_trip()
-    params, stages = params_yaml.load(folder / "params.yaml"), stages_yaml.load(folder / "dvc.yaml")
-    kept = params["ablate"]["systems"]
-    for name in [name for name in kept if name not in systems]:
-        del kept[name]
-    stages["stages"]["ablate"]["matrix"]["system"] = systems
-    params_yaml.dump(params, folder / "params.yaml")
-    stages_yaml.dump(stages, folder / "dvc.yaml")
+    """Leave only these systems in the matrix of the ablation."""
+    yaml = round_trip()
+    graph = yaml.load(folder / "dvc.yaml")
+    graph["stages"]["ablate"]["matrix"]["system"] = systems
+    yaml.dump(graph, folder / "dvc.yaml")
 
 
 def drop_stages(folder: Path, stages: list[str]) -> None:

@@ -78,7 +78,7 @@ def _write_results(
     _write_json(root / "reports/metrics.json", metrics)
     _write_json(root / "reports/train.json", _training(epochs, language_encoder))
     if language_encoder:
-        _write_json(root / "studies/grid.json", _grid(root / "data/manifest.parquet"))
+        _write_json(root / "studies/prefix_heads.json", _grid(root / "data/manifest.parquet"))
     for place, system in enumerate(SYSTEMS):
         for seed in range(1, seeds + 1):
             with_language = system not in ("baseline", "grl")

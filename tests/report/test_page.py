@@ -70,13 +70,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory, write_results: Callable[...
 
 @pytest.fixture(scope="module")
 def results(folder: Path) -> Results:
-    params = flat_params(load_params(REPOSITORY / "params.yaml"))
+    params = flat_params(load_params(REPOSITORY / "params.yaml").resolve())
     return read_results(
         folder / "data",
         folder / "reports",
         params,
         {"Features, digest": "cd" * 32},
-        read_prefix_heads(folder / "studies/grid.json"),
+        read_prefix_heads(folder / "studies/prefix_heads.json"),
     )
 
 
@@ -207,9 +207,9 @@ def test_another_process_writes_the_same_bytes(folder: Path, page: str, results:
         "from laspa.report.page_figures import page_figures\nfrom laspa.report.page import render\n"
         "from laspa.report.prefix_heads import read_prefix_heads\n"
         "from laspa.report.results import read_results\nfrom pipelines.tracking.runs import flat_params\n"
-        f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}))\n"
+        f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}).resolve())\n"
         "results = read_results(Path('data'), Path('reports'), params, {'Features, digest': 'cd' * 32}, "
-        "read_prefix_heads(Path('studies/grid.json')))\n"
+        "read_prefix_heads(Path('studies/prefix_heads.json')))\n"
         "sys.stdout.write(render(results, page_figures(results)))\n"
     )
     environment = {
@@ -232,7 +232,7 @@ def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
     page = render(results, page_figures(results))
     assert not {"attention", "reconstruction", "prefix-heads"} & set(read(page).figures)
     assert "Not measured yet." in page
-    assert "dvc --cd studies/grid repro" in page
+    assert "dvc --cd studies/prefix_heads repro" in page
     assert "cross / same: no speaker speaks two languages" in page
     assert "one seed, so no conclusion" in page
     assert "no errors at these rates" in page or "det" in read(page).figures

@@ -16,7 +16,7 @@ from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, Trial
 from pipelines.ray import session as ray_session
 from pipelines.ray import sweep
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
 GRACE = PARAMS.tune.grace_epochs
 
 

@@ -1,6 +1,6 @@
-"""A cell of the grid of prefix lengths and head counts: LASPA on the ablation's budget, measured on dev.
+"""LASPA with one prefix length and one number of heads, on the ablation's budget, measured on dev.
 
-Usage: python -m pipelines.grid PREFIX_LEN NUM_HEADS
+Usage: python -m pipelines.prefix_heads PREFIX_LEN NUM_HEADS
 """
 
 import sys
@@ -12,17 +12,17 @@ from pipelines import stage
 from pipelines.ablate import seed_runs
 from pipelines.systems import measure_seeds
 
-SYSTEM = "laspa"  # as published, so that nothing but the tuners differs from it
-DATA, CELLS = Path("data"), Path("studies/grid/cells")
+SYSTEM = "laspa"  # as published: only the prefix-tuners differ
+DATA, CELLS = Path("data"), Path("studies/prefix_heads/cells")
 
 
 def main() -> None:
     if len(sys.argv) != 3 or not all(text.isdecimal() for text in sys.argv[1:]):
-        raise LaspaError("usage: python -m pipelines.grid PREFIX_LEN NUM_HEADS, two whole numbers")
+        raise LaspaError("usage: python -m pipelines.prefix_heads PREFIX_LEN NUM_HEADS, two whole numbers")
     prefix, heads = map(int, sys.argv[1:])
     params = load_params(stage.PARAMS_FILE)
     runs = seed_runs(params, SYSTEM, {"prefix_len": prefix, "num_heads": heads})
-    measure_seeds(f"prefix-{prefix}-heads-{heads}", "grid", runs, DATA, CELLS, split="dev")
+    measure_seeds(f"prefix-{prefix}-heads-{heads}", "prefix_heads", runs, DATA, CELLS, split="dev")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The grid's cells in one small table, which git tracks and the report shows."""
+"""What pipelines.prefix_heads measured as one small table, which is in git and in the report."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ from laspa.files import sha256_file, write_json
 from laspa.report.prefix_heads import collect
 from pipelines import stage
 
-CELLS, TABLE, MANIFEST = Path("studies/grid/cells"), Path("studies/grid.json"), Path("data/manifest.parquet")
+CELLS, TABLE = Path("studies/prefix_heads/cells"), Path("studies/prefix_heads.json")
+MANIFEST = Path("data/manifest.parquet")
 
 
 def main() -> None:
