@@ -10,16 +10,8 @@ LOG_FLOOR = 1e-8  # what the rounding of 16-bit samples alone leaves in one mel 
 
 def mel_settings(settings: Features) -> dict[str, Any]:
     """Everything that decides the values of a log-mel, as stored beside it."""
-    return {
-        "sample_rate": SAMPLE_RATE,
-        "num_mels": settings.num_mels,
-        "window_ms": settings.window_ms,
-        "hop_ms": settings.hop_ms,
-        "low_hz": settings.low_hz,
-        "high_hz": settings.high_hz,
-        "log_floor": LOG_FLOOR,
-        "dtype": "float16",
-    }
+    values = settings.model_dump(include={"num_mels", "window_ms", "hop_ms", "low_hz", "high_hz"})
+    return values | {"sample_rate": SAMPLE_RATE, "log_floor": LOG_FLOOR, "dtype": "float16"}
 
 
 def samples_per_window(settings: Features) -> int:

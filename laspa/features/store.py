@@ -1,9 +1,10 @@
-"""What features are, how they lie on disk (Parquet shards of half-precision log-mels), and fast reading."""
+"""How features lie on disk (Parquet shards of half-precision log-mels), and how they are read fast."""
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,14 +18,19 @@ from laspa.files import atomic_path
 VERSION = 1  # of the values and of the file format: raise it when either changes
 ROWS_PER_GROUP = 64  # read in one piece; some 3 MB of three-second utterances (our choice, measured)
 MEL_DTYPE = np.dtype("<f2")
-
+COLUMNS = [
+    pa.field("utterance_id", pa.string(), nullable=False),
+    pa.field("num_frames", pa.int32(), nullable=False),
+    pa.field("mel", pa.binary(), nullable=False),
+]
+# Keys of a shard's metadata.
 SETTINGS_KEY = b"laspa.mel"
 VERSION_KEY = b"laspa.version"
 DIGEST_KEY = b"laspa.digest"
 
 
 class UtteranceMel(NamedTuple):
-    """One utterance: `mel` is (frames, mels) float16."""
+    """`mel` is (frames, mels) float16."""
 
     utterance_id: str
     mel: np.ndarray
@@ -47,31 +53,12 @@ def write_shard(path: Path, rows: Iterator[UtteranceMel], settings: dict[str, An
     Uncompressed and without dictionary or statistics on the mels: compressing saves 8 % and
     makes reading four times slower.
     """
-    schema = pa.schema(
-        [
-            pa.field("utterance_id", pa.string(), nullable=False),
-            pa.field("num_frames", pa.int32(), nullable=False),
-            pa.field("mel", pa.binary(), nullable=False),
-        ],
-        metadata={
-            SETTINGS_KEY: json.dumps(settings, sort_keys=True).encode(),
-            VERSION_KEY: str(VERSION).encode(),
-            DIGEST_KEY: digest(settings).encode(),
-        },
-    )
-    plain: dict[str, Any] = {
-        "compression": "none",
-        "use_dictionary": False,
-        "write_statistics": ["utterance_id"],
-    }
+    values = (SETTINGS_KEY, json.dumps(settings, sort_keys=True)), (VERSION_KEY, str(VERSION))
+    schema = pa.schema(COLUMNS, metadata=dict([*values, (DIGEST_KEY, digest(settings))]))
+    plain: dict[str, Any] = {"compression": "none", "use_dictionary": False}
+    plain["write_statistics"] = ["utterance_id"]
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, **plain) as writer:
-        group: list[UtteranceMel] = []
-        for row in rows:
-            group.append(row)
-            if len(group) == ROWS_PER_GROUP:
-                writer.write_table(_table(group, schema))
-                group = []
-        if group:
+        while group := list(islice(rows, ROWS_PER_GROUP)):
             writer.write_table(_table(group, schema))
 
 
@@ -79,13 +66,9 @@ def _table(rows: list[UtteranceMel], schema: pa.Schema) -> pa.Table:
     values = np.concatenate([row.mel for row in rows], dtype=MEL_DTYPE)
     frames = np.array([len(row.mel) for row in rows], dtype=np.int32)
     offsets = np.concatenate([[0], np.cumsum(frames, dtype=np.int64)]) * values.shape[1] * values.itemsize
-    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(values)]  # no copy a row
-    columns = [
-        pa.array([row.utterance_id for row in rows], pa.string()),
-        pa.array(frames),
-        pa.Array.from_buffers(pa.binary(), len(rows), buffers),
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(values)]  # no copy per row
+    mels = pa.Array.from_buffers(pa.binary(), len(rows), buffers)
+    return pa.Table.from_arrays([pa.array([row.utterance_id for row in rows]), frames, mels], schema=schema)
 
 
 def num_rows(path: Path) -> int:
@@ -131,24 +114,23 @@ class FeatureStore:
                 damaged shard, or an utterance that is not there.
         """
         shards = _open_shards(Path(folder))
-        self.settings: dict[str, Any] = json.loads(shards[0].schema_arrow.metadata[SETTINGS_KEY])
-        self.digest: str = shards[0].schema_arrow.metadata[DIGEST_KEY].decode()
-        columns = pa.concat_tables(shard.read(columns=["utterance_id", "num_frames"]) for shard in shards)
+        metadata = next(iter(shards.values())).schema_arrow.metadata
+        self.settings: dict[str, Any] = json.loads(metadata[SETTINGS_KEY])
+        self.digest: str = metadata[DIGEST_KEY].decode()
+        tables = (shard.read(columns=["utterance_id", "num_frames"]) for shard in shards.values())
+        columns = pa.concat_tables(tables)
         stored_ids: list[str] = columns["utterance_id"].to_pylist()
         stored_frames = columns["num_frames"].to_numpy().astype(np.int64)
 
         self.utterance_ids = stored_ids if utterance_ids is None else list(utterance_ids)
-        self._place = {utterance_id: place for place, utterance_id in enumerate(self.utterance_ids)}
         row_of = {utterance_id: row for row, utterance_id in enumerate(stored_ids)}
         _check_ids(Path(folder), self.utterance_ids, stored_ids, row_of)
-        self.num_frames: np.ndarray = stored_frames[
-            [row_of[utterance_id] for utterance_id in self.utterance_ids]
-        ]
+        self._index = {utterance_id: index for index, utterance_id in enumerate(self.utterance_ids)}
+        self.num_frames: np.ndarray = stored_frames[[row_of[one] for one in self.utterance_ids]]
         self.offsets: np.ndarray = np.concatenate([[0], np.cumsum(self.num_frames)]).astype(np.int64)
-        self.frames: np.ndarray = np.empty(
-            (int(self.offsets[-1]), int(self.settings["num_mels"])), dtype=np.float16
-        )
-        self._fill(Path(folder), shards, stored_ids)
+        shape = int(self.offsets[-1]), int(self.settings["num_mels"])
+        self.frames: np.ndarray = np.empty(shape, dtype=np.float16)
+        self._fill(shards, stored_ids)
 
     def __len__(self) -> int:
         return len(self.utterance_ids)
@@ -159,69 +141,64 @@ class FeatureStore:
         Raises:
             LaspaError: an utterance that was not read.
         """
-        if utterance_id not in self._place:
+        if utterance_id not in self._index:
             raise LaspaError(f"features: no utterance {utterance_id!r} among the {len(self)} read")
-        place = self._place[utterance_id]
-        return self.frames[self.offsets[place] : self.offsets[place + 1]]
+        index = self._index[utterance_id]
+        return self.frames[self.offsets[index] : self.offsets[index + 1]]
 
-    def _fill(self, folder: Path, shards: list[pq.ParquetFile], stored_ids: list[str]) -> None:
+    def _fill(self, shards: dict[Path, pq.ParquetFile], stored_ids: list[str]) -> None:
         """Copy each wanted utterance to its place; row groups with none are not read."""
         flat, mels = self.frames.reshape(-1), self.frames.shape[1]
-        first = 0
-        for number, shard in enumerate(shards):
+        left = iter(stored_ids)
+        for path, shard in shards.items():
             for group in range(shard.num_row_groups):
-                rows = shard.metadata.row_group(group).num_rows
-                places = [self._place.get(utterance_id) for utterance_id in stored_ids[first : first + rows]]
-                first += rows
-                if all(place is None for place in places):
+                ids = islice(left, shard.metadata.row_group(group).num_rows)
+                indices = [self._index.get(utterance_id) for utterance_id in ids]
+                if all(index is None for index in indices):
                     continue
                 views = _views(shard.read_row_group(group, columns=["mel"])["mel"])
-                for place, view in zip(places, views, strict=True):
-                    if place is None:
+                for index, view in zip(indices, views, strict=True):
+                    if index is None:
                         continue
-                    begin, end = self.offsets[place] * mels, self.offsets[place + 1] * mels
-                    if len(view) != end - begin:
+                    place = flat[self.offsets[index] * mels : self.offsets[index + 1] * mels]
+                    if len(view) != len(place):
                         raise LaspaError(
-                            f"{folder / shard_name(number)}: {self.utterance_ids[place]!r} holds {len(view)} "
-                            f"values, not {self.num_frames[place]} × {mels}; run dvc repro features"
+                            f"{path}: {self.utterance_ids[index]!r} holds {len(view)} values, not "
+                            f"{self.num_frames[index]} × {mels}; run dvc repro features"
                         )
-                    flat[begin:end] = view
+                    place[:] = view
 
 
-def _open_shards(folder: Path) -> list[pq.ParquetFile]:
+def _open_shards(folder: Path) -> dict[Path, pq.ParquetFile]:
+    def refused(path: Path, reason: str) -> LaspaError:
+        return LaspaError(f"{path}: {reason}; run dvc repro features")
+
     paths = sorted(folder.glob("part-*.parquet"))
     if not paths:
-        what = "holds no part-*.parquet" if folder.is_dir() else "no such folder"
-        raise LaspaError(f"{folder}: {what}; run dvc repro features")
-    shards = []
+        raise refused(folder, "holds no part-*.parquet" if folder.is_dir() else "no such folder")
+    shards: dict[Path, pq.ParquetFile] = {}
+    first: dict[bytes, bytes] = {}
     for path in paths:
         try:
-            shards.append(pq.ParquetFile(path, memory_map=True))
+            shards[path] = pq.ParquetFile(path, memory_map=True)
         except (OSError, pa.ArrowInvalid) as error:
-            raise LaspaError(
-                f"{path}: not a readable Parquet file ({error}); run dvc repro features"
-            ) from None
-        metadata = shards[-1].schema_arrow.metadata or {}
+            raise refused(path, f"not a readable Parquet file ({error})") from None
+        metadata = shards[path].schema_arrow.metadata or {}
         version = metadata.get(VERSION_KEY, b"none").decode()
         if version != str(VERSION):
-            raise LaspaError(
-                f"{path}: features of version {version}, this laspa reads {VERSION}; run dvc repro features"
-            )
-        if metadata[DIGEST_KEY] != shards[0].schema_arrow.metadata[DIGEST_KEY]:
-            first = shards[0].schema_arrow.metadata[SETTINGS_KEY].decode()
-            raise LaspaError(
-                f"{path}: mel settings {metadata[SETTINGS_KEY].decode()} differ from "
-                f"{first} of {paths[0].name}; run dvc repro features"
-            )
+            raise refused(path, f"features of version {version}, this laspa reads {VERSION}")
+        first = first or metadata
+        if metadata[DIGEST_KEY] != first[DIGEST_KEY]:
+            own, other = metadata[SETTINGS_KEY].decode(), first[SETTINGS_KEY].decode()
+            raise refused(path, f"mel settings {own} differ from {other} of {paths[0].name}")
     return shards
 
 
 def _check_ids(folder: Path, wanted: list[str], stored: list[str], row_of: dict[str, int]) -> None:
-    if len(row_of) < len(stored) or len(set(wanted)) < len(wanted):
-        seen: set[str] = set()
-        ids = stored if len(row_of) < len(stored) else wanted
-        twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
-        raise LaspaError(f"{folder}: utterance {twice!r} appears twice; ids must be unique")
+    for ids in (stored, wanted):
+        if len(set(ids)) < len(ids):
+            twice = next(utterance_id for utterance_id, count in Counter(ids).items() if count > 1)
+            raise LaspaError(f"{folder}: utterance {twice!r} appears twice; ids must be unique")
     missing = [utterance_id for utterance_id in wanted if utterance_id not in row_of]
     if missing:
         raise LaspaError(
@@ -231,11 +208,10 @@ def _check_ids(folder: Path, wanted: list[str], stored: list[str], row_of: dict[
 
 
 def _views(column: pa.ChunkedArray) -> Iterator[np.ndarray]:
-    """Each row's values as a view of Arrow's buffer, without a Python object a value."""
+    """The values of each row, as a view of Arrow's buffer: no Python object per value."""
     for chunk in column.chunks:
         _, offsets_buffer, data = chunk.buffers()
         offsets = np.frombuffer(offsets_buffer, dtype=np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
-        for begin, end in pairwise(offsets):
-            yield np.frombuffer(
-                data, dtype=MEL_DTYPE, count=(end - begin) // MEL_DTYPE.itemsize, offset=begin
-            )
+        values = np.frombuffer(data, dtype=MEL_DTYPE)
+        for begin, end in pairwise(offsets // MEL_DTYPE.itemsize):
+            yield values[begin:end]

@@ -1,4 +1,4 @@
-"""CAM++: a small convolutional front end, then a densely connected TDNN whose layers mask by context."""
+"""CAM++: a small convolutional front end, then a densely connected TDNN with gates from the context."""
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,7 @@ DENSE_BLOCKS = ((12, 1), (24, 2), (16, 2))  # layers, dilation
 
 
 class CAMPPlus(nn.Module):
-    """CAM++.
-
-    Source: Wang et al., Interspeech 2023 (arXiv 2303.00332), there with 80 mels and an embedding
-    of 512.
-    """
+    """CAM++. Source: Wang et al., Interspeech 2023 (arXiv 2303.00332), with 80 mels, an embedding of 512."""
 
     stride = 2
 
@@ -32,7 +28,7 @@ class CAMPPlus(nn.Module):
             nn.BatchNorm1d(STEM_CHANNELS),
             nn.ReLU(),
         )
-        self.layers = nn.ModuleList()  # dense ones, each adding channels, and transitions, which halve them
+        self.layers = nn.ModuleList()  # dense layers add channels, transitions halve them
         channels = STEM_CHANNELS
         for layers, dilation in DENSE_BLOCKS:
             for _ in range(layers):
@@ -89,7 +85,7 @@ class ImageBlock(nn.Module):
             self.shortcut = nn.Sequential(*_convolve(IMAGE_CHANNELS, mel_stride, kernel=1))
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """`hidden: (batch, IMAGE_CHANNELS, mels, time)`, zero where padded, as is what it returns."""
+        """`hidden: (batch, IMAGE_CHANNELS, mels, time)`, zero where padded, as is the result."""
         update = self.second(zero_padding(self.first(hidden), mask))
         return zero_padding(F.relu(update + self.shortcut(hidden)), mask)
 
@@ -98,7 +94,7 @@ class DenseLayer(nn.Module):
     """A convolution over time whose output is gated by its context.
 
     y = K(x) · sigmoid(W₂ relu(W₁ (mean of the utterance + mean of the segment))), with x narrowed
-    by a 1 × 1 convolution. The gate is worked out once a segment, since it is the same throughout.
+    by a 1 × 1 convolution. The gate is computed once per segment.
     """
 
     def __init__(self, inputs: int, dilation: int) -> None:
@@ -115,7 +111,7 @@ class DenseLayer(nn.Module):
         )
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """`hidden: (batch, inputs, time)` → `(batch, GROWTH, time)`; padded frames in neither matter."""
+        """`hidden: (batch, inputs, time)` → `(batch, GROWTH, time)`; padded frames may hold anything."""
         narrow = zero_padding(self.narrow(hidden), mask)
         context = masked_mean(narrow, mask)[:, :, None] + segment_means(narrow, mask)
         gate = self.gate(context).repeat_interleave(SEGMENT, dim=-1)
@@ -125,7 +121,7 @@ class DenseLayer(nn.Module):
 def segment_means(hidden: Tensor, mask: Tensor | None) -> Tensor:
     """Means over the real frames of each segment: `(batch, channels, time)` → `(batch, channels, segments)`.
 
-    `hidden` is zero where padded; a segment without a real frame has mean 0.
+    `hidden` is zero where padded; a segment without real frames has mean 0.
     """
     time = hidden.shape[-1]
     segments = -(-time // SEGMENT)

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 class Decoder(nn.Module):
     """LSTM and MLP over time, fed with both fused embeddings and a narrow content code.
 
-    The published decoder is an LSTM with an MLP. Two pooled vectors cannot say what was spoken
-    when, so each step also reads a few dimensions projected from the language encoder's frames
-    (our choice; `content_dim` 0 leaves them out and only an average spectrum can be rebuilt).
+    The published decoder is an LSTM with an MLP. Two pooled vectors do not say what was spoken when, so
+    each step also reads a few dimensions projected from the language encoder's frames (our choice;
+    without them, at `content_dim` 0, only an average spectrum can be rebuilt).
     """
 
     def __init__(

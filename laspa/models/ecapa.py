@@ -14,10 +14,9 @@ FRAME_DIM = 1536  # of the aggregated frames, whatever the number of channels
 
 
 class ECAPA(nn.Module):
-    """ECAPA-TDNN.
+    """ECAPA-TDNN: each block reads the sum of all outputs before it.
 
-    Source: Desplanques et al., Interspeech 2020; `channels` 512 or 1024 there, 80 features and an
-    embedding of 192. Each block reads the sum of all outputs before it.
+    Source: Desplanques et al., Interspeech 2020, with 512 or 1024 `channels`, 80 mels, an embedding of 192.
     """
 
     stride = 1
@@ -49,7 +48,7 @@ class SERes2Block(nn.Module):
     """1 × 1 layer, Res2Net convolution, 1 × 1 layer, squeeze-excitation, and a residual connection.
 
     The Res2Net convolution cuts the channels into chunks x_i: y₁ = x₁, y₂ = K₂(x₂) and
-    y_i = K_i(x_i + y_{i−1}), so that later chunks see further in time (Gao et al., 2019).
+    y_i = K_i(x_i + y_{i−1}), so later chunks see further in time (Gao et al., 2019).
     """
 
     def __init__(self, channels: int, dilation: int) -> None:
@@ -63,7 +62,7 @@ class SERes2Block(nn.Module):
         self.excite = SqueezeExcitation(channels, BOTTLENECK)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """`hidden: (batch, channels, time)` → the same shape; padded frames in neither matter."""
+        """`hidden: (batch, channels, time)` → the same shape; padded frames may hold anything."""
         first, *rest = zero_padding(self.enter(hidden), mask).chunk(SCALE, dim=1)
         outputs = [first]
         for i, (chunk, layer) in enumerate(zip(rest, self.chunks, strict=True)):

@@ -1,4 +1,4 @@
-"""LASPA: two encoders over one mel spectrogram, fused for the decoder; its baselines are parts of it."""
+"""LASPA: two encoders over one mel spectrogram, fused for the decoder; the baselines are parts of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from laspa.params import System
 
 @dataclass
 class Output:
-    """What a forward pass gives; None where the system has no such part.
+    """The result of a forward pass; None for parts that the system does not have.
 
     speaker, language: (batch, embedding_dim), the embeddings that are classified and scored.
     reconstruction: (batch, frames, mels).
-    attention: (batch, heads, prefix_len + tokens) of the tuner that asks with that embedding.
+    attention: (batch, heads, prefix_len + tokens) of the tuner whose query is that embedding.
     """
 
     speaker: Tensor
@@ -32,11 +32,11 @@ class Output:
 
 
 class Laspa(nn.Module):
-    """Every system of the comparison: what a zero loss weight makes useless is not built.
+    """Every system of the comparison: parts that no loss term needs are not built.
 
-    The baseline is the speaker encoder with AAM-softmax alone; the adversary adds a language
-    classifier behind a gradient reversal; a language encoder exists where a loss reads it; the
-    fusion and the decoder exist where mels are rebuilt or the heads read fused embeddings.
+    The baseline is the speaker encoder with AAM-softmax alone. The adversary adds a language
+    classifier after a gradient reversal. A language encoder exists if a loss reads it, the decoder if
+    mels are rebuilt, the fusion if mels are rebuilt or the heads read fused embeddings.
     """
 
     def __init__(self, system: System, num_mels: int, num_speakers: int, num_languages: int) -> None:
@@ -92,20 +92,20 @@ class Laspa(nn.Module):
     def _keys(
         self, embedding: Tensor, frames: Tensor, lengths: Tensor | None, stride: int
     ) -> tuple[Tensor, Tensor | None]:
-        """What one encoder offers the other one's tuner, and its mask."""
+        """The keys that one encoder gives to the tuner of the other, and their mask."""
         if self.system.model.keys == "pooled":
             return embedding[:, None, :], None
         return frames, length_mask(lengths, frames.shape[1], stride)
 
     def scored(self, output: Output) -> Tensor:
-        """What is scored by its cosine, (batch, embedding_dim): the speaker embedding, or it centred."""
+        """What is scored by cosine, (batch, embedding_dim): the speaker embedding, centred if asked for."""
         if self.centring is None or output.language is None:
             return output.speaker
         return self.centring(output.speaker, self.language_head(output.language).softmax(dim=1))
 
     def speaker_embedding(self, mel: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """`scored` by the shortest way: with heads on encoder embeddings the tuners and the decoder are left
-        out, and without centring the language encoder too."""
+        """`scored`, without the parts that it does not need: tuners and decoder with heads on encoder
+        embeddings, and without centring the language encoder too."""
         if self.system.model.heads == "fused":
             return self.scored(self(mel, lengths))
         speaker = self.speaker_encoder(mel, lengths)[0]
@@ -128,7 +128,7 @@ class Laspa(nn.Module):
             mel: (batch, frames, mels), all frames real.
             speaker, language: (batch,) class indices.
             margin: of AAM-softmax at this step, radians.
-            competitors: (batch, speakers) true where a speaker takes part in the softmax; all do where None.
+            competitors: (batch, speakers) true where a speaker takes part in the softmax; None: all do.
         """
         system = self.system
         terms: dict[str, Callable[[], Tensor]] = {
@@ -148,7 +148,7 @@ class Laspa(nn.Module):
         return {name: weights[..., :length].sum(dim=-1).mean() for name, weights in attention.items()}
 
     def parameter_counts(self) -> dict[str, int]:
-        """Trainable parameters of each part; heads are left out, since they go after training."""
+        """Trainable parameters of each part, without the heads, which are not used after training."""
         parts = ("speaker_encoder", "language_encoder", "fusion", "decoder")
         counts = {
             name: sum(p.numel() for p in part.parameters()) if (part := getattr(self, name)) else 0

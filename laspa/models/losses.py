@@ -1,7 +1,7 @@
 """The loss terms: AAM-softmax, MAPC in three readings, consistency, gradient reversal, and their table."""
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ class AAMSoftmax(nn.Module):
 
     −log softmax of s·cos(θ_y + m) for the true class against s·cos θ_j for the others, with θ
     the angle between embedding and class centre (ArcFace, Deng et al., 2019). Easy margin is
-    off: past θ = π − m, where cos(θ + m) would rise again, the target falls linearly as
+    off: beyond θ = π − m, where cos(θ + m) would rise again, the target falls linearly as
     cos θ − m·sin m. Angles are computed in float32 whatever the surrounding precision.
     With `sub_centres` a class has several centres and θ is the angle to the nearest (Deng et al., 2020).
     """
@@ -54,7 +54,7 @@ class AAMSoftmax(nn.Module):
             embedding: (batch, embedding_dim).
             label: (batch,) class indices.
             margin: radians.
-            competitors: (batch, classes) true where a class takes part in the softmax; all do where None.
+            competitors: (batch, classes) true where a class takes part in the softmax; None: all do.
         """
         with torch.autocast(embedding.device.type, enabled=False):
             cosine = F.linear(F.normalize(embedding.float()), F.normalize(self.centres.float()))
@@ -77,8 +77,8 @@ def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", 
     `batch`: each dimension of one with the same dimension of the other, across the utterances
     of the batch, averaged over dimensions. `utterance`: within each utterance across the
     dimensions, averaged over the batch (as in Nam et al., arXiv 2211.00437). `matrix`: as `batch`, but
-    each dimension of one with every dimension of the other (our choice): what two embeddings share need
-    not stand in the same dimension of both.
+    each dimension of one with every dimension of the other (our choice), since two embeddings may share
+    something in different dimensions.
 
     Args:
         speaker, language: (batch, embedding_dim).
@@ -95,9 +95,9 @@ def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", 
 
 
 def consistency(embedding: Tensor, speaker: Tensor, language: Tensor) -> Tensor:
-    """1 − cosine, averaged over the batch's pairs of one speaker in two languages; 0 where there is none.
+    """1 − cosine, averaged over the batch's pairs of one speaker in two languages; 0 without such pairs.
 
-    Our choice: those who speak two languages show what a voice is whatever the language.
+    Our choice: speakers of two languages show which part of a voice does not depend on the language.
 
     Args:
         embedding: (batch, embedding_dim).
@@ -111,17 +111,6 @@ def consistency(embedding: Tensor, speaker: Tensor, language: Tensor) -> Tensor:
     return ((1 - vectors @ vectors.T) * pairs).sum() / pairs.sum().clamp(min=1)
 
 
-class _Reverse(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return -gradients[0]
-
-
 def reverse_gradient(x: Tensor) -> Tensor:
-    """The identity, whose gradient comes back with its sign changed (Ganin and Lempitsky, 2015)."""
-    result: Tensor = _Reverse.apply(x)
-    return result
+    """The identity, whose gradient changes its sign (Ganin and Lempitsky, 2015)."""
+    return 2 * x.detach() - x

@@ -1,4 +1,4 @@
-"""Prefix-tuned cross-attention: one encoder's embedding asks, the other side answers."""
+"""Prefix-tuned cross-attention: one encoder's embedding is the query, the other encoder gives the keys."""
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,9 @@ class PrefixTuner(nn.Module):
     """Multi-head cross-attention with learnable prefixes on keys and values.
 
     softmax(Q [P_k; K]ᵀ / √d) [P_v; V], with Q from one encoder and K, V from the other. All
-    projections lead into a narrow inner dimension, which keeps the added parameters few.
-    Source: LASPA (Interspeech 2025) after prefix-tuning (Li and Liang, 2021); the inner
-    dimension, and that the result is a residual, normalised update, are our choice.
+    projections have a small inner dimension, which adds few parameters.
+    Source: LASPA (Interspeech 2025) after prefix-tuning (Li and Liang, 2021). The inner dimension
+    and the residual, normalised update are our choice.
 
     With one key (a pooled embedding) and no prefix the attention weight is always 1: the tuner
     is then a linear map of the key that ignores the query.
@@ -64,7 +64,7 @@ class PrefixTuner(nn.Module):
 
 
 class ConcatFusion(nn.Module):
-    """What the prefix-tuners are compared with: both embeddings side by side, one linear layer."""
+    """What prefix-tuners are compared with: one linear layer over both embeddings."""
 
     def __init__(self, embedding_dim: int) -> None:
         super().__init__()

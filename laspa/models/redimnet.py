@@ -1,6 +1,6 @@
-"""ReDimNet: stages of 2-D convolutions and 1-D context whose outputs share one flat shape and are mixed."""
+"""ReDimNet: stages of 2-D convolutions and 1-D context; each reads a mixture of all outputs so far."""
 
-from functools import partial
+from functools import partial, reduce
 from math import prod
 from typing import NamedTuple
 
@@ -78,7 +78,7 @@ SIZES = {
 class ReDimNet(nn.Module):
     """Reshape Dimensions Network.
 
-    Every stage gives channels × mels features a frame, whatever their split, so that each reads a
+    Every stage gives channels × mels features per frame, however these are split, so each can read a
     learned mixture of all outputs before it; the last mixture is pooled.
     Source: Yakovlev et al., Interspeech 2024 (arXiv 2407.18223). At another number of mels than the
     published one the width of the 1-D context is rounded to a multiple of its heads (our choice).
@@ -129,11 +129,10 @@ class ReDimNet(nn.Module):
 
 
 class Mixture(nn.Module):
-    """A weighted mean of the outputs so far, the weights learned for each feature: softmax over outputs."""
+    """A weighted mean of the outputs so far: per feature, a softmax over outputs of learned logits."""
 
     def __init__(self, outputs: int, features: int) -> None:
         super().__init__()
-        # One output has nothing to be weighed against.
         self.logits = nn.Parameter(torch.zeros(outputs, features, 1)) if outputs > 1 else None
 
     def forward(self, outputs: list[Tensor]) -> Tensor:
@@ -141,14 +140,11 @@ class Mixture(nn.Module):
         if self.logits is None:
             return outputs[0]
         weights = self.logits.softmax(dim=0)
-        mixed = weights[0] * outputs[0]
-        for weight, output in zip(weights[1:], outputs[1:], strict=True):
-            mixed = mixed + weight * output
-        return mixed
+        return reduce(torch.add, (weight * one for weight, one in zip(weights, outputs, strict=True)))
 
 
 class StageBlocks(nn.Module):
-    """The blocks of one stage: mels into channels, 2-D blocks, back to the flat shape, 1-D context."""
+    """The blocks of one stage: mels to channels, 2-D blocks, back to the flat shape, 1-D context."""
 
     def __init__(self, channels: int, mels: int, stage: Stage, size: Size) -> None:
         super().__init__()
@@ -158,7 +154,7 @@ class StageBlocks(nn.Module):
         self.split = nn.Conv2d(channels, wide, (stage.stride, 1), stride=(stage.stride, 1))
         block = _convnext_2d if size.convnext else ResidualBlock
         self.blocks = nn.ModuleList([block(wide, size.group) for _ in range(stage.blocks)])
-        self.squeeze: nn.Module | None = None
+        self.squeeze, self.context = None, None
         if stage.expansion != 1:
             self.squeeze = nn.Sequential(
                 nn.Conv2d(wide, narrow, 3, padding=1, groups=narrow // size.group),
@@ -166,12 +162,11 @@ class StageBlocks(nn.Module):
                 nn.GELU(),
                 nn.Conv2d(narrow, narrow, 1),
             )
-        self.context: nn.Module | None = None
         if stage.reduction:
             self.context = TimeContext(channels * mels, stage.reduction)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """`hidden: (batch, channels · mels, time)`, zero where padded → the same shape, zero where padded."""
+        """`hidden: (batch, channels · mels, time)`, zero where padded, as is the result."""
         image = hidden.unflatten(1, (self.mels, self.channels)).transpose(1, 2)
         image = zero_padding(self.split(image), mask)
         for block in self.blocks:
@@ -190,7 +185,7 @@ class Residual(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """`hidden: (batch, channels, [mels,] time)`, zero where padded, as is what it returns."""
+        """`hidden: (batch, channels, [mels,] time)`, zero where padded, as is the result."""
         return zero_padding(hidden + self.layers(hidden), mask)
 
 
@@ -208,7 +203,7 @@ class ResidualBlock(nn.Module):
         self.second = nn.Sequential(*convolve(), nn.BatchNorm2d(channels))
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """`hidden: (batch, channels, mels, time)`, zero where padded, as is what it returns."""
+        """`hidden: (batch, channels, mels, time)`, zero where padded, as is the result."""
         update = self.second(zero_padding(self.first(hidden), mask))
         return zero_padding(F.relu(hidden + update), mask)
 
@@ -233,7 +228,7 @@ class TimeContext(nn.Module):
         self.widen = nn.Conv1d(width, features, 1)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """`hidden: (batch, features, time)`, zero where padded, as is what it returns."""
+        """`hidden: (batch, features, time)`, zero where padded, as is the result."""
         narrow = zero_padding(self.narrow(hidden), mask)
         for convolution in self.convolutions:
             narrow = convolution(narrow, mask)
@@ -261,5 +256,5 @@ def _convnext_1d(channels: int, kernel: int) -> Residual:
 
 
 def _to_1d(image: Tensor) -> Tensor:
-    """(batch, channels, mels, time) → (batch, mels · channels, time), a mel's channels side by side."""
+    """(batch, channels, mels, time) → (batch, mels · channels, time), the channels of a mel side by side."""
     return image.transpose(1, 2).flatten(1, 2)

@@ -15,7 +15,7 @@ from laspa.models.pooling import (
 BLOCKS = (3, 4, 6, 3)  # of each stage, as in ResNet-34 (He et al., 2016)
 SE_REDUCTION = 8
 ATTENTION_BOTTLENECK = 128
-NORM_EPSILON = 1e-5  # as of instance normalisation in the published models
+NORM_EPSILON = 1e-5  # of the instance normalisation in the published models
 
 
 class ResNetSE(nn.Module):
@@ -23,7 +23,7 @@ class ResNetSE(nn.Module):
 
     light: ResNetSE34L, "Fast ResNet-34" (Chung et al., Interspeech 2020): channels 16 to 128, mels
     halved in the stem and averaged at the end, self-attentive mean.
-    Not light: ResNetSE34V2, "H/ASP" (Heo et al., 2020): channels 32 to 256, full resolution in the
+    Otherwise: ResNetSE34V2, "H/ASP" (Heo et al., 2020): channels 32 to 256, full resolution in the
     stem, attentive statistics over every channel of every remaining mel.
     """
 
@@ -45,7 +45,7 @@ class ResNetSE(nn.Module):
             for i in range(count):
                 self.blocks.append(SEBlock(inputs, width, stride if i == 0 else 1))
                 inputs = width
-        # Every convolution rounds up: 8 divides the mels in the full network, none are left in the light one.
+        # The full network divides the mels by 8, rounded up; the light one averages over them.
         self.frame_dim = widths[-1] * (1 if light else -(-num_mels // 8))
         self.pool: nn.Module
         if light:
@@ -61,7 +61,7 @@ class ResNetSE(nn.Module):
     def forward(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See `laspa.models.encoders`."""
         mask = length_mask(lengths, mel.shape[1])
-        # Convolutions over channels-last images are the faster ones, on CPUs and GPUs alike.
+        # Convolutions over channels-last images are faster, on CPUs and GPUs alike.
         image = instance_norm(mel.transpose(1, 2), mask).contiguous()[..., None].movedim(-1, 1)
         hidden = zero_padding(self.stem(image), mask)
         for block in self.blocks:
@@ -93,7 +93,7 @@ class SEBlock(nn.Module):
             )
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """`hidden: (batch, inputs, mels, time)`; `mask` is the output's, after the stride."""
+        """`hidden: (batch, inputs, mels, time)`; `mask` is that of the output, after the stride."""
         update = self.second(zero_padding(self.first(hidden), mask))
         return zero_padding(F.relu(self.excite(update, mask) + self.shortcut(hidden)), mask)
 

@@ -1,4 +1,4 @@
-"""The small default encoder: a time-delay network quick enough to train on a laptop's CPU."""
+"""The small default encoder: a time-delay network fast enough to train on a laptop's CPU."""
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +10,10 @@ DILATIONS = (1, 2, 3)  # with the stem's four frames a step sees 0.5 s; our choi
 
 
 class TDNN(nn.Module):
-    """Four frames a step, dilated residual convolutions, attentive statistics, one linear layer.
+    """Four frames per step, dilated residual convolutions, attentive statistics, one linear layer.
 
-    After the x-vector's time-delay network (Snyder et al., 2018); the stem, one matrix product
-    over four frames that do not overlap, and all sizes are our choice, made for speed.
+    After the x-vector's time-delay network (Snyder et al., 2018). The stem, one matrix product over four
+    frames without overlap, and all sizes are our choice, made for speed.
     """
 
     stride = 4
@@ -43,9 +43,9 @@ class TDNN(nn.Module):
 
 
 class StepConv(nn.Conv1d):
-    """A convolution over the steps of `(batch, steps, channels)`, zeros beyond both ends, in one product.
+    """A zero-padded convolution over the steps of `(batch, steps, channels)`, as one matrix product.
 
-    On matrices as small as the TDNN's this takes less time than the other layout's convolution.
+    On matrices as small as the TDNN's it is faster than torch's convolution over `(batch, channels, steps)`.
     """
 
     def forward(self, input: Tensor) -> Tensor:

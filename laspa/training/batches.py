@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,8 +51,7 @@ class TrainingSet:
         return speaks
 
 
-@dataclass
-class Batch:
+class Batch(NamedTuple):
     """mel: (batch, frames, mels) float32; speaker, language: (batch,) class indices."""
 
     mel: Tensor
@@ -60,10 +60,9 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; to a GPU from pinned memory, so that the CPU need not wait."""
-        tensors = self.mel, self.speaker, self.language
         if device.type == "cuda":
-            return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors))
-        return Batch(*(tensor.to(device) for tensor in tensors))
+            return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in self))
+        return Batch(*(tensor.to(device) for tensor in self))
 
 
 def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from laspa.training.processes import ONE_PROCESS, Processes, share_norms
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
 CROP_STREAM = 2**31  # of random numbers; those below are the processes' own
 SHOWN_UTTERANCES = 3  # of a batch that an error names
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+}
 
 Record = dict[str, Any]
 
@@ -77,7 +82,9 @@ def train(
         load_body(Path(options.weights_from), model)
     share_norms(model, processes)
     forward = torch.compile(model) if options.compile else model
-    optimizer = _optimizer(model, params)
+    optimizer = OPTIMIZERS[options.optimizer](
+        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
+    )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     speaks = data.speakers_by_language().float().to(device)
     processes.mean([speaks])
@@ -196,18 +203,6 @@ def phases(params: Params) -> dict[str, Params]:
     }
 
 
-def _optimizer(model: nn.Module, params: Params) -> torch.optim.Optimizer:
-    options = params.train
-    common: dict[str, Any] = {
-        "lr": options.learning_rate,
-        "weight_decay": options.weight_decay,
-        "fused": True,
-    }
-    if options.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), **common)
-    return torch.optim.SGD(model.parameters(), momentum=0.9, nesterov=True, **common)
-
-
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -230,9 +225,9 @@ def _draw_epoch(
 def balanced(params: Params, history: list[Record]) -> dict[str, float]:
     """The weights of the next epoch's loss terms.
 
-    With `train.balance` a weight is the wanted ratio of the term's gradient norm to that of AAM-softmax, as
-    both stood at the end of the epoch before: w · |∇aam| / |∇term|. So a weight means the same whatever the
-    term's unit. Our choice, after gradient normalisation between tasks (Chen et al., 2018).
+    With `train.balance` a weight is the wanted ratio of the term's gradient norm to that of AAM-softmax, both
+    from the end of the last epoch: w · |∇aam| / |∇term|. So a weight means the same whatever the term's unit.
+    Our choice, after gradient normalisation between tasks (Chen et al., 2018).
     """
     wanted: dict[str, float] = params.loss_weights.model_dump()
     if not params.train.balance or not history:
@@ -245,7 +240,7 @@ def balanced(params: Params, history: list[Record]) -> dict[str, float]:
 
 
 def _gradient_norms(weighted: dict[str, Tensor], model: nn.Module, processes: Processes) -> dict[str, Tensor]:
-    """Norm of each weighted term's gradient over all parameters, as it is before clipping."""
+    """Norm of each weighted term's gradient over all parameters, before clipping."""
     parameters = list(model.parameters())
     norms = {}
     for name, value in weighted.items():
@@ -257,7 +252,7 @@ def _gradient_norms(weighted: dict[str, Tensor], model: nn.Module, processes: Pr
 
 
 def stalled(done: list[Record], patience: int) -> bool:
-    """Whether the last `patience` looks at dev have all been no better than one before; never if 0."""
+    """Whether the last `patience` looks at dev were all no better than an earlier one; never if 0."""
     looks = [record for record in done if record["dev"]]
     return bool(patience) and len(looks) > patience and best_record(looks) in looks[:-patience]
 
@@ -265,8 +260,8 @@ def stalled(done: list[Record], patience: int) -> bool:
 def learning_rate_factor(
     progress_share: float, warmup_share: float, schedule: str = "cosine", final: float = 0.0
 ) -> float:
-    """Linear warm-up, then half a cosine, or an exponential, down to `final`: the share of the peak rate at a
-    share of all steps."""
+    """The share of the peak rate at a share of all steps: linear warm-up, then half a cosine, or an
+    exponential, down to `final`."""
     if progress_share < warmup_share:
         return progress_share / warmup_share
     share = (progress_share - warmup_share) / max(1 - warmup_share, 1e-9)
@@ -277,10 +272,8 @@ def learning_rate_factor(
 
 def best_record(history: list[Record]) -> Record:
     """The epoch with the lowest first EER on dev, of those measured there; the earliest of equals."""
-    return min(
-        (record for record in history if record["dev"]),
-        key=lambda record: next(iter(record["dev"].values())),
-    )
+    measured = (record for record in history if record["dev"])
+    return min(measured, key=lambda record: next(iter(record["dev"].values())))
 
 
 def _stop_if_not_finite(
