@@ -23,7 +23,7 @@ import pandas as pd
 import soundfile
 import soxr
 
-from laspa.corpora.corpus import Corpus, Licence, Listing
+from laspa.corpora.corpus import CC0, Corpus, Listing
 from laspa.corpora.synthetic import espeak
 from laspa.corpora.synthetic.channel import record
 from laspa.corpora.synthetic.text import phrase, words
@@ -206,9 +206,9 @@ def _utterance(
 
 
 CORPUS = Corpus(
-    "synthetic",
-    "The embedded corpus",
-    Licence("CC0 1.0", "https://creativecommons.org/publicdomain/zero/1.0/"),
-    "laspa, docs/corpora.md; voices by espeak-ng, names out of the Unicode CLDR",
-    lambda params, _, folder: synthesise(params.synthetic, folder),
+    name="synthetic",
+    title="The embedded corpus",
+    licence=CC0,
+    citation="laspa, docs/corpora.md; voices by espeak-ng, names out of the Unicode CLDR",
+    list_recordings=lambda params, _, folder: synthesise(params.synthetic, folder),
 )
