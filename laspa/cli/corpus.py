@@ -11,7 +11,7 @@ from laspa.audio.noise_folders import noise_folder
 from laspa.corpora import catalogue
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.check import compare, embed_files
-from laspa.corpora.corpus import FetchedCorpus
+from laspa.corpora.corpus import Source
 from laspa.corpora.download.corpora import downloads, fetch_corpus, plan_corpus
 from laspa.corpora.musan import MUSAN, RIRS_NOISES
 from laspa.errors import LaspaError
@@ -21,7 +21,7 @@ from laspa.params import Download, load_params, with_overrides
 from laspa.redaction import address_without_credentials
 
 NOISES = {corpus.name: corpus for corpus in (MUSAN, RIRS_NOISES)}
-FETCHED = {name: corpus.fetched for name, corpus in CORPORA.items() if corpus.fetched} | NOISES
+FETCHED = {name: corpus for name, corpus in CORPORA.items() if corpus.is_fetched} | NOISES
 UNKNOWN = "unknown until first fetch"
 
 
@@ -78,7 +78,7 @@ def check(options: argparse.Namespace) -> None:
         print(f"{name:<40} {row.mean:6.3f} ± {row.deviation:.3f} {row.pairs:>9,}")
 
 
-def _chosen(options: argparse.Namespace) -> tuple[FetchedCorpus, Download, Path]:
+def _chosen(options: argparse.Namespace) -> tuple[Source, Download, Path]:
     """The corpus, the section download, and the project's root: the folder of the params."""
     if options.name not in FETCHED:
         near = difflib.get_close_matches(options.name, FETCHED, n=1)

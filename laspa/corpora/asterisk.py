@@ -53,9 +53,9 @@ def list_recordings(path: str, root: Path) -> Listing:
 
 
 CORPUS = Corpus(
-    "asterisk",
-    "Asterisk's prompts",
-    Licence("CC BY-SA 3.0 (ru: CC BY 3.0)", "https://creativecommons.org/licenses/by-sa/3.0/"),
-    "asterisk-core-sounds 1.6.1: Allison Smith, June Wallack, Carlo Flora, ivrvoice.ru",
-    lambda params, root, _: list_recordings(params.asterisk.path, root),
+    name="asterisk",
+    title="Asterisk's prompts",
+    licence=Licence("CC BY-SA 3.0 (ru: CC BY 3.0)", "https://creativecommons.org/licenses/by-sa/3.0/"),
+    citation="asterisk-core-sounds 1.6.1: Allison Smith, June Wallack, Carlo Flora, ivrvoice.ru",
+    list_recordings=lambda params, root, _: list_recordings(params.asterisk.path, root),
 )

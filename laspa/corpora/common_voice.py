@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.corpora.corpus import Corpus, Licence, Listing
+from laspa.corpora.corpus import CC0, Corpus, Listing
 from laspa.corpora.disk import corpus_folder, few, read_table
 from laspa.errors import LaspaError
 from laspa.params import CommonVoice
@@ -76,9 +76,9 @@ def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
 
 
 CORPUS = Corpus(
-    "common_voice",
-    "Mozilla Common Voice",
-    Licence("CC0 1.0", "https://creativecommons.org/publicdomain/zero/1.0/"),
-    "Ardila et al., Common Voice: A Massively-Multilingual Speech Corpus, LREC 2020",
-    lambda params, root, _: list_recordings(params.common_voice, root),
+    name="common_voice",
+    title="Mozilla Common Voice",
+    licence=CC0,
+    citation="Ardila et al., Common Voice: A Massively-Multilingual Speech Corpus, LREC 2020",
+    list_recordings=lambda params, root, _: list_recordings(params.common_voice, root),
 )

@@ -1,4 +1,4 @@
-"""What a corpus is: its name, licence and size, the files to fetch, and the recordings in it."""
+"""What a corpus is: its name, licence and size, the files to fetch, and its recordings."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +18,10 @@ class Licence:
 
     name: str
     url: str
+
+
+CC_BY = Licence("CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/")
+CC0 = Licence("CC0 1.0", "https://creativecommons.org/publicdomain/zero/1.0/")
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,13 @@ class RemoteFile:
         return address_without_credentials(self.url)
 
 
-@dataclass(frozen=True)
-class FetchedCorpus:
-    """What to fetch of a corpus.
+def _no_archives(_: Path) -> list[list[RemoteFile]]:
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Recordings under a licence, and the files to fetch.
 
     Args:
         name: as in params.yaml.
@@ -62,9 +70,14 @@ class FetchedCorpus:
     name: str
     licence: Licence
     citation: str
-    lists: tuple[RemoteFile, ...]
-    archives: Callable[[Path], list[list[RemoteFile]]]
+    lists: tuple[RemoteFile, ...] = ()
+    archives: Callable[[Path], list[list[RemoteFile]]] = _no_archives
     announced: tuple[str, ...] = ()
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether there is anything to fetch."""
+        return bool(self.lists) or self.archives is not _no_archives
 
 
 @dataclass(frozen=True)
@@ -109,23 +122,18 @@ class Listing:
     lists: dict[str, OfficialList] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Corpus:
+@dataclass(frozen=True, kw_only=True)
+class Corpus(Source):
     """A corpus of speech, as `corpus:` in params.yaml names it.
 
     Args:
         list_recordings: given the params, the project's root and the corpus's folder under data/raw, where
             it may write recordings. It raises LaspaError for what is missing or wrong.
-        fetched: what to fetch, where the corpus can be fetched.
         complete: size of the whole corpus; the recordings found are compared with it.
     """
 
-    name: str
     title: str
-    licence: Licence
-    citation: str
     list_recordings: Callable[[Params, Path, Path], Listing]
-    fetched: FetchedCorpus | None = None
     complete: Complete = Complete()
 
 

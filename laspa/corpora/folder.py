@@ -84,9 +84,9 @@ def _size(folder: Path, name: str, manifest: Path | None) -> int:
 
 
 CORPUS = Corpus(
-    "folder",
-    "Folders of recordings",
-    Licence("the recordings' own", ""),
-    "",
-    lambda params, root, _: list_recordings(params.folder.paths, root),
+    name="folder",
+    title="Folders of recordings",
+    licence=Licence("the recordings' own", ""),
+    citation="",
+    list_recordings=lambda params, root, _: list_recordings(params.folder.paths, root),
 )

@@ -11,7 +11,7 @@ from string import ascii_lowercase
 
 import pandas as pd
 
-from laspa.corpora.corpus import Complete, Corpus, FetchedCorpus, Licence, Listing, RemoteFile, table_of
+from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, RemoteFile, table_of
 from laspa.corpora.disk import few
 from laspa.corpora.download.corpora import fetch_corpus
 from laspa.errors import LaspaError
@@ -64,19 +64,6 @@ def _archives(folder: Path) -> list[list[RemoteFile]]:
     return list(archives.values())
 
 
-NISP = FetchedCorpus(
-    "nisp",
-    Licence("CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/"),
-    "Kalluri et al., NISP: A Multi-lingual Multi-accent Dataset for Speaker Profiling, arXiv 2007.06021",
-    (
-        RemoteFile(TREE, "tree.json", pin=False),
-        *(RemoteFile(f"{RAW}/{name}", name) for name in SPLIT_LISTS.values()),
-    ),
-    _archives,
-    announced=tuple(f"{RAW}/{name}/RECS.tar.gz.aa, ab, …" for name in ARCHIVES),
-)
-
-
 def list_recordings(options: Download, root: Path) -> Listing:
     """Fetch NISP and list its recordings, which stay with the downloads.
 
@@ -86,9 +73,9 @@ def list_recordings(options: Download, root: Path) -> Listing:
     Raises:
         LaspaError: what fetching raises, recordings that the lists do not name, or a speaker in both lists.
     """
-    audio = fetch_corpus(NISP, options, root)
-    rows = _rows(audio, _splits(audio.parent), f"{NISP.name}/{audio.name}")
-    return Listing(rows, {NISP.name: f"{options.folder}/{NISP.name}"})
+    audio = fetch_corpus(CORPUS, options, root)
+    rows = _rows(audio, _splits(audio.parent), f"nisp/{audio.name}")
+    return Listing(rows, {"nisp": f"{options.folder}/nisp"})
 
 
 def _rows(audio: Path, splits: dict[str, str], prefix: str) -> pd.DataFrame:
@@ -132,11 +119,17 @@ def _splits(lists: Path) -> dict[str, str]:
 
 
 CORPUS = Corpus(
-    NISP.name,
-    "NISP",
-    NISP.licence,
-    NISP.citation,
-    lambda params, root, _: list_recordings(params.download, root),
-    fetched=NISP,
+    name="nisp",
+    title="NISP",
+    licence=CC_BY,
+    citation="Kalluri et al., NISP: A Multi-lingual Multi-accent Dataset for Speaker Profiling, "
+    "arXiv 2007.06021",
+    lists=(
+        RemoteFile(TREE, "tree.json", pin=False),
+        *(RemoteFile(f"{RAW}/{name}", name) for name in SPLIT_LISTS.values()),
+    ),
+    archives=_archives,
+    announced=tuple(f"{RAW}/{name}/RECS.tar.gz.aa, ab, …" for name in ARCHIVES),
+    list_recordings=lambda params, root, _: list_recordings(params.download, root),
     complete=Complete(speakers=345, languages=6),
 )

@@ -47,10 +47,10 @@ def list_recordings(path: str, root: Path) -> Listing:
 
 
 CORPUS = Corpus(
-    "tidyvoice",
-    "TidyVoiceX",
-    Licence("CC0 1.0, as Common Voice", "https://creativecommons.org/publicdomain/zero/1.0/"),
-    "Farhadipour et al., TidyVoice 2026 Challenge Evaluation Plan, arXiv 2601.21960",
-    lambda params, root, _: list_recordings(params.tidyvoice.path, root),
+    name="tidyvoice",
+    title="TidyVoiceX",
+    licence=Licence("CC0 1.0, as Common Voice", "https://creativecommons.org/publicdomain/zero/1.0/"),
+    citation="Farhadipour et al., TidyVoice 2026 Challenge Evaluation Plan, arXiv 2601.21960",
+    list_recordings=lambda params, root, _: list_recordings(params.tidyvoice.path, root),
     complete=Complete(speakers=4474, languages=40, hours=457),
 )

@@ -6,12 +6,12 @@ Interspeech 2023 (VoxCeleb1-B).
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
-from laspa.corpora.corpus import Complete, Corpus, FetchedCorpus, Licence, Listing, OfficialList, RemoteFile
+from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, OfficialList, RemoteFile
 from laspa.corpora.disk import corpus_folder, few, first_file, read_table, say_list_is_missing, walk
 from laspa.corpora.download.corpora import downloads, fetch_corpus, fetch_lists
 from laspa.errors import LaspaError
@@ -19,51 +19,32 @@ from laspa.manifest.language_codes import UNDETERMINED
 from laspa.params import Download, VoxCeleb
 
 META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta"
-META_MIRROR = "https://mm.kaist.ac.kr/datasets/voxceleb/meta"
+MIRROR = "https://mm.kaist.ac.kr/datasets/voxceleb/meta"
 BILINGUAL = "https://mm.kaist.ac.kr/projects/voxceleb1-b"
 LANGUAGE_LABELS = "vox1_lang_label.csv"
-# Lists O, E and H as cleaned by their publisher.
-CLEANED_LISTS = {
-    "voxceleb1-o": "veri_test2.txt",
-    "voxceleb1-e": "list_test_all2.txt",
-    "voxceleb1-h": "list_test_hard2.txt",
+TRIAL_LISTS = {
+    "voxceleb1": {
+        "voxceleb1-o": "veri_test2.txt",  # O, E and H as cleaned by their publisher
+        "voxceleb1-e": "list_test_all2.txt",
+        "voxceleb1-h": "list_test_hard2.txt",
+        "voxceleb1-b": "list_test_bilingual.txt",
+        "voxsrc2021-val": "voxsrc2021_val.txt",  # also between recordings of VoxCeleb1; not fetched
+    }
 }
-BILINGUAL_LIST = {"voxceleb1-b": "list_test_bilingual.txt"}
-VOXSRC_LIST = {"voxsrc2021-val": "voxsrc2021_val.txt"}  # also between recordings of VoxCeleb1; not fetched
 SUFFIXES = {".wav", ".m4a", ".flac"}
 KEY = re.compile(r"(?:^|/)(id\d{5}/[^/]+/\d+)\.\w+$")  # speaker/video/number
 SPLITS = {"dev": "train", "test": "test"}  # the publisher's dev set is what the field trains on
 FILE_COLUMNS = ("filename", "file", "path", "utterance", "video", "speaker")
 LANGUAGE_COLUMNS = ("label", "language", "lang")
-LICENCE = Licence("CC BY 4.0", "https://creativecommons.org/licenses/by/4.0/")
 CITATION = (
     "Nagrani et al., Voxceleb: Large-scale Speaker Verification in the Wild, "
     "Computer Speech and Language 60, 2020"
 )
 
 
-class Edition(NamedTuple):
-    """The differences between VoxCeleb1 and 2; `archives` are the MD5 of each set's parts by name."""
-
-    name: str
-    metadata: str
-    lists: tuple[RemoteFile, ...]
-    archives: dict[str, dict[str, str]]
-    trials: dict[str, str]
-
-
-def _meta_file(name: str) -> RemoteFile:
-    return RemoteFile(f"{META}/{name}", name, mirrors=(f"{META_MIRROR}/{name}",))
-
-
-VOX1 = Edition(
-    "voxceleb1",
-    "vox1_meta.csv",
-    (
-        *(_meta_file(name) for name in ("vox1_meta.csv", *CLEANED_LISTS.values())),
-        *(RemoteFile(f"{BILINGUAL}/{name}", name) for name in (LANGUAGE_LABELS, *BILINGUAL_LIST.values())),
-    ),
-    {
+# MD5 of the archives' parts, as published beside them.
+ARCHIVES = {
+    "voxceleb1": {
         "dev": {
             "vox1_dev_wav_partaa": "e395d020928bc15670b570a21695ed96",
             "vox1_dev_wav_partab": "bbfaaccefab65d82b21903e81a8a8020",
@@ -72,13 +53,7 @@ VOX1 = Edition(
         },
         "test": {"vox1_test_wav.zip": "185fdc63c3c739954633d50379a3d102"},
     },
-    CLEANED_LISTS | BILINGUAL_LIST | VOXSRC_LIST,
-)
-VOX2 = Edition(
-    "voxceleb2",
-    "vox2_meta.csv",
-    (_meta_file("vox2_meta.csv"),),
-    {
+    "voxceleb2": {
         "dev": {
             "vox2_dev_aac_partaa": "da070494c573e5c0564b1d11c3b20577",
             "vox2_dev_aac_partab": "17fe6dab2b32b48abaf1676429cdd06f",
@@ -91,24 +66,10 @@ VOX2 = Edition(
         },
         "test": {"vox2_test_aac.zip": "0d2b3ea430a821c33263b5ea37ede312"},
     },
-    {},
-)
+}
 
 
-def fetched(edition: Edition, address: str) -> FetchedCorpus:
-    """The lists to fetch and, if an `address` is given, the archives there."""
-    base = address.rstrip("/")
-    archives = [
-        [
-            RemoteFile(f"{base}/{name}", f"{part}/{name}", checksum=f"md5:{md5}", credentials="VOXCELEB")
-            for name, md5 in files.items()
-        ]
-        for part, files in (edition.archives.items() if address else ())
-    ]
-    return FetchedCorpus(edition.name, LICENCE, CITATION, edition.lists, lambda _: archives)
-
-
-def list_recordings(edition: Edition, settings: VoxCeleb, options: Download, root: Path) -> Listing:
+def list_recordings(corpus: Corpus, settings: VoxCeleb, options: Download, root: Path) -> Listing:
     """The recordings on disk, or fetched from `settings.archives`, with official splits and genders.
 
     The publisher's dev set is the split train, from which the manifest takes the dev speakers;
@@ -120,10 +81,10 @@ def list_recordings(edition: Edition, settings: VoxCeleb, options: Download, roo
         LaspaError: a folder without recordings, or with only some speakers of a set; a table that lacks
             what is needed.
     """
-    name = edition.name
-    corpus = fetched(edition, settings.archives)
+    name, published = corpus.name, [file.path for file in corpus.lists]
     if settings.archives and not settings.path:
-        folder = fetch_corpus(corpus, options, root)
+        archives = _archives(name, settings.archives.rstrip("/"))
+        folder = fetch_corpus(replace(corpus, archives=lambda _: archives), options, root)
         place = f"{options.folder}/{name}/{folder.name}"
     else:
         holds = "idNNNNN/VIDEO/NNNNN.wav or .m4a"
@@ -137,7 +98,8 @@ def list_recordings(edition: Edition, settings: VoxCeleb, options: Download, roo
         """A file beside the recordings, or fetched."""
         return beside(file) or fetch_lists(corpus, options, root) / file
 
-    metadata = _read_metadata(needed(edition.metadata))
+    metadata_file = needed(published[0])
+    metadata = _read_metadata(metadata_file)
     found = [(path, size, match[1]) for path, size in walk(folder, SUFFIXES) if (match := KEY.search(path))]
     if not found:
         raise LaspaError(
@@ -146,9 +108,9 @@ def list_recordings(edition: Edition, settings: VoxCeleb, options: Download, roo
         )
     keys = pd.Series([key for _, _, key in found])
     speakers = keys.str.partition("/")[0]
-    _check_speakers(speakers, metadata, folder, edition)
+    _check_speakers(speakers, metadata, metadata_file.name, folder, name)
     labels = root / settings.languages if settings.languages else None
-    if not labels and edition is VOX1:
+    if not labels and LANGUAGE_LABELS in published:
         labels = needed(LANGUAGE_LABELS)
     rows = pd.DataFrame(
         {
@@ -161,16 +123,23 @@ def list_recordings(edition: Edition, settings: VoxCeleb, options: Download, roo
         }
     )
     lists = {}
-    published = {file.path for file in edition.lists}
-    for title, file in edition.trials.items():
-        if place_of_list := beside(file):
-            lists[title] = OfficialList(place_of_list)
-        elif file in published and name in options.accept_licences:
-            lists[title] = OfficialList(needed(file))
+    for title, file in TRIAL_LISTS.get(name, {}).items():
+        if (at := beside(file)) or (file in published and name in options.accept_licences):
+            lists[title] = OfficialList(at or needed(file))
         elif file in published:
             remedy = f", or add {name} to download.accept_licences in params.yaml to fetch it"
             say_list_is_missing(title, file, folder, remedy)
     return Listing(rows, {name: place}, lists)
+
+
+def _archives(name: str, address: str) -> list[list[RemoteFile]]:
+    return [
+        [
+            RemoteFile(f"{address}/{file}", f"{part}/{file}", checksum=f"md5:{md5}", credentials="VOXCELEB")
+            for file, md5 in files.items()
+        ]
+        for part, files in ARCHIVES[name].items()
+    ]
 
 
 def _read_metadata(file: Path) -> pd.DataFrame:
@@ -196,20 +165,21 @@ def _read_metadata(file: Path) -> pd.DataFrame:
     return pd.DataFrame.from_dict(table, orient="index", columns=["gender", "split"])
 
 
-def _check_speakers(speakers: pd.Series, metadata: pd.DataFrame, folder: Path, edition: Edition) -> None:
+def _check_speakers(
+    speakers: pd.Series, metadata: pd.DataFrame, file: str, folder: Path, corpus: str
+) -> None:
     """Every speaker is in the metadata, and a set is either complete or not there at all."""
     there = set(speakers)
     unknown = sorted(there - set(metadata.index))
     if unknown:
         raise LaspaError(
-            f"{folder}: {few(unknown)} {'are' if len(unknown) > 1 else 'is'} not in "
-            f"{edition.metadata}; is this {edition.name}?"
+            f"{folder}: {few(unknown)} {'are' if len(unknown) > 1 else 'is'} not in {file}; is this {corpus}?"
         )
     for split, members in metadata.groupby("split").groups.items():
         missing = sorted(set(members) - there)
         if missing and len(missing) < len(members):
             raise LaspaError(
-                f"{folder}: {len(missing)} of {len(members)} {split} speakers of {edition.metadata} have no "
+                f"{folder}: {len(missing)} of {len(members)} {split} speakers of {file} have no "
                 f"recording: {few(missing)}; unpack the archives anew, or take the "
                 "speakers that you do not want out of the table"
             )
@@ -240,21 +210,39 @@ def _languages(name: str, keys: pd.Series, file: Path | None) -> pd.Series:
     return found.fillna(UNDETERMINED)
 
 
-VOXCELEB1 = Corpus(
-    VOX1.name,
-    "VoxCeleb1",
-    LICENCE,
-    CITATION,
-    lambda params, root, _: list_recordings(VOX1, params.voxceleb1, params.download, root),
-    fetched=fetched(VOX1, ""),
+def _files(names: list[str], address: str, *mirrors: str) -> tuple[RemoteFile, ...]:
+    return tuple(
+        RemoteFile(f"{address}/{name}", name, mirrors=tuple(f"{mirror}/{name}" for mirror in mirrors))
+        for name in names
+    )
+
+
+VOXCELEB1: Corpus = Corpus(
+    name="voxceleb1",
+    title="VoxCeleb1",
+    licence=CC_BY,
+    citation=CITATION,
+    lists=(
+        *_files(
+            ["vox1_meta.csv", "veri_test2.txt", "list_test_all2.txt", "list_test_hard2.txt"],
+            META,
+            MIRROR,
+        ),
+        *_files([LANGUAGE_LABELS, "list_test_bilingual.txt"], BILINGUAL),
+    ),
+    list_recordings=lambda params, root, _: list_recordings(
+        VOXCELEB1, params.voxceleb1, params.download, root
+    ),
     complete=Complete(speakers=1251, utterances=153_516, hours=352),
 )
-VOXCELEB2 = Corpus(
-    VOX2.name,
-    "VoxCeleb2",
-    LICENCE,
-    CITATION,
-    lambda params, root, _: list_recordings(VOX2, params.voxceleb2, params.download, root),
-    fetched=fetched(VOX2, ""),
+VOXCELEB2: Corpus = Corpus(
+    name="voxceleb2",
+    title="VoxCeleb2",
+    licence=CC_BY,
+    citation=CITATION,
+    lists=_files(["vox2_meta.csv"], META, MIRROR),
+    list_recordings=lambda params, root, _: list_recordings(
+        VOXCELEB2, params.voxceleb2, params.download, root
+    ),
     complete=Complete(speakers=6112, utterances=1_128_246, hours=2442),
 )

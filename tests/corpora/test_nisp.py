@@ -17,7 +17,7 @@ import soundfile
 
 from laspa.cli import corpus as commands
 from laspa.corpora import catalogue
-from laspa.corpora.nisp import NISP
+from laspa.corpora.nisp import CORPUS
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
 from laspa.manifest.index import locator
@@ -213,7 +213,7 @@ def test_a_plan_before_and_after(
     text = PARAMS.read_text()
     url = server.url
     text = text.replace("accept_licences: []", "accept_licences: [nisp]")
-    mirrors = f"{{https://api.github.com: {url}/api, {NISP.lists[1].url.rpartition('/')[0]}: {url}/raw}}"
+    mirrors = f"{{https://api.github.com: {url}/api, {CORPUS.lists[1].url.rpartition('/')[0]}: {url}/raw}}"
     file.write_text(text.replace("mirrors: {}", f"mirrors: {mirrors}"))
     chosen = argparse.Namespace(name="nisp", params=str(file))
     commands.plan(chosen)

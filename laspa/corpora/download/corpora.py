@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from laspa.corpora.corpus import FetchedCorpus, RemoteFile
+from laspa.corpora.corpus import RemoteFile, Source
 from laspa.corpora.download.archives import extract
 from laspa.corpora.download.fetch import CHECKSUMS, FileState, fetch, plan
 from laspa.errors import LaspaError
@@ -13,7 +13,7 @@ from laspa.params import Download
 UNPACKED = "unpacked"
 
 
-def fetch_corpus(corpus: FetchedCorpus, options: Download, root: Path) -> Path:
+def fetch_corpus(corpus: Source, options: Download, root: Path) -> Path:
     """Fetch and unpack all of a corpus; what is there is neither fetched nor unpacked again.
 
     Args:
@@ -34,7 +34,7 @@ def fetch_corpus(corpus: FetchedCorpus, options: Download, root: Path) -> Path:
     return folder / UNPACKED
 
 
-def fetch_lists(corpus: FetchedCorpus, options: Download, root: Path) -> Path:
+def fetch_lists(corpus: Source, options: Download, root: Path) -> Path:
     """Fetch a corpus's lists, once its licence is accepted in params.yaml; the folder they are in.
 
     Raises:
@@ -52,7 +52,7 @@ def fetch_lists(corpus: FetchedCorpus, options: Download, root: Path) -> Path:
     return folder
 
 
-def plan_corpus(corpus: FetchedCorpus, options: Download, root: Path) -> tuple[list[FileState], bool]:
+def plan_corpus(corpus: Source, options: Download, root: Path) -> tuple[list[FileState], bool]:
     """Each file with what is known about it, and whether that is all of them; nothing is fetched."""
     folder = downloads(corpus, options, root)
     states = plan(corpus.lists, folder, root / CHECKSUMS)
@@ -66,7 +66,7 @@ def plan_corpus(corpus: FetchedCorpus, options: Download, root: Path) -> tuple[l
     return states, True
 
 
-def downloads(corpus: FetchedCorpus, options: Download, root: Path) -> Path:
+def downloads(corpus: Source, options: Download, root: Path) -> Path:
     """The folder of a corpus's files: not in DVC's cache, shared by all experiments."""
     return root / options.folder / corpus.name
 

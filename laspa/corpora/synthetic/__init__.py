@@ -1,1 +1,1 @@
-"""The embedded corpus: bilingual speakers synthesised with espeak-ng, the same bytes for a seed."""
+"""The embedded corpus: bilingual speakers synthesised with espeak-ng; the same seed gives the same bytes."""

@@ -1,21 +1,21 @@
-"""Recordings differ: level, spectral tilt, band, reverberation and noise, drawn an utterance.
+"""The recording channel: level, spectral tilt, band, reverberation and noise, drawn for each utterance.
 
-Without this, what two utterances of a speaker share is the recording and not the voice.
+Without it, two utterances of a speaker would share the recording conditions, not only the voice.
 """
 
 import numpy as np
 from scipy import fft
 
 ROOM_SECONDS = 0.25  # length of an impulse response
-LOWEST_HZ = 20.0  # below it the gain stays as it is there
-DB_AN_OCTAVE = 20 * np.log10(2)  # of an amplitude that is proportional to frequency
+LOWEST_HZ = 20.0  # below it the gain is constant
+DB_PER_OCTAVE = 20 * np.log10(2)  # of an amplitude that is proportional to frequency
 REFERENCE_HZ = 1000.0  # where the spectral tilt leaves the level alone
 
 
 def record(
     speech: np.ndarray, sample_rate: int, strength: float, generator: np.random.Generator
 ) -> np.ndarray:
-    """`speech: (samples,)` float32 as a random microphone in a random room hears it; same shape.
+    """`speech: (samples,)` float32 as a random microphone in a random room records it; same shape.
 
     `strength` scales every effect; at 0 only the level is set. Ranges are our choice.
     """
@@ -36,12 +36,12 @@ def _unit(samples: np.ndarray) -> np.ndarray:
 
 
 def _microphone(hertz: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
-    """Gain at each frequency: a tilt in dB an octave, a high-pass and a steeper low-pass."""
+    """Gain at each frequency: a tilt in dB per octave, a high-pass and a steeper low-pass."""
     tilt_db = strength * generator.normal(0, 1.5)
     low, high = 60 + strength * generator.uniform(0, 120), 7800 - strength * generator.uniform(0, 2500)
     below, above = np.square(low / hertz), np.square(hertz / high)
     band = 1 / np.sqrt((1 + np.square(below)) * (1 + np.square(above * above * above)))
-    return (hertz / REFERENCE_HZ) ** np.float32(tilt_db / DB_AN_OCTAVE) * band
+    return (hertz / REFERENCE_HZ) ** np.float32(tilt_db / DB_PER_OCTAVE) * band
 
 
 def _room(sample_rate: int, strength: float, generator: np.random.Generator) -> np.ndarray:

@@ -1,9 +1,8 @@
-"""The embedded corpus: multilingual speakers synthesised on the spot, the same bytes for a seed.
+"""The embedded corpus: multilingual speakers, synthesised when needed; the same seed gives the same bytes.
 
-Every speaker is a parametric voice of espeak-ng that moves with the language, as people's voices
-do; docs/corpora.md says what is built in. Each speaker is made in a process of its own that has
-never spoken before, in a fixed order, so neither the number of cores nor who else is made
-changes a byte.
+Every speaker is a parametric voice of espeak-ng that changes with the language, as people's voices
+do; docs/corpora.md describes how. Each speaker is made in a fresh process, in a fixed order, so
+the number of cores and the other speakers change no byte.
 """
 
 import io
@@ -23,7 +22,7 @@ import pandas as pd
 import soundfile
 import soxr
 
-from laspa.corpora.corpus import Corpus, Licence, Listing
+from laspa.corpora.corpus import CC0, Corpus, Listing
 from laspa.corpora.synthetic import espeak
 from laspa.corpora.synthetic.channel import record
 from laspa.corpora.synthetic.text import phrase, words
@@ -35,17 +34,15 @@ from laspa.params import Synthetic
 from laspa.progress import progress
 
 SAMPLE_RATE = 16_000
-CHARACTERS_PER_SECOND = (
-    20  # more than espeak-ng says of CLDR names in a second (16 to 20, measured), so that none runs short
-)
+CHARACTERS_PER_SECOND = 20  # espeak-ng speaks 16 to 20 of CLDR names (measured): no text is too short
 LENGTH_SPREAD = 0.25  # standard deviation of log length; our choice
 SECONDS_AT_LEAST = 1.0
-FAILED = 3  # status of a process that has sent its exception to the parent
+FAILED = 3  # exit status of a process that has sent its exception to the parent
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Who is to be synthesised: in which languages, how often in each."""
+    """A speaker to synthesise, with `utterances` in each language."""
 
     name: str
     gender: str
@@ -57,9 +54,9 @@ class Speaker:
 def speakers(options: Synthetic) -> Iterator[Speaker]:
     """Everyone in the corpus.
 
-    Languages go round, so each is spoken by as many. Of the training speakers `bilingual_share`
-    speak two. A dev speaker speaks `languages_per_speaker` of the seen languages; a test speaker
-    too, but for one unseen language in place of the last.
+    Each language is spoken by equally many. Of the training speakers `bilingual_share` speak two.
+    A dev speaker speaks `languages_per_speaker` of the seen languages. So does a test speaker, with
+    an unseen language in place of the last one.
     """
     seen, unseen, count = options.languages, options.unseen_languages, len(options.languages)
     for index in range(options.train_speakers):
@@ -67,39 +64,40 @@ def speakers(options: Synthetic) -> Iterator[Speaker]:
         # Spread evenly: speaker i is bilingual where the running count of bilinguals rises.
         so_far, with_this = (int(round(n * options.bilingual_share, 9)) for n in (index, index + 1))
         bilingual = with_this > so_far
-        # Mono- and bilinguals go round the languages each for themselves, so that no language has one
-        # kind only, and in opposite directions, so that what one round lacks the other makes up.
+        # Monolinguals and bilinguals take turns at the languages separately, so that every language
+        # has both, and in opposite directions, so that an incomplete round of one fills the other's.
         place = so_far if bilingual else index - so_far
         first = place % count if bilingual else count - 1 - place % count
         second = (first + 1 + int(draw.integers(count - 1))) % count
         spoken = (seen[first], seen[second]) if bilingual else (seen[first],)
-        yield Speaker(
-            f"train{index:04d}",
-            _gender(place // count + bilingual),
-            "train",
-            spoken,
-            options.train_utterances,
-        )
+        gender = _gender(place // count + bilingual)
+        yield Speaker(f"train{index:04d}", gender, "train", spoken, options.train_utterances)
     for split, number in (("dev", options.dev_speakers), ("test", options.test_speakers)):
         for index in range(number):
             draw = generator_for(options.seed, "languages", split, index)
             chosen = [seen[i] for i in draw.permutation(count)[: options.languages_per_speaker]]
             if split == "test" and unseen:
                 chosen[-1] = unseen[index // 2 % len(unseen)]
-            yield Speaker(
-                f"{split}{index:04d}", _gender(index), split, tuple(chosen), options.eval_utterances
-            )
+            name = f"{split}{index:04d}"
+            yield Speaker(name, _gender(index), split, tuple(chosen), options.eval_utterances)
 
 
 def synthesise(options: Synthetic, folder: Path) -> Listing:
     """Write the recordings under `folder`, SPEAKER/LANGUAGE/NUMBER.wav, and list them.
 
-    Speakers that are there already are kept, so a run that was cut off goes on.
+    Speakers that are there are kept, so that a killed run can be resumed.
 
     Raises:
         LaspaError: a language that CLDR or espeak-ng does not know, or a process that died.
     """
-    _check_languages([*options.languages, *options.unseen_languages])
+    known = espeak.languages()
+    for language in [*options.languages, *options.unseen_languages]:
+        words(language)
+        if language not in known:
+            raise LaspaError(
+                f"params.yaml: synthetic has the language {language!r}, which espeak-ng does not speak; "
+                f"it speaks {', '.join(sorted(known))}"
+            )
     everyone = list(speakers(options))
     folder.mkdir(parents=True, exist_ok=True)
     for half_written in folder.glob(".*.tmp"):  # left by a run that was killed
@@ -121,23 +119,12 @@ def _gender(index: int) -> str:
     return "fm"[index % 2]
 
 
-def _check_languages(languages: list[str]) -> None:
-    spoken = espeak.languages()
-    for language in languages:
-        words(language)
-        if language not in spoken:
-            raise LaspaError(
-                f"params.yaml: synthetic has the language {language!r}, which espeak-ng does not speak; "
-                f"it speaks {', '.join(sorted(spoken))}"
-            )
-
-
 def _each_in_a_process(
     options: Synthetic, missing: list[Speaker], folder: Path, workers: int
 ) -> Iterator[Speaker]:
-    """Make each speaker in a fresh process, `workers` at a time; yields whoever is done.
+    """Make each speaker in a fresh process, `workers` at a time; yields each when it is done.
 
-    Not a pool: one of those waits for ever when a worker dies.
+    Not a pool: multiprocessing's hangs when a worker dies, concurrent.futures' cannot say which one died.
     """
     context = get_context("fork")
     waiting = missing[::-1]
@@ -171,7 +158,7 @@ def _each_in_a_process(
 def _child(theirs: Connection, options: Synthetic, speaker: Speaker, folder: Path) -> None:
     try:
         _make_speaker(options, speaker, folder)
-    except BaseException as error:  # Ctrl-C too: the parent says it once for all
+    except BaseException as error:  # Ctrl-C too: the parent reports it once
         theirs.send(error)
         sys.exit(FAILED)
 
@@ -182,15 +169,15 @@ def _make_speaker(options: Synthetic, speaker: Speaker, folder: Path) -> None:
     with TemporaryDirectory() as voices, atomic_path(folder / speaker.name) as target:
         for language in speaker.languages:
             (target / language).mkdir(parents=True)
-            spoken = voice_in(
-                voice, options.seed, speaker.name, language, options.language_shift, options.personal_shift
-            )
+            shifts = options.language_shift, options.personal_shift
             voice_file = Path(voices) / language
-            voice_file.write_text(spoken.file(language))
+            voice_file.write_text(
+                voice_in(voice, options.seed, speaker.name, language, *shifts).file(language)
+            )
             for number in range(speaker.utterances):
                 draw = generator_for(options.seed, "utterance", speaker.name, language, number)
                 samples = _utterance(synthesiser, voice_file, language, options, draw)
-                encoded = io.BytesIO()  # written by Python, which says so when the disk is full
+                encoded = io.BytesIO()  # written by Python, which reports a full disk
                 soundfile.write(encoded, samples, SAMPLE_RATE, "PCM_16", format="WAV")
                 (target / language / f"{number:03d}.wav").write_bytes(encoded.getbuffer())
 
@@ -206,9 +193,9 @@ def _utterance(
 
 
 CORPUS = Corpus(
-    "synthetic",
-    "The embedded corpus",
-    Licence("CC0 1.0", "https://creativecommons.org/publicdomain/zero/1.0/"),
-    "laspa, docs/corpora.md; voices by espeak-ng, names out of the Unicode CLDR",
-    lambda params, _, folder: synthesise(params.synthetic, folder),
+    name="synthetic",
+    title="The embedded corpus",
+    licence=CC0,
+    citation="laspa, docs/corpora.md; voices by espeak-ng, names out of the Unicode CLDR",
+    list_recordings=lambda params, _, folder: synthesise(params.synthetic, folder),
 )

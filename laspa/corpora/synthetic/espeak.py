@@ -19,15 +19,15 @@ CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 
 
 def languages() -> set[str]:
-    """What espeak-ng speaks: the languages that it has a dictionary for."""
+    """The languages that espeak-ng has a dictionary for."""
     return {file.name.removesuffix("_dict") for file in Path(espeakng_loader.get_data_path()).glob("*_dict")}
 
 
 class Espeak:
     """The one synthesiser of a process: the library keeps its state in globals.
 
-    What it says depends on what it has said before, so whoever wants the same bytes each time
-    says the same things in the same order in a fresh process.
+    Its output depends on what it has spoken before. The same bytes need a fresh process and the same
+    texts in the same order.
     """
 
     def __init__(self) -> None:

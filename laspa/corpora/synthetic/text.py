@@ -1,4 +1,4 @@
-"""What the embedded corpus says: names of countries, languages and currencies out of CLDR."""
+"""What the embedded corpus says: names of countries, languages and currencies from CLDR."""
 
 from functools import cache
 
@@ -31,7 +31,7 @@ def words(language: str) -> tuple[str, ...]:
 
 
 def phrase(language: str, characters: int, generator: np.random.Generator) -> str:
-    """Random names, comma between them, until there are at least `characters`."""
+    """Random names with commas between them, of at least `characters` together."""
     names = words(language)
     chosen: list[str] = []
     while sum(len(name) for name in chosen) < characters:

@@ -1,18 +1,18 @@
-"""Parametric voices for espeak-ng: who a speaker is, and how the voice moves with the language.
+"""Parametric voices for espeak-ng, and how they change with the language.
 
-Figures of the language effect are those that make a public recogniser lose as much across
+The sizes of the language effect are chosen so that a public recogniser loses as much across
 languages on these voices as on a real bilingual person (docs/corpora.md).
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 FORMANTS = 6
 
-# Shared by all who speak a language, and of one speaker in one language: standard deviations
-# of log pitch, log formant frequency, and formant height in percentage points.
+# Standard deviations of log pitch, log formant frequency, and formant height in percentage points:
+# shared by all speakers of a language, and of one speaker in one language.
 SHARED_SHIFT = (0.06, 0.03, 18.0)
 PERSONAL_SHIFT = (0.06, 0.02, 10.0)
 
@@ -37,42 +37,36 @@ class Voice:
     ) -> "Voice":
         """This voice with a random offset of pitch, formant frequencies and heights."""
         pitch, frequency, height = shift
-        return Voice(
-            **{
-                **self.__dict__,
-                "pitch": self.pitch * np.exp(strength * pitch * generator.normal()),
-                "frequency": self.frequency * np.exp(strength * frequency * generator.normal(size=FORMANTS)),
-                "height": self.height + strength * height / 100 * generator.normal(size=FORMANTS),
-            }
+        return replace(
+            self,
+            pitch=self.pitch * np.exp(strength * pitch * generator.normal()),
+            frequency=self.frequency * np.exp(strength * frequency * generator.normal(size=FORMANTS)),
+            height=self.height + strength * height / 100 * generator.normal(size=FORMANTS),
         )
 
     def file(self, language: str) -> str:
         """The text of an espeak-ng voice file."""
-        lines = [
-            "name laspa",
-            f"language {language}",
-            f"gender {'female' if self.gender == 'f' else 'male'}",
-            f"pitch {self.pitch:.0f} {self.pitch * self.intonation:.0f}",
-            f"roughness {self.roughness}",
-            f"flutter {self.flutter}",
-            f"speed {self.speed}",
-        ]
+        text = (
+            f"name laspa\nlanguage {language}\ngender {'female' if self.gender == 'f' else 'male'}\n"
+            f"pitch {self.pitch:.0f} {self.pitch * self.intonation:.0f}\n"
+            f"roughness {self.roughness}\nflutter {self.flutter}\nspeed {self.speed}\n"
+        )
         if self.breath:
-            lines.append("breath " + " ".join([str(self.breath)] * 8))
+            text += "breath" + f" {self.breath}" * 8 + "\n"
         for index in range(FORMANTS):
             frequency, height, width = (100 * x[index] for x in (self.frequency, self.height, self.width))
-            lines.append(f"formant {index} {frequency:.0f} {max(height, 5):.0f} {width:.0f}")
-        return "\n".join(lines) + "\n"
+            text += f"formant {index} {frequency:.0f} {max(height, 5):.0f} {width:.0f}\n"
+        return text
 
 
 def generator_for(*names: object) -> np.random.Generator:
-    """A random generator that depends on `names` alone: no speaker's voice depends on who else there is."""
+    """A random generator that depends on `names` alone, so that one voice does not depend on the others."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
 
 
 def speaker_voice(seed: int, speaker: str, gender: str) -> Voice:
-    """The voice of a speaker, in no language yet. Ranges are our choice, by ear and by measurement."""
+    """The voice of a speaker before the language changes it. Ranges: our choice, by ear and measurement."""
     draw = generator_for(seed, "speaker", speaker)
     tract = np.exp(0.05 * draw.normal()) * (1.12 if gender == "f" else 0.98)
     return Voice(
@@ -90,8 +84,7 @@ def speaker_voice(seed: int, speaker: str, gender: str) -> Voice:
 
 
 def voice_in(voice: Voice, seed: int, speaker: str, language: str, shared: float, personal: float) -> Voice:
-    """The same speaker's voice in `language`: the offset all share who speak it, and one of their own."""
+    """The speaker's voice in `language`: with the offset of all its speakers, and one of their own."""
     moved = voice.moved(SHARED_SHIFT, shared, generator_for(seed, "language", language))
-    return moved.moved(
-        PERSONAL_SHIFT, personal, generator_for(seed, "speaker in language", speaker, language)
-    )
+    own = generator_for(seed, "speaker in language", speaker, language)
+    return moved.moved(PERSONAL_SHIFT, personal, own)
