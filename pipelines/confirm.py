@@ -4,6 +4,7 @@ Run it after the sweep and before its best is applied. If it is killed, what is 
 was chosen on dev; the test split is read here, once.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,6 @@ from pipelines.systems import measure_once
 from pipelines.tune import RESULTS, tables
 
 MEASURED = Path("data/.partial/confirm_results")
-
-
-def command() -> None:
-    """What `laspa tune confirm` runs."""
-    stage.run(main)
 
 
 def main() -> None:
@@ -50,6 +46,8 @@ def main() -> None:
 def _results(system: str, params: Params) -> list[dict[str, Any]]:
     return [read_json(MEASURED / system / f"seed-{seed}.json") for seed in params.tune.confirm_seeds]
 
+
+command = partial(stage.run, main)  # of `laspa tune confirm`
 
 if __name__ == "__main__":
     command()

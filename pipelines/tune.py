@@ -5,6 +5,7 @@ A sweep that was killed or ran out of time resumes: the file of each trial lies 
 
 import hashlib
 import shutil
+from functools import partial
 from pathlib import Path
 
 from laspa.errors import LaspaError
@@ -19,11 +20,6 @@ from pipelines import stage
 
 RESULTS, PARTIAL = Path("reports/tune"), Path("data/.partial/tune")
 READ = ("manifest.parquet", "trials/dev.parquet", "features")  # of tune.data; the test split is not
-
-
-def command() -> None:
-    """What `laspa tune` runs."""
-    stage.run(main)
 
 
 def main() -> None:
@@ -52,9 +48,8 @@ def main() -> None:
 
     from pipelines.ray.sweep import ray_started, run_trials
     from pipelines.tracking.sweep_runs import SweepRuns
-    from pipelines.tracking.tracked_run import closed_with_status
 
-    with ray_started(params.tune), closed_with_status(SweepRuns(params, PARTIAL)) as runs:
+    with ray_started(params.tune), SweepRuns(params, PARTIAL) as runs:
         storage.upload(PARTIAL / "sweep.json", "sweep/sweep.json")
         run_trials(params, trials, data, storage, files, runs, PARTIAL / "ray")
         best = write_output(RESULTS, params, trials)
@@ -63,8 +58,7 @@ def main() -> None:
         runs.sweep.log_metrics({"best_dev_eer": best.best, "trials": len(trials)})
         runs.sweep.log_artifacts(RESULTS, "tune")
     if not any(trial.status == STOPPED for trial in trials):
-        storage.delete_states([trial.key for trial in trials])
-        storage.delete("sweep")
+        storage.delete("sweep", [trial.key for trial in trials])
         shutil.rmtree(PARTIAL)
 
 
@@ -106,6 +100,8 @@ def tables(place: str, names: tuple[str, ...]) -> Path:
             raise storage_error("tune.data", place, f"read ({error})", remedy) from None
     return folder
 
+
+command = partial(stage.run, main)  # of `laspa tune`
 
 if __name__ == "__main__":
     command()

@@ -38,7 +38,7 @@ def manifest_metadata(trials: TrialList, manifest: pd.DataFrame) -> Metadata:
     Raises:
         LaspaError: the manifest lacks a name.
     """
-    columns = manifest[["utterance_id", *COLUMNS, "split"]]
+    columns = manifest[[name for name in ("utterance_id", *COLUMNS, "split") if name in manifest]]
     return _of_table(
         trials, trials.names, pa.Table.from_pandas(columns, preserve_index=False), "the manifest"
     )

@@ -73,14 +73,11 @@ class Storage:
         if self._is_uri and not folder.exists():
             _download(self._system, f"{self._root}/{name}", folder)
 
-    def delete(self, name: str) -> None:
-        """Delete what was uploaded under the folder `name`."""
+    def delete(self, name: str, keys: list[str]) -> None:
+        """Delete what was uploaded under the folder `name` and the states of these trials, nothing else."""
         source = f"{self._root}/{name}"
         if self._is_uri and self._system.get_file_info(source).type == fs.FileType.Directory:
             self._system.delete_dir(source)
-
-    def delete_states(self, keys: list[str]) -> None:
-        """Delete the states of these trials and nothing else."""
         for file in map(self._state, keys):
             if self._system.get_file_info(file).type == fs.FileType.File:
                 self._system.delete_file(file)

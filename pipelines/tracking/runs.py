@@ -8,9 +8,9 @@ import json
 import os
 import socket
 import subprocess
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 from filelock import FileLock
@@ -20,14 +20,10 @@ from laspa.params import Params
 from laspa.params.dotted import flatten
 from laspa.redaction import without_credentials
 from pipelines.stage import project_root
-from pipelines.tracking.tracked_run import Started, TrackedRun, client_of, closed_with_status
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
+from pipelines.tracking.tracked_run import TrackedRun, client_of
 
 EXPERIMENT = "laspa"
-MODEL_TAG, PROCESS_TAG, PARENT_TAG = "laspa.model_sha256", "laspa.process", "mlflow.parentRunId"
+MODEL_TAG, PROCESS_TAG = "laspa.model_sha256", "laspa.process"
 PARAMS_PER_CALL = 100  # MLflow's limit
 CLOCK_TOLERANCE_SECONDS = 2.0  # a process's start is computed from the boot time, which clocks correct
 # At a run's end, before the records that the store did not take are given up.
@@ -35,69 +31,75 @@ LOCAL_PATIENCE_SECONDS, SERVER_PATIENCE_SECONDS = 10.0, 90.0
 
 
 def start_run(
-    name: str, kind: str, params: Params, tags: dict[str, str] | None = None, parent_run_id: str | None = None
-) -> AbstractContextManager[TrackedRun]:
-    """A new run; FAILED if the block raises, KILLED if it is interrupted, else FINISHED.
+    name: str,
+    kind: str,
+    params: Params,
+    tags: dict[str, str] | None = None,
+    find: dict[str, str] | None = None,
+    parent_run_id: str | None = None,
+    watch: bool = True,
+) -> TrackedRun:
+    """A new run, or the newest one with the tags `find`; `with` closes it with the status of the block's end.
 
     Args:
         name: of the run; a training inside `dvc exp run` has the experiment's, to be told from others.
         kind: what the run is, a stage's name: train, ablate, tune.
         parent_run_id: makes this run a nested one; give it explicitly, since a worker shares no session.
+        watch: log this machine's load.
     """
     if kind == "train":
         name = os.environ.get("DVC_EXP_NAME") or name
-    return closed_with_status(open_run(name, kind, params, {PARENT_TAG: parent_run_id, **(tags or {})}))
+    wanted = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in (find or {}).items())
+    tags = {"laspa.kind": kind, **_origin_tags(params), **(tags or {}), **(find or {})}
+    if parent_run_id is not None:
+        tags["mlflow.parentRunId"] = parent_run_id
 
-
-def run_of_model(sha256: str, params: Params, name: str = "evaluation") -> AbstractContextManager[TrackedRun]:
-    """The newest run that made the model with this digest, reopened; a new run where there is none.
-
-    So a model's losses, params and error rates stand in one row, and ticking two rows compares them.
-    """
-    return closed_with_status(open_run(name, "evaluate", params, find={MODEL_TAG: sha256}))
-
-
-def open_run(
-    name: str,
-    kind: str,
-    params: Params,
-    tags: dict[str, str | None] | None = None,
-    find: dict[str, str] | None = None,
-    watch: bool = True,
-) -> TrackedRun:
-    """A new run, or the newest one with the tags `find`; the caller closes it.
-
-    Args:
-        tags: of a new run, beside `find`; those that are None or empty are left out.
-        watch: log this machine's load.
-    """
-    given = {"laspa.kind": kind, **_origin_tags(params), **(tags or {}), **(find or {})}
-    all_tags = {tag: without_credentials(value) for tag, value in given.items() if value}
-
-    def start() -> Started:
+    def start() -> tuple[Any, Any]:
         client, experiment = open_store()
         _end_dead_runs(client, experiment)
-        found = _reopened(client, experiment, find) if find else None
-        return client, found or _new_run(client, experiment, name, params, all_tags)
+        newest = ["attributes.start_time DESC"]
+        found = wanted and client.search_runs([experiment], wanted, order_by=newest, max_results=1)
+        if not found:
+            return client, _new_run(client, experiment, name, params, tags)
+        client.set_tag(found[0].info.run_id, PROCESS_TAG, _this_process())
+        client.update_run(found[0].info.run_id, status="RUNNING")
+        return client, found[0]
 
     uri = tracking_uri()
     patience = SERVER_PATIENCE_SECONDS if uri.startswith("http") else LOCAL_PATIENCE_SECONDS
     return TrackedRun(uri, start, patience, watch)
 
 
-def open_store() -> "tuple[MlflowClient, str]":
-    """A client and the experiment's id; the first process that calls it makes both, and the database.
+def run_of_model(sha256: str, params: Params) -> TrackedRun:
+    """The newest run that made the model with this digest, reopened; a new run where there is none.
+
+    So a model's losses, params and error rates stand in one row, and ticking two rows compares them.
+    """
+    return start_run("evaluation", "evaluate", params, find={MODEL_TAG: sha256})
+
+
+def open_store() -> tuple[Any, str]:
+    """MLflow's client and the experiment's id; the first process that calls it makes the database.
 
     Call it before starting workers: making the database takes seconds, for which they would all wait.
     """
     uri = tracking_uri()
-    if not uri.startswith("sqlite:"):
-        client = client_of(uri)
-        return client, _find_or_create(client, None)
+    local = uri.startswith("sqlite:")
     database = Path(uri.removeprefix("sqlite:///")).resolve()
-    with FileLock(f"{database}.lock"):
+    with FileLock(f"{database}.lock") if local else nullcontext():
         client = client_of(uri)
-        return client, _find_or_create(client, (database.parent / "mlartifacts").as_uri())
+        found = client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            artifacts = (database.parent / "mlartifacts").as_uri() if local else None
+            try:
+                return client, str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+            except Exception:  # another process may have been faster: no lock of ours covers a server
+                found = client.get_experiment_by_name(EXPERIMENT)
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return client, str(found.experiment_id)
 
 
 def tracking_uri() -> str:
@@ -114,22 +116,10 @@ def flat_params(params: Params) -> dict[str, str]:
     }
 
 
-def _reopened(client: "MlflowClient", experiment: str, tags: dict[str, str]) -> "Run | None":
-    """The newest run with these tags, running again in this process; None if there is none."""
-    wanted = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
-    runs = client.search_runs([experiment], wanted, order_by=["attributes.start_time DESC"], max_results=1)
-    if not runs:
-        return None
-    client.set_tag(runs[0].info.run_id, PROCESS_TAG, _this_process())
-    client.update_run(runs[0].info.run_id, status="RUNNING")
-    return runs[0]
-
-
-def _new_run(
-    client: "MlflowClient", experiment: str, name: str, params: Params, tags: dict[str, str]
-) -> "Run":
+def _new_run(client: Any, experiment: str, name: str, params: Params, tags: dict[str, str]) -> Any:
     from mlflow.entities import Param
 
+    tags = {key: without_credentials(value) for key, value in tags.items()}
     created = client.create_run(experiment, tags=tags | {PROCESS_TAG: _this_process()}, run_name=name)
     items = [Param(key, value) for key, value in flat_params(params).items()]
     for first in range(0, len(items), PARAMS_PER_CALL):
@@ -137,24 +127,8 @@ def _new_run(
     return created
 
 
-def _find_or_create(client: "MlflowClient", artifacts: str | None) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found: Any = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        try:
-            return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
-        except MlflowException:  # another process was faster: no lock of ours covers a server
-            found = client.get_experiment_by_name(EXPERIMENT)
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
-
-
 def _origin_tags(params: Params) -> dict[str, str]:
-    """Code, experiment and data that a run comes from; what is not known is empty."""
+    """Code, experiment and data that a run comes from; what is not known is left out."""
     tags = {"laspa.corpus": ", ".join(params.corpora), "mlflow.source.git.commit": _git("rev-parse", "HEAD")}
     if tags["mlflow.source.git.commit"]:
         # What the pipeline itself writes into tracked files makes no difference to what a run computed.
@@ -169,7 +143,7 @@ def _origin_tags(params: Params) -> dict[str, str]:
 
         metadata = pq.read_schema(features[0]).metadata or {}
         tags["laspa.features_digest"] = metadata.get(b"laspa.digest", b"").decode()
-    return tags
+    return {name: value for name, value in tags.items() if value}
 
 
 def _git(*arguments: str) -> str:
@@ -185,7 +159,7 @@ def _this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
 
 
-def _end_dead_runs(client: "MlflowClient", experiment: str) -> None:
+def _end_dead_runs(client: Any, experiment: str) -> None:
     """Mark runs KILLED whose process on this machine was killed and so could not end them."""
     for running in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         host, _, process = running.data.tags.get(PROCESS_TAG, "").partition(":")

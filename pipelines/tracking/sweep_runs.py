@@ -14,8 +14,8 @@ from laspa.params import Params
 from laspa.tuning.space import trial_params
 from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, STOPPED, Trial
 from pipelines.tracking.metrics import epoch_metrics
-from pipelines.tracking.runs import PARENT_TAG, open_run
-from pipelines.tracking.tracked_run import TrackedRun
+from pipelines.tracking.runs import start_run
+from pipelines.tracking.tracked_run import ClosedWithStatus, TrackedRun
 
 SWEEP_TAG, TRIAL_TAG = "laspa.sweep", "laspa.trial"
 STATUS_TAG, RETRIES_TAG, ERROR_TAG = "laspa.trial_status", "laspa.retries", "laspa.error"
@@ -24,7 +24,7 @@ STATUSES = {FINISHED: "FINISHED", PRUNED: "KILLED", STOPPED: "KILLED", FAILED: "
 EPOCH_METRIC = "loss/total"  # every epoch has it
 
 
-class SweepRuns:
+class SweepRuns(ClosedWithStatus):
     """The runs of a sweep. `update` returns at once; `close` waits."""
 
     def __init__(self, params: Params, folder: Path) -> None:
@@ -34,7 +34,7 @@ class SweepRuns:
             write_json(file, {"id": uuid.uuid4().hex})
         self._id = read_json(file)["id"]
         self._params, self._ended = params, folder / "tracked"
-        self.sweep = open_run("sweep", "tune", params, find={SWEEP_TAG: self._id})
+        self.sweep = start_run("sweep", "tune", params, find={SWEEP_TAG: self._id})
         self._runs: dict[str, tuple[TrackedRun, set[int]]] = {}  # with the epochs that are logged
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tracking")
         self._updates: list[Future[None]] = []
@@ -73,9 +73,13 @@ class SweepRuns:
 
     def _run(self, trial: Trial) -> tuple[TrackedRun, set[int]]:
         if trial.key not in self._runs:
-            params = trial_params(self._params, trial.values)
-            tags = {PARENT_TAG: self.sweep.run_id}
-            find = {TRIAL_TAG: f"{self._id}/{trial.key}"}
-            run = open_run(f"trial {trial.number}", "tune", params, tags, find, watch=False)
+            run = start_run(
+                f"trial {trial.number}",
+                "tune",
+                trial_params(self._params, trial.values),
+                find={TRIAL_TAG: f"{self._id}/{trial.key}"},
+                parent_run_id=self.sweep.run_id,
+                watch=False,
+            )
             self._runs[trial.key] = run, run.steps(EPOCH_METRIC)
         return self._runs[trial.key]

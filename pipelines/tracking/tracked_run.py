@@ -8,40 +8,47 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Self
 
 from laspa.redaction import without_credentials
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 SYSTEM_METRICS_SECONDS = 10.0
 RETRY_SECONDS = 5.0  # between tries while the store is away, so that not every record waits for a time-out
 REFUSED = set(range(400, 500)) - {408, 429}  # the store has judged the record: a retry will not help
 
-Started: TypeAlias = "tuple[MlflowClient, Run]"
+
+class ClosedWithStatus:
+    """`with` closes it: FAILED if the block raises, KILLED if it is interrupted, else FINISHED."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        failed = "KILLED" if kind is KeyboardInterrupt else "FAILED"
+        self.close(failed if kind else "FINISHED")
+
+    def close(self, status: str) -> None:
+        raise NotImplementedError
 
 
-class TrackedRun:
+class TrackedRun(ClosedWithStatus):
     """A run of MLflow. Each method returns at once or after one try; none raises because of the store."""
 
-    def __init__(self, uri: str, start: Callable[[], Started], patience: float, watch: bool = True) -> None:
+    def __init__(self, uri: str, start: Callable[[], Any], patience: float, watch: bool = True) -> None:
         """Start the run.
 
         Args:
             uri: the store.
-            start: opens the store and makes or reopens the run; called again until it succeeds.
+            start: makes or reopens the run, and returns MLflow's client and run; called until it succeeds.
             patience: seconds that `close` waits for a store that is away.
             watch: log this machine's load.
         """
         self.run_id: str | None = None
         self._uri, self._start, self._patience = uri, start, patience
-        self._client: MlflowClient | None = None
-        self._pending: deque[Callable[[MlflowClient, str], Any]] = deque()
+        self._client: Any = None
+        self._pending: deque[Callable[[Any, str], None]] = deque()
         self._away_since: float | None = None
         self._next_try = 0.0
         self._lock = threading.Lock()
@@ -64,7 +71,7 @@ class TrackedRun:
 
     def steps(self, name: str) -> set[int]:
         """The steps at which the store has the metric `name`; none while it is away."""
-        if self._client is None or self.run_id is None:
+        if self.run_id is None:
             return set()
         try:
             return {int(metric.step) for metric in self._client.get_metric_history(self.run_id, name)}
@@ -80,7 +87,7 @@ class TrackedRun:
         """Copy a file, or all of a folder, under the artifact folder `folder`."""
         source = Path(path).resolve()  # the working directory may be another when the store is back
 
-        def copy(client: "MlflowClient", run_id: str) -> None:
+        def copy(client: Any, run_id: str) -> None:
             if source.is_dir():
                 client.log_artifacts(run_id, str(source), folder or None)
             elif source.exists():
@@ -107,7 +114,7 @@ class TrackedRun:
                 "Results are not: they are in reports/ and data/"
             )
 
-    def _send(self, record: "Callable[[MlflowClient, str], Any]") -> None:
+    def _send(self, record: Callable[[Any, str], None]) -> None:
         self._pending.append(record)
         self._send_pending()
 
@@ -117,11 +124,19 @@ class TrackedRun:
             return
         with self._lock:
             try:
-                if self._client is None or self.run_id is None:
+                if self.run_id is None:
                     self._client, started = self._start()
                     self.run_id, self._began = started.info.run_id, started.info.start_time / 1000
                 while self._pending:
-                    _send_unless_refused(self._pending[0], self._client, self.run_id)
+                    try:
+                        self._pending[0](self._client, self.run_id)
+                    except Exception as error:
+                        status = getattr(
+                            error, "get_http_status_code", lambda: None
+                        )()  # MLflow's own have it
+                        if status not in REFUSED:
+                            raise
+                        _warn(f"MLflow refused a record, which is dropped: {_one_line(error)}")
                     self._pending.popleft()
             except Exception as error:  # of whatever kind the store's driver raises
                 self._next_try = time.monotonic() + RETRY_SECONDS
@@ -152,21 +167,7 @@ class TrackedRun:
             self.log_metrics({f"system/{name}": value for name, value in metrics.items()}, step)
 
 
-@contextmanager
-def closed_with_status(opened: Any) -> Iterator[Any]:
-    """`opened`, closed at the end: FAILED if the block raises, KILLED if it is interrupted, else FINISHED."""
-    status = "FAILED"
-    try:
-        yield opened
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        opened.close(status)
-
-
-def client_of(uri: str) -> "MlflowClient":
+def client_of(uri: str) -> Any:
     """A client of the store, without MLflow's log lines, usage reports and minutes of retries by default."""
     for name, value in (
         ("MLFLOW_LOGGING_LEVEL", "WARNING"),
@@ -179,19 +180,6 @@ def client_of(uri: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
     return MlflowClient(uri)
-
-
-def _send_unless_refused(
-    record: "Callable[[MlflowClient, str], Any]", client: "MlflowClient", run_id: str
-) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        record(client, run_id)
-    except MlflowException as error:
-        if error.get_http_status_code() not in REFUSED:
-            raise
-        _warn(f"MLflow refused a record, which is dropped: {_one_line(error)}")
 
 
 def _one_line(error: Exception) -> str:

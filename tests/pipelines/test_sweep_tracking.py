@@ -9,7 +9,7 @@ from laspa.params import load_params
 from laspa.tuning.space import draw_trials
 from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Trial
 from pipelines.tracking.sweep_runs import SweepRuns
-from pipelines.tracking.tracked_run import client_of, closed_with_status
+from pipelines.tracking.tracked_run import client_of
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
 
@@ -36,10 +36,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
             patch.delenv(name, raising=False)
         patch.chdir(root)
-        with closed_with_status(SweepRuns(PARAMS, root / "partial")) as lost:
+        with SweepRuns(PARAMS, root / "partial") as lost:
             lost.update(Trial(1, "key1", first, FINISHED, history(3)))
             lost.update(Trial(2, "key2", second, RUNNING, history(2)))
-        with closed_with_status(SweepRuns(PARAMS, root / "partial")) as shown:
+        with SweepRuns(PARAMS, root / "partial") as shown:
             shown.update(Trial(1, "key1", first, FINISHED, history(3)))
             shown.update(Trial(2, "key2", second, RUNNING, history(3)))
             shown.update(Trial(2, "key2", second, PRUNED, history(4), retries=1))

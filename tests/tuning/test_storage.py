@@ -31,7 +31,7 @@ def test_a_folder_is_used_as_it_is(tmp_path: Path) -> None:
         (folder / "abc.safetensors").write_text("state")
         keep()
     (tmp_path / "states/thesis.txt").touch()
-    storage.delete_states(["abc", "def"])
+    storage.delete("sweep", ["abc", "def"])
     assert [file.name for file in (tmp_path / "states").iterdir()] == ["thesis.txt"]
 
 
@@ -43,7 +43,7 @@ def test_states_elsewhere_are_copied_to_and_fro(remote: Storage) -> None:
     assert not folder.exists()
     with remote.states("abc") as (folder, keep):
         assert (folder / "abc.safetensors").read_text() == "one epoch"
-    remote.delete_states(["abc", "def"])
+    remote.delete("sweep", ["abc", "def"])
     with remote.states("abc") as (folder, _):
         assert not list(folder.iterdir())
 
@@ -122,7 +122,7 @@ def test_what_a_driver_sends_is_there_for_the_next_one(tmp_path: Path) -> None:
     there.upload(file, "sweep/trials/abc.json")
     there.download("sweep", tmp_path / "back from True")  # what lies there is newer, or the same
     assert (tmp_path / "back from True/trials/abc.json").read_text(encoding="utf-8") == "first"
-    there.delete("sweep")
+    there.delete("sweep", [])
     there.download("sweep", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 

@@ -13,6 +13,7 @@ import pandas as pd
 from laspa.features.store import MEL_DTYPE, UtteranceMel, write_shard
 from laspa.params import load_params
 from laspa.trials.drawing import generate_trials
+from laspa.trials.lists import write_list
 from tests.regression.tiny import FOREIGN_VARIABLES, ROOT, set_params
 
 MELS, FRAMES = 12, 60
@@ -53,7 +54,7 @@ def make_tiny_sweep(folder: Path, changes: dict[str, Any] | None = None) -> Path
     (data / "trials").mkdir(parents=True)
     (data / "features").mkdir()
     manifest.to_parquet(data / "manifest.parquet", index=False)
-    generate_trials(manifest, "dev", options.trials).to_parquet(data / "trials/dev.parquet", index=False)
+    write_list(data / "trials/dev.parquet", generate_trials(manifest, "dev", options.trials))
     kept = (
         UtteranceMel(name, mel.astype(MEL_DTYPE))
         for name, mel, split in zip(manifest["utterance_id"], mels, manifest["split"], strict=True)
