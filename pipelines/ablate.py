@@ -1,6 +1,7 @@
 """Stage ablate: one system of the comparison, each seed on the same reduced budget.
 
-Usage: python -m pipelines.ablate SYSTEM, a key of `systems` in params.yaml.
+Usage: python -m pipelines.ablate SYSTEM [FOLDER]. SYSTEM is a key of `systems` in params.yaml; its results go
+to FOLDER/SYSTEM.
 """
 
 import sys
@@ -13,14 +14,14 @@ from pipelines import stage
 from pipelines.systems import measure_seeds
 
 RESAMPLES = 100  # of the speakers per seed; the summary's intervals are those over seeds
-DATA, RESULTS = Path("data"), Path("data/ablation")
+DATA, RESULTS = Path("data"), "data/ablation"
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
-        raise LaspaError("usage: python -m pipelines.ablate SYSTEM, a key of systems in params.yaml")
-    runs = seed_runs(load_params(stage.PARAMS_FILE), sys.argv[1])
-    measure_seeds(sys.argv[1], "ablate", runs, DATA, RESULTS)
+    if len(sys.argv) not in (2, 3):
+        raise LaspaError("usage: python -m pipelines.ablate SYSTEM [FOLDER], a key of systems in params.yaml")
+    system, results = [*sys.argv[1:], RESULTS][:2]
+    measure_seeds(system, "ablate", seed_runs(load_params(stage.PARAMS_FILE), system), DATA, Path(results))
 
 
 def seed_runs(params: Params, system: str, changes: dict[str, Any] | None = None) -> dict[int, Params]:

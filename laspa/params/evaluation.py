@@ -16,8 +16,9 @@ class Evaluate(Section):
 
 
 class Ablate(Section):
-    """The systems compared: same data, budget and seeds for all (stage ablate)."""
+    """The reduced budget of the systems compared: same data, epochs and seeds for all (stage ablate)."""
 
+    systems: list[str]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     epochs: Count
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]

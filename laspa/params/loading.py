@@ -31,6 +31,7 @@ class Params(System):
 
     system: str
     systems: dict[str, dict[str, Any]]
+    compare: Annotated[list[str], Field(min_length=1)]
     seed: Seed
     corpus: Annotated[  # names of laspa/corpora/catalogue.py
         Annotated[str, Tag("(name)")] | Annotated[list[str], Field(min_length=1), Tag("(list)")],
@@ -102,7 +103,7 @@ def load_params(path: Path | str) -> Params:
             key, the nearest known one.
     """
     params = _validate(read_yaml(path), str(path))
-    for name in (params.system, *params.systems):
+    for name in (params.system, *params.compare, *params.ablate.systems, *params.systems):
         params.resolve(name, str(path))
     for place, variant in params.study.variants().items():
         # These may contradict the params of an experiment, until the study is run.

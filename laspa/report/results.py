@@ -53,17 +53,25 @@ def read_results(
     reports: Path,
     params: dict[str, str],
     features: dict[str, str],
+    ablation: dict[str, Any],
     prefix_heads: PrefixHeads | None = None,
 ) -> Results:
     """Read what the stages before the report have written under `data` and `reports`.
+
+    Args:
+        ablation: what pipelines.ablation_table wrote: further systems, left out if of another corpus.
 
     Raises:
         LaspaError: a file that is missing or is not what it should be.
     """
     evaluation = data / "evaluation"
     scores = ["enroll", "test", "target", "same_language", "score"]
+    summary = summarise(read_seeds(data / "ablation"), read_json(reports / "metrics.json"))
+    manifest_sha256 = sha256_file(data / "manifest.parquet")
+    if ablation["manifest_sha256"] == manifest_sha256:
+        summary["systems"] = ablation["systems"] | summary["systems"]
     return Results(
-        summary=summarise(read_seeds(data / "ablation"), read_json(reports / "metrics.json")),
+        summary=summary,
         train=read_json(reports / "train.json"),
         scores=_read_table(evaluation / "scores.parquet", scores),
         embeddings=_read_table(evaluation / "embeddings.parquet", ["utterance_id", "vector"]),
@@ -72,7 +80,7 @@ def read_results(
         attention=read_json(evaluation / "attention.json"),
         gradients=read_json(evaluation / "gradients.json"),
         manifest=read_manifest(data / "manifest.parquet"),
-        manifest_sha256=sha256_file(data / "manifest.parquet"),
+        manifest_sha256=manifest_sha256,
         reconstructions=_read_reconstructions(evaluation / "reconstruction.parquet"),
         params=params,
         features=features,

@@ -24,6 +24,7 @@ from pipelines.tracking.tracked_run import TrackedRun, client_of
 
 EXPERIMENT = "laspa"
 MODEL_TAG, PROCESS_TAG = "laspa.model_sha256", "laspa.process"
+RUN_KEYS = {*Params.model_fields} - {"compare", "ablate", "study", "tune"}
 PARAMS_PER_CALL = 100  # MLflow's limit
 CLOCK_TOLERANCE_SECONDS = 2.0  # a process's start is computed from the boot time, which clocks correct
 # At a run's end, before the records that the store did not take are given up.
@@ -107,9 +108,9 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root() / 'mlflow.db'}"
 
 
-def flat_params(params: Params) -> dict[str, str]:
-    """Params by dotted name, as text, without the sections that describe many runs."""
-    flat = flatten(params.model_dump(exclude={"ablate", "study", "tune"}))
+def flat_params(params: Params, keys: set[str] = RUN_KEYS) -> dict[str, str]:
+    """Params by dotted name, as text; by default without the sections that describe many runs."""
+    flat = flatten(params.model_dump(include=keys))
     return {
         name: without_credentials(value if isinstance(value, str) else json.dumps(value))
         for name, value in flat.items()

@@ -57,7 +57,7 @@ def test_apply_changes_a_value_where_the_chosen_system_has_it(
     assert params.systems["laspa_plus"]["train"] == {"warp": 0.125, "bend": 0.015}
 
 
-def test_apply_leaves_a_value_that_a_yaml_merge_brings_to_its_user(
+def test_apply_sets_a_value_that_a_yaml_merge_brings_beside_the_merge(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = PARAMS_FILE.read_text(encoding="utf-8").replace(
@@ -65,9 +65,9 @@ def test_apply_leaves_a_value_that_a_yaml_merge_brings_to_its_user(
     )
     (project / "params.yaml").write_text(text, encoding="utf-8")
     (project / "reports/tune/best.yaml").write_text("train.warp: 0.125\n")
-    assert main(["tune", "apply"]) == 1
-    assert "cannot be edited in place; write the values of" in capsys.readouterr().err
-    assert (project / "params.yaml").read_text(encoding="utf-8") == text
+    assert main(["tune", "apply"]) == 0
+    assert capsys.readouterr().out == "train.warp: 0.04 → 0.125\n"
+    assert load_params("params.yaml").systems["laspa_plus"]["train"] == {"warp": 0.125, "bend": 0.015}
 
 
 def test_show_prints_the_command_of_an_experiment(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,9 +47,7 @@ def make_tiny_project(folder: Path, overrides: dict[str, Any] | None = None) -> 
         if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    profile = round_trip().load(PROFILE)
-    set_params(folder, profile["params"] | (overrides or {}))
-    keep_systems(folder, profile["systems"])
+    set_params(folder, round_trip().load(PROFILE)["params"] | (overrides or {}))
     identity = ["-c", "user.name=Tiny", "-c", "user.email=tiny@example.org"]
     for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "The tiny profile"]):
         run(folder, "git", *command)
@@ -68,14 +66,6 @@ def set_params(folder: Path, changes: dict[str, Any]) -> None:
         except KeyError:
             raise KeyError(f"params.yaml has no {dotted}") from None
     yaml.dump(params, file)
-
-
-def keep_systems(folder: Path, systems: list[str]) -> None:
-    """Leave only these systems in the matrix of the ablation."""
-    yaml = round_trip()
-    graph = yaml.load(folder / "dvc.yaml")
-    graph["stages"]["ablate"]["matrix"]["system"] = systems
-    yaml.dump(graph, folder / "dvc.yaml")
 
 
 def drop_stages(folder: Path, stages: list[str]) -> None:

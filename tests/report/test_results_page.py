@@ -6,6 +6,7 @@ import pytest
 
 from laspa.evaluation.error_rates import eer
 from laspa.report.results_page import Measured, choices_summary, results_page, study_summary
+from tests.trial_tables import trial_list
 
 LANGUAGES = ("de", "en")
 
@@ -77,7 +78,7 @@ def summary(trials: pd.DataFrame, manifest: pd.DataFrame) -> dict:
     }
     choices = {name: systems[name] for name in ("same", "laspa")}
     changes = {"same": {}, "laspa": {"model.mapc": "matrix", "prefix_len": 4}}
-    return study_summary(systems, trials, manifest, seed=0) | choices_summary(choices, changes)
+    return study_summary(systems, trial_list(trials), manifest, seed=0) | choices_summary(choices, changes)
 
 
 def test_a_system_is_no_different_from_itself(summary):
