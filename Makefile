@@ -1,6 +1,6 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression services expectations results ui lint lock setup
+.PHONY: help repro test regression services expectations ablation results ui lint lock setup
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -29,6 +29,10 @@ services: $(INSTALLED) ## Run the tests that start clusters and servers: Ray, Po
 
 expectations: $(INSTALLED) ## Take what the tiny profile measures now as what is expected of it
 	@python -m tests.regression.compare --update
+
+ablation: $(INSTALLED) ## Measure what each part of LASPA gives, after `make repro`; the next one shows it
+	@dvc --cd studies/ablation repro
+	@dvc --cd studies/prefix_heads repro
 
 results: $(INSTALLED) ## Run the comparison on the full budget, after `make repro`, and write docs/results.md
 	@dvc --cd studies/results repro

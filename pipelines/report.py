@@ -5,13 +5,14 @@ from pathlib import Path
 
 from laspa.files import atomic_path, read_json, sha256_file, write_json, write_text
 from laspa.models.saving import CONFIG_FILE, WEIGHTS_FILE
-from laspa.params import Params, load_params
+from laspa.params import Params
 from laspa.report.page import plot_tables, render
 from laspa.report.page_figures import page_figures
 from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import read_results
 from laspa.report.svg import file_svg
 from pipelines import stage
+from pipelines.resolve import TRAINED, read_run
 from pipelines.tracking import runs as tracking
 
 # Written on demand: `make ablation`.
@@ -27,7 +28,7 @@ SHOWN_PARAMS = {*Params.model_fields} - {
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE).resolve()
+    params, _ = read_run(TRAINED)
     features = read_json(MODEL / CONFIG_FILE)["features"]
     mels = {"Features": json.dumps(features["settings"]), "Features, digest": features["digest"]}
     flat = tracking.flat_params(params, SHOWN_PARAMS)

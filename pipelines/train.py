@@ -7,10 +7,10 @@ from laspa.files import sha256_file, write_json
 from laspa.models.encoders import check_encoders
 from laspa.models.laspa import added_parameters_percent
 from laspa.models.saving import WEIGHTS_FILE, save_model
-from laspa.params import load_params
 from laspa.training.loop import Record
 from laspa.training.run import load_training_data, train_system
 from pipelines import stage
+from pipelines.resolve import TRAINED, read_run
 from pipelines.tracking.metrics import epoch_metrics
 from pipelines.tracking.runs import start_run
 
@@ -19,7 +19,7 @@ STATES = Path("data/.partial/train")
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE).resolve()
+    params, _ = read_run(TRAINED)
     check_encoders(params.model)
     data = load_training_data(DATA)
     with start_run("laspa", "train", params, {"laspa.data_sha256": data.digest}) as run:
