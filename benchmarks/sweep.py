@@ -2,10 +2,10 @@
 
 python benchmarks/sweep.py [--trials 8] [--epochs 4] [--concurrent 2]
 
-In a checkout whose pipeline has run. A trial's own time is what its worker spends in training; what a
-sweep adds is the rest of the time in which trials run, from the first one's start to the last one's end,
-and, once, its start and its end. Memory is the proportional set size of the trials' processes together,
-in which a page that several share counts once: features that each trial copied would show in each.
+Run it in a checkout whose pipeline has run. A trial's own time is what its worker spends in training. A sweep
+adds the rest of the time from the first trial's start to the last one's end and, once, its own start and end.
+Memory is the proportional set size of all the trials' processes, in which a page that several share counts
+once: features that each trial copied would show in each.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def project(folder: Path, changes: dict[str, object]) -> None:
 
 
 class Memory(threading.Thread):
-    """The most that the trials' processes under `parent` hold at once, looked at now and then."""
+    """The most memory that the trials' processes under `parent` use at once, looked at every half second."""
 
     def __init__(self, parent: int) -> None:
         super().__init__(daemon=True)
@@ -54,7 +54,7 @@ class Memory(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Look until `end`."""
+        """Look until `end` is called."""
         while not self._ended.wait(LOOK_SECONDS):
             held = []
             for process in self._children():
@@ -67,7 +67,7 @@ class Memory(threading.Thread):
             self.peak = max(self.peak, sum(held) / MEBIBYTE)
 
     def end(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         self._ended.set()
         self.join()
 
@@ -79,7 +79,7 @@ class Memory(threading.Thread):
 
 
 def sweep(changes: dict[str, object]) -> dict[str, float]:
-    """Run one; seconds in all, seconds that trials ran, the sum of the trials' own, and memory in MiB."""
+    """Run one; its seconds, the seconds that trials ran, the sum of their own times, and memory in MiB."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "project"
         project(folder, changes)
@@ -112,7 +112,7 @@ def sweep(changes: dict[str, object]) -> dict[str, float]:
 
 
 def timed_trial(config: dict[str, object], data: object, storage: object) -> None:
-    """`train_trial`, its training timed in the worker, without what it waits for in its reports."""
+    """`train_trial`, its training timed in the worker, without the time that its reports take."""
     from laspa.training.run import train_system
     from pipelines.ray import trial
 
@@ -136,7 +136,7 @@ def timed_trial(config: dict[str, object], data: object, storage: object) -> Non
 
 
 def driver() -> None:
-    """The stage tune with `timed_trial`, which lies in no module and so is sent to the workers as it is."""
+    """The stage tune with `timed_trial`, which is in no module and so is sent to the workers by value."""
     from pipelines import tune
     from pipelines.ray import sweep
 

@@ -6,13 +6,12 @@ was chosen on dev; the test split is read here, once.
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 
 from laspa.errors import LaspaError
 from laspa.files import read_json
-from laspa.params import Params, load_params, with_overrides
+from laspa.params import load_params, with_overrides
 from laspa.tuning.confirmation import DEFAULT, FOUND, confirmation, confirmation_text
 from laspa.tuning.output import BEST_FILE, read_trials, write_output
 from laspa.tuning.space import Values
@@ -35,16 +34,14 @@ def main() -> None:
             "run it before `laspa tune apply`, or take the old ones back (git checkout)"
         )
     data = tables(params.tune.data, ("manifest.parquet", "trials", "features"))
+    results = {}
     for name, system in ((DEFAULT, params), (FOUND, found)):
         runs = {seed: with_overrides(system, {"seed": seed}) for seed in params.tune.confirm_seeds}
         measure_once(name, "confirm", runs, data, MEASURED)
-    confirmed = confirmation(best, *(_results(name, params) for name in (DEFAULT, FOUND)))
+        results[name] = [read_json(MEASURED / name / f"seed-{seed}.json") for seed in runs]
+    confirmed = confirmation(best, results[DEFAULT], results[FOUND])
     write_output(RESULTS, params, trials, confirmed)
     print(confirmation_text(confirmed))
-
-
-def _results(system: str, params: Params) -> list[dict[str, Any]]:
-    return [read_json(MEASURED / system / f"seed-{seed}.json") for seed in params.tune.confirm_seeds]
 
 
 command = partial(stage.run, main)  # of `laspa tune confirm`

@@ -1,6 +1,6 @@
 """Stage tune: search for hyperparameters over `tune.space`, on dev alone.
 
-A sweep that was killed or ran out of time resumes: the file of each trial lies beside the data.
+A sweep that was killed or ran out of time resumes: the file of each trial is beside the data.
 """
 
 import hashlib
@@ -64,16 +64,15 @@ def main() -> None:
 
 def _drawn_before(params: Params, data: TrainingData, files: TrialFiles, first: Trial) -> list[Trial]:
     """Trials of this sweep that Optuna drew before it was killed, with these params and data."""
-    names = list(first.values)
     found = [
         trial
         for trial in files.load_all()
-        if list(trial.values) == names
-        and trial.key != first.key
+        if trial.key != first.key
+        and trial.values.keys() == first.values.keys()
         and trial.key == state_digest(trial_params(params, trial.values), data)
     ]
-    return [
-        files.load(number, trial.key, trial.values)
+    return [  # with the names in the space's order, which a file with sorted keys does not keep
+        files.load(number, trial.key, {name: trial.values[name] for name in first.values})
         for number, trial in enumerate(found[: params.tune.trials - 1], start=2)
     ]
 

@@ -55,9 +55,10 @@ def importances(dimensions: list[Dimension], trials: list[Trial], seed: int) -> 
 
 
 def position(dimension: Dimension, value: Any) -> float:
-    """Where a value lies on the dimension's own scale, 0 to 1 from end to end.
+    """The place of a value on the dimension's own scale, from 0 to 1.
 
-    Choices stand evenly. A number between two of them lies between them, any other value beyond the last.
+    Choices are spaced evenly. A number between two of them is placed between them, any other value beyond the
+    last.
     """
     if dimension.kind == "choice":
         choices = list(dimension.values)

@@ -37,7 +37,7 @@ class Storage:
         """Check that a folder has room for the states of `trials` trials, of about `size` bytes each.
 
         Raises:
-            LaspaError: it has not. The room of an object store is not known, so it is not checked.
+            LaspaError: too little room. That of an object store is not known, so it is not checked.
         """
         if isinstance(self._system, fs.LocalFileSystem):
             require_room(

@@ -2,8 +2,8 @@
 
 import logging
 import shutil
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
 
 from laspa.errors import LaspaError
-from laspa.files import write_text
 from laspa.params import Params
 from laspa.training.loop import Record
 from laspa.training.processes import Processes
@@ -22,7 +21,6 @@ from pipelines.ray.session import ray_session
 
 RESTARTS = 3  # of all workers, from their last whole epoch, after one of them died; our choice
 VARIABLES = {"RAY_TRAIN_V2_ENABLED": "1", "RAY_TRAIN_METRICS_ENABLED": "0"}
-PROBLEM_FILE = "problem"
 
 
 def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callable[[Record], None]) -> None:
@@ -39,50 +37,43 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
     scratch = (states / "ray").resolve()
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    problem = states / PROBLEM_FILE
-    problem.unlink(missing_ok=True)
     logging.getLogger("ray.train").setLevel(logging.CRITICAL)
-    with ray_session({}, VARIABLES):
+    with ray_session({}, VARIABLES), ThreadPoolExecutor(1) as thread:
         gpus = _check_resources(params)
         records = Queue()
-        listener = threading.Thread(target=_listen, args=[records, on_epoch])
-        listener.start()
+        problem = thread.submit(_listen, records, on_epoch)
         config = {
             "params": params.model_dump(),
             "data": str(data.resolve()),
             "states": str(states.resolve()),
             "records": records,
         }
-        trainer = TorchTrainer(
-            _work,
-            train_loop_config=config,
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=params.train.workers,
-                use_gpu=gpus,
-                resources_per_worker={"CPU": params.train.threads, **({"GPU": 1} if gpus else {})},
-            ),
-            run_config=ray.train.RunConfig(
-                name="run",
-                storage_path=str(scratch),
-                failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
-            ),
-        )
         try:
-            trainer.fit()
+            TorchTrainer(
+                _work,
+                train_loop_config=config,
+                scaling_config=ray.train.ScalingConfig(
+                    num_workers=params.train.workers,
+                    use_gpu=gpus,
+                    resources_per_worker={"CPU": params.train.threads, **({"GPU": 1} if gpus else {})},
+                ),
+                run_config=ray.train.RunConfig(
+                    name="run",
+                    storage_path=str(scratch),
+                    failure_config=ray.train.FailureConfig(max_failures=RESTARTS),
+                ),
+            ).fit()
         except ray.train.TrainingFailedError as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise LaspaError(f"training: a worker failed ({reason}); run again to resume") from None
         finally:
             records.put(None)
-            listener.join()
-    if problem.exists():
-        text = problem.read_text(encoding="utf-8")
-        problem.unlink()
-        raise LaspaError(text)
+        if problem.result():
+            raise LaspaError(problem.result())
 
 
 def _work(config: dict[str, Any]) -> None:
-    """What each worker runs. Bad input is left as a text, not raised: Ray would start the workers again."""
+    """What each worker runs. Bad input is sent as a text, not raised: Ray would start the workers again."""
     context = ray.train.get_context()
     processes = Processes(context.get_world_rank(), context.get_world_size())
     states, records = Path(config["states"]), config["records"]
@@ -92,16 +83,22 @@ def _work(config: dict[str, Any]) -> None:
         train_system(params, load_training_data(Path(config["data"]), processes), states, on_epoch, processes)
     except LaspaError as error:
         if processes.rank == 0:
-            write_text(states / PROBLEM_FILE, str(error))
+            records.put(str(error))
 
 
-def _listen(records: Queue, on_epoch: Callable[[Record], None]) -> None:
-    """Pass each epoch's record on, until None comes; workers that start again repeat earlier ones."""
-    last = 0
+def _listen(records: Queue, on_epoch: Callable[[Record], None]) -> str:
+    """Pass each epoch's record on, until None comes; return what is wrong with the input, if anything.
+
+    Workers that start again repeat earlier records.
+    """
+    last, problem = 0, ""
     while (record := records.get()) is not None:
-        if record["epoch"] > last:
+        if isinstance(record, str):
+            problem = record
+        elif record["epoch"] > last:
             last = record["epoch"]
             on_epoch(record)
+    return problem
 
 
 def _check_resources(params: Params) -> bool:

@@ -74,7 +74,7 @@ def start_run(
 def run_of_model(sha256: str, params: Params) -> TrackedRun:
     """The newest run that made the model with this digest, reopened; a new run where there is none.
 
-    So a model's losses, params and error rates stand in one row, and ticking two rows compares them.
+    So a model's losses, params and error rates are in one row, and ticking two rows compares them.
     """
     return start_run("evaluation", "evaluate", params, find={MODEL_TAG: sha256})
 

@@ -1,6 +1,6 @@
 """A sweep in MLflow: one run for it and a nested one for each trial, with what the trial's file has.
 
-Only the driver tracks, in a thread of its own: workers need no store, a local database has one writer, and
+Only the driver tracks, in a separate thread: workers need no store, a local database has one writer, and
 no trial waits for a store that is slow or away.
 """
 

@@ -108,12 +108,12 @@ def test_best_params_that_do_not_fit_change_nothing(
         ("a:\n  c: 2.5e-3      # wide\n  b: 1", "a:\n  c: 2           # wide\n  b: 10"),
     ],
 )
-def test_values_are_replaced_where_they_stand(text: str, expected: str) -> None:
+def test_values_are_replaced_in_place(text: str, expected: str) -> None:
     assert with_values(text, {"a.b": 10, "a.c": 2}) == expected
 
 
 def run(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The command in a process of its own: what it imports is the project's, not this checkout's."""
+    """The command in a new process, so that it imports the project's modules, not this checkout's."""
     command = [sys.executable, "-c", "import sys; from laspa.cli.main import main; sys.exit(main())"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(

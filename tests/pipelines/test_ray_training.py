@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -53,7 +54,7 @@ def test_a_worker_is_killed_and_the_run_goes_on_to_its_end(
     assert trained.history == records == again  # what they leave is a finished run
 
 
-def worker_config(folder: Path, states: Path, params: Params, records: list[Record]) -> dict[str, object]:
+def worker_config(folder: Path, states: Path, params: Params, records: list[Any]) -> dict[str, object]:
     return {
         "params": params.model_dump(),
         "data": str(folder / "data"),
@@ -62,14 +63,20 @@ def worker_config(folder: Path, states: Path, params: Params, records: list[Reco
     }
 
 
-def test_a_worker_leaves_what_is_wrong_with_the_input_as_a_text(
+def test_a_worker_sends_what_is_wrong_with_the_input_as_a_text(
     folder: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
     monkeypatch.setattr(ray.train, "get_context", lambda: alone)
     wild = with_overrides(params, {"train.learning_rate": 1e30})
-    parallel._work(worker_config(folder, tmp_path, wild, []))
-    assert (tmp_path / "problem").read_text().startswith("training: ")
+    records: list[Any] = []
+    parallel._work(worker_config(folder, tmp_path, wild, records))
+    assert records[-1].startswith("training: ")
+    epoch: Any = {"epoch": 1}
+    queue = SimpleNamespace(get=iter([epoch, epoch, *records[-1:], None]).__next__)
+    heard: list[Record] = []
+    assert parallel._listen(queue, heard.append) == records[-1]
+    assert heard == [epoch]
 
 
 @pytest.mark.parametrize(

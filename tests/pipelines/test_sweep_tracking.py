@@ -1,4 +1,4 @@
-"""What MLflow says of trials that end in each way, and of a sweep that goes on."""
+"""What MLflow says of trials that end in each way, and of a resumed sweep."""
 
 from pathlib import Path
 from typing import Any

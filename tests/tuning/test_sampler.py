@@ -1,15 +1,17 @@
 """What Optuna draws: guided by earlier trials, never what is not allowed, the same after a restart."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from laspa.params import Params, load_params, with_overrides
+from laspa.training.run import TrainingData
 from laspa.tuning.sampler import draw_next
 from laspa.tuning.space import draw_trials
-from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, Trial
+from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, Trial, TrialFiles
+from pipelines import tune
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
 SPACE = {
@@ -44,11 +46,11 @@ def swept(params: Params, count: int) -> list[Trial]:
     return trials
 
 
-def test_the_first_trial_is_the_params_as_they_stand_and_the_only_one_drawn_before() -> None:
+def test_the_first_trial_has_the_current_params_and_is_the_only_one_drawn_before() -> None:
     params = with_space(SPACE)
-    stands = {"aam_margin": PARAMS.aam_margin, "num_heads": PARAMS.num_heads, "prefix_len": PARAMS.prefix_len}
-    assert draw_trials(params) == [stands]
-    assert draw_next(params, []) == stands
+    current = {name: getattr(PARAMS, name) for name in SPACE}
+    assert draw_trials(params) == [current]
+    assert draw_next(params, []) == current
 
 
 def test_later_draws_are_nearer_to_the_best_than_chance_and_all_are_allowed_and_new() -> None:
@@ -77,8 +79,24 @@ def test_a_space_that_holds_no_more_ends_the_draws(monkeypatch: pytest.MonkeyPat
     params = with_space({"num_heads": {"choice": [1, 3, 4]}})
     trials = [
         Trial(number, f"key{number}", {"num_heads": heads}, FINISHED, history(0.1 * number))
-        for number, heads in enumerate((2, 1), start=1)  # 2 stands in the params, outside of the space
+        for number, heads in enumerate((2, 1), start=1)  # 2 is in the params, outside of the space
     ]
     last = draw_next(params, trials)
     assert last == {"num_heads": 4}
     assert draw_next(params, [*trials, Trial(3, "key3", last, RUNNING)]) is None
+
+
+def test_a_resumed_sweep_finds_what_was_drawn_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their files have sorted keys, the space has an order of its own."""
+    params = with_space({name: SPACE[name] for name in reversed(SPACE)})
+    monkeypatch.setattr(tune, "state_digest", lambda params, data: f"{params.aam_margin}")
+    files, data = TrialFiles(tmp_path), cast(TrainingData, None)
+    trials = [Trial(1, str(PARAMS.aam_margin), draw_trials(params)[0])]
+    for number in (2, 3):
+        values = draw_next(params, trials) or {}
+        trials.append(Trial(number, str(values["aam_margin"]), values, FINISHED, history(0.1 * number)))
+    for trial in [*trials, Trial(2, "0.5", {"aam_margin": 0.5}), Trial(2, "other", trials[1].values)]:
+        files.save(trial)
+    found = tune._drawn_before(params, data, files, trials[0])
+    assert found == trials[1:]
+    assert [list(trial.values) for trial in found] == [list(params.tune.space)] * 2

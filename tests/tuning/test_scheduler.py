@@ -113,7 +113,7 @@ def test_a_server_of_another_protocol_is_refused(said: bytes, monkeypatch: pytes
 
 
 def test_ray_keeps_no_copy_of_the_data() -> None:
-    """Its settings of a sweep are pickled into the sweep's folder, and again as trials go on."""
+    """Its settings of a sweep are pickled into the sweep's folder, and again as trials run."""
     data: Any = np.zeros(10**6, dtype=np.float32)
     files: Any = None
     queue = sweep._Queue(PARAMS, [Trial(1, "a", {})], data, files)

@@ -30,7 +30,7 @@ def test_the_committed_space_has_the_five_names_that_the_paper_leaves_open() -> 
     assert len(draw_trials(PARAMS)) == PARAMS.tune.trials >= 24
 
 
-def test_a_random_sweep_begins_with_the_params_as_they_stand() -> None:
+def test_a_random_sweep_begins_with_the_current_params() -> None:
     first = draw_trials(PARAMS)[0]
     assert first["prefix_len"] == PARAMS.prefix_len
     assert first["loss_weights.nll"] == PARAMS.loss_weights.nll

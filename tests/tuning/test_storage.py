@@ -120,7 +120,7 @@ def test_what_a_driver_sends_is_there_for_the_next_one(tmp_path: Path) -> None:
     assert (tmp_path / "back from True/trials/abc.json").read_text(encoding="utf-8") == "first"
     file.write_text("second", encoding="utf-8")
     there.upload(file, "sweep/trials/abc.json")
-    there.download("sweep", tmp_path / "back from True")  # what lies there is newer, or the same
+    there.download("sweep", tmp_path / "back from True")  # what is there is newer, or the same
     assert (tmp_path / "back from True/trials/abc.json").read_text(encoding="utf-8") == "first"
     there.delete("sweep", [])
     there.download("sweep", tmp_path / "nothing")

@@ -1,4 +1,4 @@
-"""A real sweep under Ray: killed, gone on with, and with trials that die, diverge and cannot even begin."""
+"""A real sweep under Ray: killed, resumed, and with trials that die, diverge and cannot even start."""
 
 import signal
 import subprocess
@@ -51,7 +51,7 @@ class Sweep:
         return {trial["number"]: trial for trial in map(read_json, files)}
 
     def epochs(self, number: int) -> int:
-        """How many the trial has behind it while it is under way."""
+        """How many the trial has finished while it runs."""
         trial = self.trials().get(number, {})
         return len(trial["history"]) if trial.get("status") == "running" else 0
 
@@ -76,7 +76,7 @@ def wait(driver: "subprocess.Popen[str]", until: Callable[[], bool]) -> None:
 
 
 def kill_trials(driver: int) -> int:
-    """Kill the processes of the trials under way, which have the name of Ray's actor; how many there were."""
+    """Kill the processes of running trials, which have the name of Ray's actor; return their number."""
     killed = 0
     for process in psutil.Process(driver).children(recursive=True):
         with suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""What is kept of trials: found again under their key, whatever their place among the draws."""
+"""The files of trials: found again by their key, whatever their number."""
 
 from pathlib import Path
 from typing import Any
