@@ -1,4 +1,4 @@
-"""One system trained and measured with several seeds, each a tracked run, all in one folder at the end."""
+"""Train and measure one system with several seeds, each a tracked run; the results are one folder."""
 
 import hashlib
 import json
@@ -30,15 +30,15 @@ def measure_seeds(
 ) -> None:
     """Train and measure each run on the tables under `data`; write `results`/`system`.
 
-    A seed-N.json for each seed holds its metrics and history, scores.parquet a column of scores for
-    each, in the order of the split's trial list. What is finished is kept beside `data` if the process is
-    killed.
+    Each seed-N.json holds the metrics and history of a seed; scores.parquet has one column of scores per
+    seed, in the order of the split's trial list. If the process is killed, the next call reuses finished
+    seeds.
 
     Args:
-        system: the name of the system, that the tracked runs carry.
-        kind: what the runs are, in tracking.
+        system: the name that the tracked runs carry.
+        kind: of the runs, in tracking.
         runs: params by seed.
-        split: what is measured on: dev for choices, test for results.
+        split: dev for choices, test for results.
     """
     for run in runs.values():
         check_encoders(run.model)
@@ -69,7 +69,7 @@ def measure_seeds(
 def measure_once(
     system: str, kind: str, runs: dict[int, Params], data: Path, results: Path, split: str = "test"
 ) -> None:
-    """`measure_seeds`, unless that was done with the same params and data."""
+    """`measure_seeds`, unless it has run with the same params and data."""
     inputs = [sha256_file(data / part) for part in ("manifest.parquet", f"trials/{split}.parquet")]
     read = {*System.model_fields, "seed", "features", "train", "evaluate"}
     what = json.dumps([inputs, {seed: run.model_dump(include=read) for seed, run in runs.items()}])
@@ -85,11 +85,10 @@ def measure_once(
 def _started(
     runs: dict[int, Params], data: Path, partial: Path, split: str
 ) -> Iterator[Iterator[tuple[int, Path]]]:
-    """Seeds and where their results are, as they come: on a CPU a process a seed with one thread each, on a
-    GPU one after the other.
+    """Seeds and where their results are, in the order in which they finish.
 
-    The processes are forked off one that has read the data and has no threads yet, so that all seeds
-    share it in memory; what else there is to start, such as tracking, starts while they train.
+    On a GPU seeds run one after the other. On a CPU each has a process with one thread: forked after the data
+    are read, so that all share them in memory, and before tracking starts, since a fork copies no threads.
     """
     if any(torch_device(run.train.device).type == "cuda" for run in runs.values()):
         yield ((seed, _run(run, data, partial, split)) for seed, run in runs.items())
@@ -101,7 +100,7 @@ def _started(
 
 
 def _run(params: Params, data: Path, partial: Path, split: str) -> Path:
-    """Train and measure one seed; a result that is there already, from the same inputs, is taken as it is."""
+    """Train and measure one seed, or reuse its result from the same inputs."""
     training = _training_data(data)
     finished = partial / f"{params.seed}-{state_digest(params, training)}"
     if finished.with_suffix(".json").exists():

@@ -31,7 +31,7 @@ def main() -> None:
             from pipelines.ray.training import train_in_workers
 
             train_in_workers(params, DATA, STATES, log)
-            trained = train_system(params, data, STATES)  # whose state is there: it only reads it
+            trained = train_system(params, data, STATES)  # reads the state that the workers saved
         else:
             trained = train_system(params, data, STATES, log)
         counts = trained.model.parameter_counts()

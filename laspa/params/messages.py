@@ -9,9 +9,8 @@ from pydantic import BaseModel
 
 def explain(source: str, item: Any, root: type[BaseModel]) -> str:
     """One error of pydantic in words: key, value, and what would be right."""
-    location = tuple(
-        part for part in item["loc"] if not str(part).startswith("(")
-    )  # no names of alternatives
+    # Without the names of alternatives.
+    location = tuple(part for part in item["loc"] if not str(part).startswith("("))
     key = ".".join(str(part) for part in location)
     kind = item["type"]
     if kind == "extra_forbidden":
@@ -37,7 +36,7 @@ def explain(source: str, item: Any, root: type[BaseModel]) -> str:
 
 
 def range_in_words(location: tuple[str | int, ...], root: type[BaseModel]) -> str:
-    """The range of a number's key in words; empty for what has none."""
+    """The range of a number in words; empty if it has none."""
     annotation: Any = root
     limits: list[Any] = []
     for part in location:
@@ -57,7 +56,7 @@ def range_in_words(location: tuple[str | int, ...], root: type[BaseModel]) -> st
 
 
 def unknown_key(source: str, location: tuple[str | int, ...], root: type[BaseModel]) -> str:
-    """That there is no such key, and the nearest that there is."""
+    """That a key is unknown, and the nearest known one."""
     section: Any = root
     parents: list[str] = []
     for key in map(str, location):
@@ -72,5 +71,5 @@ def unknown_key(source: str, location: tuple[str | int, ...], root: type[BaseMod
 
 
 def unknown_choice(key: str, value: Any, known: Iterable[str], source: str = "params.yaml") -> str:
-    """That a param names something that there is not, and what there is."""
+    """That a param names something unknown, and what is known."""
     return f"{source}: {key} is {value!r} but should be one of {', '.join(known)}"
