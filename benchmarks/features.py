@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/features.py [mel] [end] [processes] [epoch] [memory]; all of them by default.
 
-Within a part the systems take turns, so that what else the machine does falls on all of them; only
-the ratios mean anything. Values must agree to 1e-5 before anything is timed. Each line says what is
-aimed at and whether it is met.
+Within a part the systems take turns, so that other load on the machine affects all of them; only the ratios
+are meaningful. Values must agree to 1e-5 before anything is timed. Each line shows the aim and whether it is
+met.
 """
 
 import json
@@ -64,7 +64,7 @@ def best_of_turns(systems: dict[str, Callable[[], object]], turns: int = TURNS) 
 
 
 def show(part: str, taken: Seconds, hours: float = 0.0) -> None:
-    """A table of one part: hours of audio a minute where there are any, and time relative to the first."""
+    """A table of one part: hours of audio per minute if `hours` is given, and time relative to the first."""
     reference = next(iter(taken.values()))
     print(f"\n{part}")
     for name, seconds in taken.items():
@@ -200,7 +200,7 @@ def time_processes(settings: Features) -> None:
         utterances = listed_often(write_recordings(folder, ".wav", SAMPLE_RATE), HOURS_BY_PROCESSES)
 
         def by(workers: int) -> Callable[[], object]:
-            # A folder for each: nothing is taken over from the other.
+            # A folder for each, so that neither reuses the other's log-mels.
             place = folder / str(workers)
             return lambda: extract(utterances, settings, place / "features", place / "partial", workers)
 

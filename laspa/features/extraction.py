@@ -46,7 +46,7 @@ class Utterance(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """The work of one process at one time; `cached` says where log-mels lie that need no computing."""
+    """One task of a process; `cached` says where log-mels are that need not be computed."""
 
     path: Path
     utterances: list[Utterance]
@@ -132,7 +132,7 @@ def compute_shard(shard: Shard) -> None:
 
 
 def _mels(shard: Shard) -> Iterator[np.ndarray]:
-    group = functools.lru_cache(maxsize=1)(store.read_group)  # neighbours mostly lie in the same group
+    group = functools.lru_cache(maxsize=1)(store.read_group)  # neighbours are mostly in the same group
     for one, place in zip(shard.utterances, shard.cached, strict=True):
         yield group(place.shard, place.group)[place.row] if place else _computed(one, shard.settings)
 
@@ -168,7 +168,7 @@ def _in_processes(shards: list[Shard], workers: int) -> Iterator[None]:
     except BrokenProcessPool:
         raise LaspaError(
             "features: a worker process was killed, most likely for want of memory; "
-            "finished shards are kept, run again to go on from them"
+            "finished shards are kept, run again to resume from them"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -14,7 +14,7 @@ from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params.params import Features
 
 BLOCK_FRAMES = 2048  # bounds the memory of long recordings: 4 MiB of windowed samples
-BANDS_A_PRODUCT = 16  # filters multiplied at once, over the bins that they hold alone; measured
+BANDS_PER_PRODUCT = 16  # filters multiplied at once, over the bins that they cover; measured
 
 
 def mel_power(signal: Tensor, settings: Features) -> Tensor:
@@ -81,7 +81,7 @@ def _window_and_filters(settings: Features) -> tuple[Tensor, list[tuple[slice, s
     """The window, zero-padded to a frame, and the filters in groups of neighbouring bands.
 
     A group is (bands, bins, filters): `filters` has a row for each real and each imaginary part from
-    the lowest to the highest bin of its bands. All bands over all bins would multiply by zero mostly.
+    the lowest to the highest bin of its bands. All bands over all bins would mostly multiply by zero.
     """
     size, length = samples_per_frame(settings), samples_per_window(settings)
     left = (size - length) // 2
@@ -106,8 +106,8 @@ def _window_and_filters(settings: Features) -> tuple[Tensor, list[tuple[slice, s
         )
     filters = filters.repeat_interleave(2, dim=0)
     groups = []
-    for start in range(0, settings.num_mels, BANDS_A_PRODUCT):
-        bands = slice(start, min(start + BANDS_A_PRODUCT, settings.num_mels))
+    for start in range(0, settings.num_mels, BANDS_PER_PRODUCT):
+        bands = slice(start, min(start + BANDS_PER_PRODUCT, settings.num_mels))
         held = filters[:, bands].any(dim=1).nonzero().flatten()
         bins = slice(int(held[0]), int(held[-1]) + 1)
         groups.append((bands, bins, filters[bins, bands].contiguous()))

@@ -1,11 +1,11 @@
-"""What decides a log-mel: its settings, and how samples are cut into frames."""
+"""The settings of a log-mel, and how samples are cut into frames."""
 
 from typing import Any
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.params.params import Features
 
-LOG_FLOOR = 1e-8  # what the rounding of 16-bit samples alone leaves in one mel band (our choice)
+LOG_FLOOR = 1e-8  # energy in one mel band of the rounding of 16-bit samples (our choice)
 
 
 def mel_settings(settings: Features) -> dict[str, Any]:

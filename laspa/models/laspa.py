@@ -34,7 +34,7 @@ class Output:
 class Laspa(nn.Module):
     """Every system of the comparison: parts that no loss term needs are not built.
 
-    The baseline is the speaker encoder with AAM-softmax alone. The adversary adds a language
+    The baseline is the speaker encoder with only AAM-softmax. The adversary adds a language
     classifier after a gradient reversal. A language encoder exists if a loss reads it, the decoder if
     mels are rebuilt, the fusion if mels are rebuilt or the heads read fused embeddings.
     """

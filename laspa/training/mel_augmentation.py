@@ -48,9 +48,7 @@ def warped_axis(
 
 
 def read_bands(mel: Tensor, position: Tensor) -> Tensor:
-    """Each band of the result is what `mel` holds at its position, between bands linearly.
-
-    Beyond the first and the last band these are repeated.
+    """`mel` at the given positions, linear between bands; beyond the first and last band these are repeated.
 
     Args:
         mel: (batch, frames, mels).
@@ -66,8 +64,8 @@ def read_bands(mel: Tensor, position: Tensor) -> Tensor:
 def masked(mel: Tensor, most_bands: int, most_frames: int, generator: np.random.Generator) -> Tensor:
     """Some neighbouring bands and some neighbouring frames of each crop set to 0, which is their mean.
 
-    SpecAugment (Park et al., 2019) with one mask each: its width is drawn from 0 to the most, its place
-    from all that hold it.
+    SpecAugment (Park et al., 2019) with one mask each: its width is drawn from 0 to `most_bands` or
+    `most_frames`, its place from all possible ones.
 
     Args:
         mel: (batch, frames, mels), mean-normalised.
@@ -84,11 +82,10 @@ def masked(mel: Tensor, most_bands: int, most_frames: int, generator: np.random.
 
 
 def with_noise(mel: Tensor, share: float, snr_db: list[float], generator: np.random.Generator) -> Tensor:
-    """log(exp(mel) + noise) in a `share` of the crops; each band's mean over the crop stays what it was.
+    """log(exp(mel) + noise) in a `share` of the crops; each band's mean over the crop does not change.
 
-    The noise is stationary: each value is exponentially distributed, as the power of one frequency is,
-    about a level that is the crop's mean power, less an SNR drawn from `snr_db`, under a random smooth
-    colour. Our choice.
+    The noise is stationary: each value is exponentially distributed, as the power of one frequency is. Its
+    mean is the crop's mean power, minus an SNR drawn from `snr_db`, with a random smooth colour. Our choice.
 
     Args:
         mel: (batch, frames, mels) natural logarithms of power.
