@@ -27,13 +27,7 @@ from laspa.features import extraction
 from laspa.features import store as features
 from laspa.features.extraction import Shard, Utterance, compute_shard, extract
 from laspa.features.mel import mel_power
-from laspa.features.settings import (
-    LOG_FLOOR,
-    mel_settings,
-    samples_per_frame,
-    samples_per_hop,
-    samples_per_window,
-)
+from laspa.features.settings import LOG_FLOOR, framing, mel_settings
 from laspa.features.store import FeatureStore, UtteranceMel
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params.params import Features, load_params
@@ -92,14 +86,15 @@ def hours_of(found: list[np.ndarray], rate: int = SAMPLE_RATE) -> float:
 
 
 def torchaudio_mel(settings: Features) -> torch.nn.Module:
-    """The reference of laspa.features.mel."""
+    """The reference for laspa.features.mel."""
     from torchaudio.transforms import MelSpectrogram  # after the shim
 
+    window, hop, size = framing(settings)
     return MelSpectrogram(
         SAMPLE_RATE,
-        n_fft=samples_per_frame(settings),
-        win_length=samples_per_window(settings),
-        hop_length=samples_per_hop(settings),
+        n_fft=size,
+        win_length=window,
+        hop_length=hop,
         f_min=settings.low_hz,
         f_max=settings.high_hz,
         n_mels=settings.num_mels,
@@ -110,8 +105,8 @@ def torchaudio_mel(settings: Features) -> torch.nn.Module:
 def time_mel(settings: Features) -> None:
     """In memory, one thread."""
     given = [torch.from_numpy(signal) for signal in signals()]
-    size, hop, reference = samples_per_frame(settings), samples_per_hop(settings), torchaudio_mel(settings)
-    window = torch.hann_window(samples_per_window(settings))
+    (length, hop, size), reference = framing(settings), torchaudio_mel(settings)
+    window = torch.hann_window(length)
     bank = (size // 2 + 1, settings.low_hz, settings.high_hz, settings.num_mels, SAMPLE_RATE)
     filters = melscale_fbanks(*bank, norm=None, mel_scale="htk").T.contiguous()
 

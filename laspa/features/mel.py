@@ -9,7 +9,7 @@ from torch import Tensor
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
-from laspa.features.settings import LOG_FLOOR, samples_per_frame, samples_per_hop, samples_per_window
+from laspa.features.settings import LOG_FLOOR, framing
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params.params import Features
 
@@ -34,14 +34,14 @@ def mel_power(signal: Tensor, settings: Features) -> Tensor:
     Raises:
         LaspaError: a signal shorter than one frame, or bands narrower than the transform resolves.
     """
-    size = samples_per_frame(settings)
+    _, hop, size = framing(settings)
     if len(signal) < size:
         raise LaspaError(
             f"{len(signal)} samples at {SAMPLE_RATE} Hz, but one frame needs {size} "
             f"({1000 * size / SAMPLE_RATE:g} ms); leave the recording out or shorten features.window_ms"
         )
     window, groups = _window_and_filters(settings)
-    frames = signal.unfold(0, size, samples_per_hop(settings))
+    frames = signal.unfold(0, size, hop)
     mel = torch.empty(len(frames), settings.num_mels)
     for block, out in zip(frames.split(BLOCK_FRAMES), mel.split(BLOCK_FRAMES), strict=True):
         spectrum = torch.view_as_real(torch.fft.rfft(block * window))
@@ -83,7 +83,7 @@ def _window_and_filters(settings: Features) -> tuple[Tensor, list[tuple[slice, s
     A group is (bands, bins, filters): `filters` has a row for each real and each imaginary part from
     the lowest to the highest bin of its bands. All bands over all bins would mostly multiply by zero.
     """
-    size, length = samples_per_frame(settings), samples_per_window(settings)
+    length, _, size = framing(settings)
     left = (size - length) // 2
     window = torch.nn.functional.pad(torch.hann_window(length), (left, size - length - left))
     with warnings.catch_warnings():
