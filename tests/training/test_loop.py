@@ -324,7 +324,7 @@ RARE = {
 
 
 @pytest.mark.parametrize("name", RARE)
-def test_what_is_rare_is_no_trouble(params, data, tmp_path, name):
+def test_rare_speakers_and_languages_stop_nothing(params, data, tmp_path, name):
     field, values, changes = RARE[name]
     rare = TrainingSet(**{**data.__dict__, field: np.array(values)})
     trained = run(with_overrides(params, changes | {"train.epochs": 2}), rare, tmp_path / "state")
