@@ -2,9 +2,9 @@
 
 Usage: python benchmarks/features.py [mel] [end] [processes] [epoch] [memory]; all of them by default.
 
-Within a part the systems take turns, so that what else the machine does falls on all of them; only
-the ratios mean anything. Values must agree to 1e-5 before anything is timed. Each line says what is
-aimed at and whether it is met.
+Within a part the systems take turns, so that other load on the machine affects all of them; only the ratios
+are meaningful. Values must agree to 1e-5 before anything is timed. Each line shows the aim and whether it is
+met.
 """
 
 import json
@@ -27,13 +27,7 @@ from laspa.features import extraction
 from laspa.features import store as features
 from laspa.features.extraction import Shard, Utterance, compute_shard, extract
 from laspa.features.mel import mel_power
-from laspa.features.settings import (
-    LOG_FLOOR,
-    mel_settings,
-    samples_per_frame,
-    samples_per_hop,
-    samples_per_window,
-)
+from laspa.features.settings import LOG_FLOOR, framing, mel_settings
 from laspa.features.store import FeatureStore, UtteranceMel
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features, load_params
@@ -64,7 +58,7 @@ def best_of_turns(systems: dict[str, Callable[[], object]], turns: int = TURNS) 
 
 
 def show(part: str, taken: Seconds, hours: float = 0.0) -> None:
-    """A table of one part: hours of audio a minute where there are any, and time relative to the first."""
+    """A table of one part: hours of audio per minute if `hours` is given, and time relative to the first."""
     reference = next(iter(taken.values()))
     print(f"\n{part}")
     for name, seconds in taken.items():
@@ -92,14 +86,15 @@ def hours_of(found: list[np.ndarray], rate: int = SAMPLE_RATE) -> float:
 
 
 def torchaudio_mel(settings: Features) -> torch.nn.Module:
-    """The reference of laspa.features.mel."""
+    """The reference for laspa.features.mel."""
     from torchaudio.transforms import MelSpectrogram  # after the shim
 
+    window, hop, size = framing(settings)
     return MelSpectrogram(
         SAMPLE_RATE,
-        n_fft=samples_per_frame(settings),
-        win_length=samples_per_window(settings),
-        hop_length=samples_per_hop(settings),
+        n_fft=size,
+        win_length=window,
+        hop_length=hop,
         f_min=settings.low_hz,
         f_max=settings.high_hz,
         n_mels=settings.num_mels,
@@ -110,8 +105,8 @@ def torchaudio_mel(settings: Features) -> torch.nn.Module:
 def time_mel(settings: Features) -> None:
     """In memory, one thread."""
     given = [torch.from_numpy(signal) for signal in signals()]
-    size, hop, reference = samples_per_frame(settings), samples_per_hop(settings), torchaudio_mel(settings)
-    window = torch.hann_window(samples_per_window(settings))
+    (length, hop, size), reference = framing(settings), torchaudio_mel(settings)
+    window = torch.hann_window(length)
     bank = (size // 2 + 1, settings.low_hz, settings.high_hz, settings.num_mels, SAMPLE_RATE)
     filters = melscale_fbanks(*bank, norm=None, mel_scale="htk").T.contiguous()
 
@@ -200,7 +195,7 @@ def time_processes(settings: Features) -> None:
         utterances = listed_often(write_recordings(folder, ".wav", SAMPLE_RATE), HOURS_BY_PROCESSES)
 
         def by(workers: int) -> Callable[[], object]:
-            # A folder for each: nothing is taken over from the other.
+            # A folder for each, so that neither reuses the other's log-mels.
             place = folder / str(workers)
             return lambda: extract(utterances, settings, place / "features", place / "partial", workers)
 

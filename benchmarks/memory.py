@@ -1,4 +1,4 @@
-"""What a benchmark in a process of its own says of its memory."""
+"""The peak memory of a benchmark that runs in its own process."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,6 @@ KIB_PER_GIB = 2**20
 
 
 def own_peak() -> float:
-    """Most memory that this process has held, in GiB. `ru_maxrss` would begin with that of its parent."""
+    """Most memory that this process has held, in GiB. `ru_maxrss` would start from that of its parent."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) / KIB_PER_GIB if found else float("nan")

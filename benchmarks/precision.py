@@ -1,4 +1,4 @@
-"""What bfloat16 autocast costs in EER and saves in time: the same runs in both precisions, paired by seed.
+"""What bfloat16 autocast costs in EER and saves in time: runs in both precisions, paired by seed.
 
 Usage: python benchmarks/precision.py [--encoder tdnn] [--epochs 3] [--seeds 1 2 3] [--system laspa]
 

@@ -3,9 +3,9 @@
 python benchmarks/train_step.py [--device cuda] [--batch 16] [--seconds 2] [--turns 3]
 
 SpeechBrain is not a dependency: `pip install --no-deps speechbrain hyperpyyaml` beside this project.
-Every system has the same batch, crop, AAM-softmax head and fused AdamW. A step is forward, loss, backward
-and update on a batch that lies on the device already; the best of the turns counts. On one thread of a CPU
-it is the thread's own time, so that waiting for a core that is shared does not count.
+Every system has the same batch, crop, AAM-softmax head and fused AdamW. A step is forward, loss, backward and
+update on a batch that is already on the device; the fastest of the turns counts. On one thread of a CPU the
+thread's own time is measured, so waiting for a shared core does not count.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SYSTEMS = {  # name: (encoder, bfloat16 autocast)
 
 
 class SpeechBrain(nn.Module):
-    """Their ECAPA-TDNN behind our encoders' interface."""
+    """Their ECAPA-TDNN with the interface of our encoders."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default="", help="systems whose name holds this")
+    parser.add_argument("--only", default="", help="systems whose name contains this")
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

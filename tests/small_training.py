@@ -1,4 +1,4 @@
-"""A training run of seconds: four made-up voices and the smallest encoders."""
+"""A training run of seconds: four artificial voices and the smallest encoders."""
 
 from pathlib import Path
 

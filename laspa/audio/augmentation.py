@@ -36,7 +36,7 @@ class Augmentation(NamedTuple):
     """What is done to an utterance.
 
     kind: noise, music, babble, reverb or speed.
-    seed: of the noise, music or room that is generated where there are no `recordings`.
+    seed: of the noise, music or room that is generated without `recordings`.
     recordings: those that are added, or the room's impulse response.
     starts: where in each recording the excerpt begins, from 0 to 1.
     snr_db: of noise, music and babble. speed: of `speed`.
@@ -144,8 +144,8 @@ def _reverberated(signal: np.ndarray, response: np.ndarray) -> np.ndarray:
     """In the room: aligned with the direct path, length and power unchanged."""
     from scipy.signal import oaconvolve  # here: importing it is a third of an extraction process's start
 
-    heard = oaconvolve(signal, response)[np.abs(response).argmax() :][: len(signal)].astype(np.float32)
-    return _with_power(heard, _power(signal))
+    wet = oaconvolve(signal, response)[np.abs(response).argmax() :][: len(signal)].astype(np.float32)
+    return _with_power(wet, _power(signal))
 
 
 def _in_full_scale(signal: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ def coloured_noise(samples: int, generator: np.random.Generator) -> np.ndarray:
 
 def music(samples: int, generator: np.random.Generator) -> np.ndarray:
     """(samples,) float32 chords of the twelve-tone scale, one after the other."""
-    heard = np.zeros(samples)
+    chords = np.zeros(samples)
     start = 0
     while start < samples:
         length = min(samples - start, int(SAMPLE_RATE * generator.uniform(*NOTE_SECONDS)))
@@ -37,6 +37,6 @@ def music(samples: int, generator: np.random.Generator) -> np.ndarray:
             for harmonic in range(1, HARMONICS + 1):
                 fading = np.exp(-seconds * harmonic / NOTE_SECONDS[1])
                 tone = fading * np.sin(2 * np.pi * harmonic * hertz * seconds) / harmonic
-                heard[start : start + length] += tone
+                chords[start : start + length] += tone
         start += length
-    return heard.astype(np.float32)
+    return chords.astype(np.float32)

@@ -56,8 +56,8 @@ def image_response(
         *(_images(*axis, reach) for axis in zip(sides, talker, microphone, strict=True)), strict=True
     )
     near, count = reduce(np.add.outer, map(np.square, distances)), reduce(np.add.outer, reflections)
-    heard = near < reach**2
-    distance, count = np.sqrt(near[heard]), count[heard]
+    reached = near < reach**2
+    distance, count = np.sqrt(near[reached]), count[reached]
     direct = float(np.linalg.norm(talker - microphone))
     delay = np.rint((distance - direct) * SAMPLE_RATE / SPEED_OF_SOUND).astype(np.int64)
     amplitude = np.exp(log_reflection * count) * direct / distance

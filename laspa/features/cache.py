@@ -1,8 +1,7 @@
 """Log-mels of the last run, kept so that the next one computes only what is new.
 
 A log-mel depends on its recording's bytes, the augmentation, the mel settings, and the code and libraries
-that compute it. It is found again by a digest of all these, whatever the utterance is called and wherever it
-stands in the manifest.
+that compute it. It is found again by these, whatever the utterance's name and place in the manifest.
 """
 
 import hashlib
@@ -42,7 +41,7 @@ DIGEST_KEY = b"laspa.computed_by"
 
 
 class CachedMel(NamedTuple):
-    """Where a log-mel of the last run lies."""
+    """Where a log-mel of the last run is stored."""
 
     shard: Path
     group: int

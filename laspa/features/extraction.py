@@ -5,6 +5,7 @@ Log-mels of the last run are reused, so a new speaker costs only that speaker.
 
 import functools
 import hashlib
+import itertools
 import multiprocessing
 import os
 import shutil
@@ -45,7 +46,7 @@ class Utterance(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """The work of one process at one time; `cached` says where log-mels lie that need no computing."""
+    """One task of a process; `cached` says where log-mels are that need not be computed."""
 
     path: Path
     utterances: list[Utterance]
@@ -103,8 +104,11 @@ def extract(
         for index, start in enumerate(range(0, len(utterances), size))
     ]
     _remove_others(unfinished, {shard.path for shard in shards})
+    missing = [shard for shard in shards if store.num_rows(shard.path) != len(shard.utterances)]
     engine = engine or functools.partial(_in_processes, workers=workers or available_cores())
-    for _ in progress(_extracted(shards, engine), len(shards), "features", "shard"):
+    finished = itertools.repeat(None, len(shards) - len(missing))
+    done = itertools.chain(finished, engine(missing) if missing else ())
+    for _ in progress(done, len(shards), "features", "shard"):
         pass
     fill_cache(partial / CACHE, unfinished, keys, settings)
     write_extra(unfinished)
@@ -128,45 +132,27 @@ def compute_shard(shard: Shard) -> None:
 
 
 def _mels(shard: Shard) -> Iterator[np.ndarray]:
-    @functools.lru_cache(maxsize=1)  # the next log-mel mostly lies in the same row group
-    def group(path: Path, number: int) -> list[np.ndarray]:
-        return store.read_group(path, number)
+    group = functools.lru_cache(maxsize=1)(store.read_group)  # neighbours are mostly in the same group
+    for one, place in zip(shard.utterances, shard.cached, strict=True):
+        yield group(place.shard, place.group)[place.row] if place else _computed(one, shard.settings)
 
-    if all(shard.cached):
-        yield from (group(place.shard, place.group)[place.row] for place in shard.cached if place)
-        return
+
+def _computed(utterance: Utterance, settings: Features) -> np.ndarray:
     import torch  # here: neither the parent process nor a shard of cached log-mels needs it
 
     from laspa.features.mel import log_mel
 
+    signal = read_audio(utterance.path, SAMPLE_RATE)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # two processes beat two threads, and sums are added in one order
+    torch.set_num_threads(1)  # two processes are faster than two threads, and sums are added in one order
     try:
-        for one, place in zip(shard.utterances, shard.cached, strict=True):
-            if place is not None:
-                yield group(place.shard, place.group)[place.row]
-                continue
-            signal = read_audio(one.path, SAMPLE_RATE)
-            try:
-                if one.augmentation is not None:
-                    signal = augment(signal, one.augmentation)
-                yield log_mel(signal, shard.settings)
-            except LaspaError as error:
-                raise LaspaError(f"utterance {one.utterance_id} ({one.path}): {error}") from None
+        if utterance.augmentation is not None:
+            signal = augment(signal, utterance.augmentation)
+        return log_mel(signal, settings)
+    except LaspaError as error:
+        raise LaspaError(f"utterance {utterance.utterance_id} ({utterance.path}): {error}") from None
     finally:
         torch.set_num_threads(threads)
-
-
-def _extracted(shards: list[Shard], engine: Engine) -> Iterator[None]:
-    """Compute what is missing; yields once for each shard."""
-    missing = []
-    for shard in shards:
-        if store.num_rows(shard.path) == len(shard.utterances):
-            yield
-        else:
-            missing.append(shard)
-    if missing:
-        yield from engine(missing)
 
 
 def _in_processes(shards: list[Shard], workers: int) -> Iterator[None]:
@@ -182,7 +168,7 @@ def _in_processes(shards: list[Shard], workers: int) -> Iterator[None]:
     except BrokenProcessPool:
         raise LaspaError(
             "features: a worker process was killed, most likely for want of memory; "
-            "finished shards are kept, run again to go on from them"
+            "finished shards are kept, run again to resume from them"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

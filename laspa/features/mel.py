@@ -9,12 +9,12 @@ from torch import Tensor
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
-from laspa.features.settings import LOG_FLOOR, samples_per_frame, samples_per_hop, samples_per_window
+from laspa.features.settings import LOG_FLOOR, framing
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features
 
 BLOCK_FRAMES = 2048  # bounds the memory of long recordings: 4 MiB of windowed samples
-BANDS_A_PRODUCT = 16  # filters multiplied at once, over the bins that they hold alone; measured
+BANDS_PER_PRODUCT = 16  # filters multiplied at once, over the bins that they cover; measured
 
 
 def mel_power(signal: Tensor, settings: Features) -> Tensor:
@@ -34,14 +34,14 @@ def mel_power(signal: Tensor, settings: Features) -> Tensor:
     Raises:
         LaspaError: a signal shorter than one frame, or bands narrower than the transform resolves.
     """
-    size = samples_per_frame(settings)
+    _, hop, size = framing(settings)
     if len(signal) < size:
         raise LaspaError(
             f"{len(signal)} samples at {SAMPLE_RATE} Hz, but one frame needs {size} "
             f"({1000 * size / SAMPLE_RATE:g} ms); leave the recording out or shorten features.window_ms"
         )
     window, groups = _window_and_filters(settings)
-    frames = signal.unfold(0, size, samples_per_hop(settings))
+    frames = signal.unfold(0, size, hop)
     mel = torch.empty(len(frames), settings.num_mels)
     for block, out in zip(frames.split(BLOCK_FRAMES), mel.split(BLOCK_FRAMES), strict=True):
         spectrum = torch.view_as_real(torch.fft.rfft(block * window))
@@ -81,9 +81,9 @@ def _window_and_filters(settings: Features) -> tuple[Tensor, list[tuple[slice, s
     """The window, zero-padded to a frame, and the filters in groups of neighbouring bands.
 
     A group is (bands, bins, filters): `filters` has a row for each real and each imaginary part from
-    the lowest to the highest bin of its bands. All bands over all bins would multiply by zero mostly.
+    the lowest to the highest bin of its bands. All bands over all bins would mostly multiply by zero.
     """
-    size, length = samples_per_frame(settings), samples_per_window(settings)
+    length, _, size = framing(settings)
     left = (size - length) // 2
     window = torch.nn.functional.pad(torch.hann_window(length), (left, size - length - left))
     with warnings.catch_warnings():
@@ -106,8 +106,8 @@ def _window_and_filters(settings: Features) -> tuple[Tensor, list[tuple[slice, s
         )
     filters = filters.repeat_interleave(2, dim=0)
     groups = []
-    for start in range(0, settings.num_mels, BANDS_A_PRODUCT):
-        bands = slice(start, min(start + BANDS_A_PRODUCT, settings.num_mels))
+    for start in range(0, settings.num_mels, BANDS_PER_PRODUCT):
+        bands = slice(start, min(start + BANDS_PER_PRODUCT, settings.num_mels))
         held = filters[:, bands].any(dim=1).nonzero().flatten()
         bins = slice(int(held[0]), int(held[-1]) + 1)
         groups.append((bands, bins, filters[bins, bands].contiguous()))

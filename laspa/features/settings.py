@@ -1,11 +1,11 @@
-"""What decides a log-mel: its settings, and how samples are cut into frames."""
+"""The settings of a log-mel, and how samples are cut into frames."""
 
 from typing import Any
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.params import Features
 
-LOG_FLOOR = 1e-8  # what the rounding of 16-bit samples alone leaves in one mel band (our choice)
+LOG_FLOOR = 1e-8  # energy in one mel band of the rounding of 16-bit samples (our choice)
 
 
 def mel_settings(settings: Features) -> dict[str, Any]:
@@ -14,21 +14,17 @@ def mel_settings(settings: Features) -> dict[str, Any]:
     return values | {"sample_rate": SAMPLE_RATE, "log_floor": LOG_FLOOR, "dtype": "float16"}
 
 
-def samples_per_window(settings: Features) -> int:
-    """Window length in samples."""
-    return round(settings.window_ms * SAMPLE_RATE / 1000)
+def framing(settings: Features) -> tuple[int, int, int]:
+    """Samples of a window, samples from one frame's start to the next one's, and points of the transform.
 
-
-def samples_per_hop(settings: Features) -> int:
-    """Samples from one frame's start to the next one's; at least 1."""
-    return max(1, round(settings.hop_ms * SAMPLE_RATE / 1000))
-
-
-def samples_per_frame(settings: Features) -> int:
-    """Length of the Fourier transform: the power of two that holds the window (our choice)."""
-    return 1 << (samples_per_window(settings) - 1).bit_length()
+    The transform is the power of two that holds the window (our choice).
+    """
+    window = round(settings.window_ms * SAMPLE_RATE / 1000)
+    hop = max(1, round(settings.hop_ms * SAMPLE_RATE / 1000))
+    return window, hop, 1 << (window - 1).bit_length()
 
 
 def num_frames(num_samples: int, settings: Features) -> int:
     """Frames that lie wholly inside `num_samples`; nothing is padded (our choice)."""
-    return max(0, 1 + (num_samples - samples_per_frame(settings)) // samples_per_hop(settings))
+    _, hop, size = framing(settings)
+    return max(0, 1 + (num_samples - size) // hop)

@@ -1,4 +1,4 @@
-"""How features lie on disk (Parquet shards of half-precision log-mels), and how they are read fast."""
+"""Features on disk (Parquet shards of half-precision log-mels), and fast reading of them."""
 
 import hashlib
 import json
@@ -72,7 +72,7 @@ def _table(rows: list[UtteranceMel], schema: pa.Schema) -> pa.Table:
 
 
 def num_rows(path: Path) -> int:
-    """Utterances in a shard; -1 where there is no readable shard."""
+    """Utterances in a shard; -1 without a readable shard."""
     try:
         return int(pq.read_metadata(path).num_rows)
     except (OSError, pa.ArrowInvalid):

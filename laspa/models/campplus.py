@@ -34,7 +34,9 @@ class CAMPPlus(nn.Module):
             for _ in range(layers):
                 self.layers.append(DenseLayer(channels, dilation))
                 channels += GROWTH
-            self.layers.append(nn.Sequential(*_norm_relu(channels), _pointwise(channels, channels // 2)))
+            self.layers.append(
+                nn.Sequential(*_norm_relu(channels), nn.Conv1d(channels, channels // 2, 1, bias=False))
+            )
             channels //= 2
         self.frame_dim = channels
         self.last = nn.Sequential(*_norm_relu(channels))
@@ -100,7 +102,7 @@ class DenseLayer(nn.Module):
     def __init__(self, inputs: int, dilation: int) -> None:
         super().__init__()
         self.narrow = nn.Sequential(
-            *_norm_relu(inputs), _pointwise(inputs, BOTTLENECK), *_norm_relu(BOTTLENECK)
+            *_norm_relu(inputs), nn.Conv1d(inputs, BOTTLENECK, 1, bias=False), *_norm_relu(BOTTLENECK)
         )
         self.local = nn.Conv1d(BOTTLENECK, GROWTH, 3, padding=dilation, dilation=dilation, bias=False)
         self.gate = nn.Sequential(
@@ -135,10 +137,6 @@ def segment_means(hidden: Tensor, mask: Tensor | None) -> Tensor:
 
 def _norm_relu(channels: int) -> list[nn.Module]:
     return [nn.BatchNorm1d(channels), nn.ReLU()]
-
-
-def _pointwise(inputs: int, outputs: int) -> nn.Conv1d:
-    return nn.Conv1d(inputs, outputs, 1, bias=False)
 
 
 def _convolve(inputs: int, mel_stride: int, kernel: int = 3) -> list[nn.Module]:

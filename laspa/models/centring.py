@@ -25,9 +25,9 @@ class LanguageCentring(nn.Module):
     def follow(self, embedding: Tensor, language: Tensor) -> None:
         """Move the means of the languages in a training batch: `(batch, dim)`, `(batch,)` class indices."""
         vectors = F.normalize(embedding.float())
-        heard = F.one_hot(language, len(self.means)).to(vectors.dtype)
-        count = heard.sum(dim=0)[:, None]
-        now = heard.T @ vectors / count.clamp(min=1)
+        spoken = F.one_hot(language, len(self.means)).to(vectors.dtype)
+        count = spoken.sum(dim=0)[:, None]
+        now = spoken.T @ vectors / count.clamp(min=1)
         # The first batch of a language sets its mean; later ones move it.
         step = torch.where(self.means.any(dim=1, keepdim=True), MOMENTUM, 1.0)
         self.means += step * (count > 0) * (now - self.means)

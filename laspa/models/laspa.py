@@ -34,7 +34,7 @@ class Output:
 class Laspa(nn.Module):
     """Every system of the comparison: parts that no loss term needs are not built.
 
-    The baseline is the speaker encoder with AAM-softmax alone. The adversary adds a language
+    The baseline is the speaker encoder with only AAM-softmax. The adversary adds a language
     classifier after a gradient reversal. A language encoder exists if a loss reads it, the decoder if
     mels are rebuilt, the fusion if mels are rebuilt or the heads read fused embeddings.
     """
@@ -163,13 +163,12 @@ def added_parameters_percent(counts: dict[str, int]) -> float:
 
 
 def _fusion(system: System, speaker_frame_dim: int, language_frame_dim: int) -> nn.ModuleDict:
-    dim = system.model.embedding_dim
-    if system.model.fusion == "concat":
-        return nn.ModuleDict({"speaker": ConcatFusion(dim), "language": ConcatFusion(dim)})
-    pooled = system.model.keys == "pooled"
+    model, dim = system.model, system.model.embedding_dim
 
-    def tuner(key_dim: int) -> PrefixTuner:
-        width = dim if pooled else key_dim
-        return PrefixTuner(dim, width, system.model.attention_dim, system.num_heads, system.prefix_len)
+    def fuse(frame_dim: int) -> nn.Module:
+        if model.fusion == "concat":
+            return ConcatFusion(dim)
+        key_dim = dim if model.keys == "pooled" else frame_dim
+        return PrefixTuner(dim, key_dim, model.attention_dim, system.num_heads, system.prefix_len)
 
-    return nn.ModuleDict({"speaker": tuner(language_frame_dim), "language": tuner(speaker_frame_dim)})
+    return nn.ModuleDict({"speaker": fuse(language_frame_dim), "language": fuse(speaker_frame_dim)})

@@ -14,7 +14,7 @@ VARIANCE_FLOOR = 1e-5  # keeps the square root's gradient finite for constant fe
 
 
 def length_mask(lengths: Tensor | None, size: int, stride: int = 1) -> Tensor | None:
-    """The mask `(batch, size)` of utterances of `lengths: (batch,)` frames, read `stride` frames a step."""
+    """The mask `(batch, size)` of utterances of `lengths: (batch,)` frames, at `stride` frames per step."""
     if lengths is None:
         return None
     return torch.arange(size, device=lengths.device)[None, :] < -(-lengths // stride)[:, None]

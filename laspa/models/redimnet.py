@@ -241,7 +241,7 @@ class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of `(batch, channels, [mels,] time)`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """The same shape, each position normalised for itself."""
+        """The same shape, each position normalised separately."""
         return super().forward(input.movedim(1, -1)).movedim(-1, 1)
 
 

@@ -141,14 +141,13 @@ def train(
                     gradients = _gradient_norms(weighted, model, processes)
 
                 before = (step - 1) // options.accumulate * options.accumulate
-                scaler.scale(
-                    loss / min(options.accumulate, steps - before)
-                ).backward()  # the last may be fewer
+                together = min(options.accumulate, steps - before)  # batches of this step of the optimiser
+                scaler.scale(loss / together).backward()
                 if step % options.accumulate == 0 or step == steps:
                     processes.mean(one.grad for one in model.parameters() if one.grad is not None)
                     scaler.unscale_(optimizer)
                     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
-                    if scaler.is_enabled():  # it finds its scale by overflowing: it skips such a step
+                    if scaler.is_enabled():  # it skips a step that overflows, and lowers its scale
                         norm = torch.where(norm.isfinite(), norm, 0.0)
                     scaler.step(optimizer)
                     scaler.update()

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from laspa.params import Train
 
-BEND_KNOTS = 5  # points of the curve that bends the mel axis: about one per formant; our choice
-COLOUR_KNOTS = 5  # points of the curve that colours a crop's noise over the bands; our choice
-COLOUR_DB = 6.0  # standard deviation of these points; our choice
+KNOTS = 5  # points of a random curve over the bands, about one per formant; our choice
+COLOUR_DB = 6.0  # standard deviation of the points of a noise's colour; our choice
 
 
 def augment_mels(mel: Tensor, options: Train, generator: np.random.Generator) -> Tensor:
@@ -34,7 +33,7 @@ def warped_axis(
     """Where each band of each crop is read: as if the vocal tract had another length and other formants.
 
     The axis is stretched by a factor drawn from 1 ± `warp`, then displaced by a random curve through
-    BEND_KNOTS points whose standard deviation is `bend` of the axis. Our choice, after vocal tract
+    KNOTS points whose standard deviation is `bend` of the axis. Our choice, after vocal tract
     length perturbation (Jaitly and Hinton, 2013).
 
     Returns:
@@ -42,15 +41,12 @@ def warped_axis(
     """
     axis = torch.arange(num_mels, dtype=torch.float32)
     factor = torch.from_numpy(generator.uniform(1 - warp, 1 + warp, (batch_size, 1))).float()
-    points = torch.from_numpy(generator.normal(size=(batch_size, 1, BEND_KNOTS))).float()
-    curve = F.interpolate(points, size=num_mels, mode="linear", align_corners=True)[:, 0]
+    curve = _random_curves(batch_size, num_mels, 1.0, generator)[:, 0]
     return axis * factor + bend * num_mels * curve
 
 
 def read_bands(mel: Tensor, position: Tensor) -> Tensor:
-    """Each band of the result is what `mel` holds at its position, between bands linearly.
-
-    Beyond the first and the last band these are repeated.
+    """`mel` at the given positions, linear between bands; beyond the first and last band these are repeated.
 
     Args:
         mel: (batch, frames, mels).
@@ -66,8 +62,8 @@ def read_bands(mel: Tensor, position: Tensor) -> Tensor:
 def masked(mel: Tensor, most_bands: int, most_frames: int, generator: np.random.Generator) -> Tensor:
     """Some neighbouring bands and some neighbouring frames of each crop set to 0, which is their mean.
 
-    SpecAugment (Park et al., 2019) with one mask each: its width is drawn from 0 to the most, its place
-    from all that hold it.
+    SpecAugment (Park et al., 2019) with one mask each: its width is drawn from 0 to `most_bands` or
+    `most_frames`, its place from all possible ones.
 
     Args:
         mel: (batch, frames, mels), mean-normalised.
@@ -84,11 +80,10 @@ def masked(mel: Tensor, most_bands: int, most_frames: int, generator: np.random.
 
 
 def with_noise(mel: Tensor, share: float, snr_db: list[float], generator: np.random.Generator) -> Tensor:
-    """log(exp(mel) + noise) in a `share` of the crops; each band's mean over the crop stays what it was.
+    """log(exp(mel) + noise) in a `share` of the crops; each band's mean over the crop does not change.
 
-    The noise is stationary: each value is exponentially distributed, as the power of one frequency is,
-    about a level that is the crop's mean power, less an SNR drawn from `snr_db`, under a random smooth
-    colour. Our choice.
+    The noise is stationary: each value is exponentially distributed, as the power of one frequency is. Its
+    mean is the crop's mean power, minus an SNR drawn from `snr_db`, with a random smooth colour. Our choice.
 
     Args:
         mel: (batch, frames, mels) natural logarithms of power.
@@ -97,11 +92,9 @@ def with_noise(mel: Tensor, share: float, snr_db: list[float], generator: np.ran
     chosen = np.flatnonzero(generator.random(batch) < share)
     if not len(chosen):
         return mel
-    points = torch.from_numpy(generator.normal(0, COLOUR_DB, (len(chosen), 1, COLOUR_KNOTS))).float()
-    colour_db = F.interpolate(points, size=mels, mode="linear", align_corners=True)
-    level_db = (
-        colour_db - torch.from_numpy(generator.uniform(snr_db[0], snr_db[1], (len(chosen), 1, 1))).float()
-    )
+    colour_db = _random_curves(len(chosen), mels, COLOUR_DB, generator)
+    snr = torch.from_numpy(generator.uniform(snr_db[0], snr_db[1], (len(chosen), 1, 1))).float()
+    level_db = colour_db - snr
     values = torch.from_numpy(generator.standard_exponential((len(chosen), frames, mels), dtype=np.float32))
     clean = mel[chosen]
     power = clean.exp()
@@ -110,3 +103,9 @@ def with_noise(mel: Tensor, share: float, snr_db: list[float], generator: np.ran
     mended = mel.clone()
     mended[chosen] = noisy - noisy.mean(dim=1, keepdim=True) + clean.mean(dim=1, keepdim=True)
     return mended
+
+
+def _random_curves(count: int, mels: int, deviation: float, generator: np.random.Generator) -> Tensor:
+    """(count, 1, mels), each linear between KNOTS normally distributed points."""
+    points = torch.from_numpy(generator.normal(0, deviation, (count, 1, KNOTS))).float()
+    return F.interpolate(points, size=mels, mode="linear", align_corners=True)

@@ -1,4 +1,4 @@
-"""Noises made up: their spectra, and that a seed decides them."""
+"""Generated noise and music: spectra, and that the seed decides the samples."""
 
 import numpy as np
 import pytest

@@ -23,7 +23,7 @@ def encoded(
 
 
 def mp3_behind_a_tag() -> bytearray:
-    """As FFmpeg writes it: the sound stands behind an ID3 tag."""
+    """As FFmpeg writes it: the sound follows an ID3 tag."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp3") as container:
         container.metadata["title"] = "t" * 5_000
@@ -121,7 +121,7 @@ def test_what_says_nothing_of_its_length_is_taken_as_it_is() -> None:
     assert cut_short(bytes(range(256))) == ""
 
 
-def test_the_reason_stands_where_recordings_are_checked() -> None:
+def test_the_reason_is_told_when_recordings_are_checked() -> None:
     content = bytes(WITH_LENGTHS["MPEG_LAYER_III, 16000 Hz, 1 channels"])
     problem = check_audio("a.mp3", content[: len(content) // 2], 0.1).problem
     assert problem.startswith("cut short: ")

@@ -1,4 +1,4 @@
-"""Features from audio files: order, bytes, going on after a kill, bad recordings."""
+"""Features from audio files: order, bytes, resuming after a kill, bad recordings."""
 
 import os
 import signal
@@ -99,10 +99,10 @@ def test_unfinished_work_of_other_inputs_is_not_used(utterances: list[Utterance]
     assert len(digests) == 9
 
 
-def test_killed_in_the_middle_it_goes_on_and_no_worker_is_left(
+def test_killed_in_the_middle_it_resumes_and_no_worker_is_left(
     utterances: list[Utterance], tmp_path: Path
 ) -> None:
-    """SIGKILL to the parent alone, once the first shard is there: the workers must end by themselves."""
+    """SIGKILL to the parent only, once the first shard is there: the workers must end by themselves."""
     program = f"""
 import sys
 from pathlib import Path
@@ -201,7 +201,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return read
 
 
-def test_a_new_speaker_costs_the_new_speaker_alone_and_the_bytes_are_a_full_runs(
+def test_only_a_new_speaker_is_computed_and_the_bytes_are_those_of_a_full_run(
     utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = SETTINGS.model_copy(update={"shard_utterances": 70})  # more than a row group
@@ -242,7 +242,7 @@ def test_other_names_and_order_compute_nothing_and_another_content_or_setting_do
     assert len(read) == 8
 
 
-def test_what_other_code_has_computed_is_not_taken_over(
+def test_what_other_code_has_computed_is_not_reused(
     utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(utterances, tmp_path)
@@ -254,7 +254,9 @@ def test_what_other_code_has_computed_is_not_taken_over(
     assert len(read) == 8
 
 
-def test_kept_log_mels_are_links_and_the_last_runs_alone(utterances: list[Utterance], tmp_path: Path) -> None:
+def test_kept_log_mels_are_links_and_only_those_of_the_last_run(
+    utterances: list[Utterance], tmp_path: Path
+) -> None:
     run(utterances, tmp_path)
     kept = tmp_path / "partial" / extraction.CACHE
     for file in (tmp_path / "features").iterdir():
@@ -273,7 +275,7 @@ def test_damaged_links_are_named(utterances: list[Utterance], tmp_path: Path) ->
 
 
 def test_every_module_that_computes_a_log_mel_decides_whether_it_is_kept() -> None:
-    """Whatever the modules that compute a log-mel import of this package, plumbing aside."""
+    """All modules of this package that computing a log-mel imports, except params, errors and files."""
     program = (
         "import sys, laspa.features.mel, laspa.audio.augmentation, laspa.features.store; print(*sys.modules)"
     )

@@ -10,8 +10,7 @@ import torch
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
 from laspa.features import mel
-from laspa.features import settings as framing
-from laspa.features.settings import LOG_FLOOR
+from laspa.features.settings import LOG_FLOOR, framing, num_frames
 from laspa.features.torchaudio_shim import EXTENSION
 from laspa.params import Features
 
@@ -73,7 +72,7 @@ def test_equals_torchaudio(samples: int) -> None:
     signal = torch.from_numpy(speechlike(samples))
     expected = reference(signal).T
     actual = mel.mel_power(signal, SETTINGS)
-    assert actual.shape == (framing.num_frames(samples, SETTINGS), 80)
+    assert actual.shape == (num_frames(samples, SETTINGS), 80)
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(actual.log(), expected.log(), rtol=0, atol=1e-5)
 
@@ -89,17 +88,15 @@ def test_equals_a_naive_derivation_in_double_precision() -> None:
 
 @pytest.mark.parametrize(("samples", "frames"), [(511, 0), (512, 1), (671, 1), (672, 2), (16_000, 97)])
 def test_frames_lie_wholly_inside(samples: int, frames: int) -> None:
-    assert framing.num_frames(samples, SETTINGS) == frames
+    assert num_frames(samples, SETTINGS) == frames
     if frames:
         assert mel.log_mel(speechlike(samples), SETTINGS).shape == (frames, 80)
 
 
 def test_sizes_by_hand() -> None:
-    assert framing.samples_per_window(SETTINGS) == 400
-    assert framing.samples_per_hop(SETTINGS) == 160
-    assert framing.samples_per_frame(SETTINGS) == 512
-    assert framing.samples_per_frame(SETTINGS.model_copy(update={"window_ms": 32.0})) == 512
-    assert framing.samples_per_frame(SETTINGS.model_copy(update={"window_ms": 32.1})) == 1024
+    assert framing(SETTINGS) == (400, 160, 512)
+    assert framing(SETTINGS.model_copy(update={"window_ms": 32.0}))[2] == 512
+    assert framing(SETTINGS.model_copy(update={"window_ms": 32.1}))[2] == 1024
 
 
 def test_each_band_has_mean_zero_and_gain_does_not_matter() -> None:

@@ -78,7 +78,7 @@ def test_padding_changes_neither_embeddings_nor_frames(encoder, frames):
     torch.manual_seed(frames)
     longest = frames + 11
     mel = torch.randn(2, longest, encoder.num_mels)
-    mel[1, frames:] = 1e4  # what stands in the padding must not matter
+    mel[1, frames:] = 1e4  # padding must not matter
     embedding, hidden = encoder(mel, torch.tensor([longest, frames]))
     alone, alone_hidden = encoder(mel[1:, :frames])
     full, full_hidden = encoder(mel[:1])

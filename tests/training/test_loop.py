@@ -107,7 +107,7 @@ MOMENTS = {
 }
 
 
-def test_killed_at_any_moment_it_goes_on_and_ends_with_the_same_bits(params, data, tmp_path):
+def test_killed_at_any_moment_it_resumes_and_ends_with_the_same_bits(params, data, tmp_path):
     whole = run(params, data, tmp_path / "whole")
     for name, moment in MOMENTS.items():
         state_file = tmp_path / name / "state"
@@ -191,7 +191,7 @@ def test_a_step_that_overflows_under_a_scaler_is_left_out_and_stops_nothing(
 
 def test_the_loss_under_a_fixed_seed_is_pinned(params, data, tmp_path):
     history = run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state").history
-    # What the code gave when it was written: a refactor that leaves the mathematics alone leaves this alone.
+    # From the first version of this code: a refactor that does not change the mathematics keeps it.
     assert history[0]["loss"] == pytest.approx(2.728106, rel=1e-3)
 
 
@@ -324,7 +324,7 @@ RARE = {
 
 
 @pytest.mark.parametrize("name", RARE)
-def test_what_is_rare_is_no_trouble(params, data, tmp_path, name):
+def test_rare_speakers_and_languages_stop_nothing(params, data, tmp_path, name):
     field, values, changes = RARE[name]
     rare = TrainingSet(**{**data.__dict__, field: np.array(values)})
     trained = run(with_overrides(params, changes | {"train.epochs": 2}), rare, tmp_path / "state")

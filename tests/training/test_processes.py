@@ -1,4 +1,4 @@
-"""Two processes that train together: the losses and weights of one that has the whole batch."""
+"""Two processes that train together have the losses and weights of one process with the whole batch."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -143,7 +143,7 @@ def test_losses_and_weights_are_those_of_one_process_with_the_whole_batches(
         torch.testing.assert_close(value, alone.model.state_dict()[name], atol=1e-4, rtol=1e-4, msg=name)
 
 
-def test_all_processes_end_with_the_same_bits_and_the_first_alone_writes_the_state(together: Path) -> None:
+def test_all_processes_end_with_the_same_bits_and_only_the_first_writes_the_state(together: Path) -> None:
     first, second = load_file(together / "weights-0"), load_file(together / "weights-1")
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert read_json(together / "history-0.json") == read_json(together / "history-1.json")
@@ -151,7 +151,7 @@ def test_all_processes_end_with_the_same_bits_and_the_first_alone_writes_the_sta
     assert not (together / "state-1").exists()
 
 
-def test_killed_after_an_epoch_they_go_on_and_end_with_the_same_bits(
+def test_killed_after_an_epoch_they_resume_and_end_with_the_same_bits(
     params: Params, together: Path, tmp_path: Path
 ) -> None:
     in_processes(train_part, tmp_path, params, 1)
