@@ -6,7 +6,7 @@ import pandas as pd
 
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.corpus import Complete
-from laspa.manifest.language_codes import UNDETERMINED
+from laspa.manifest.index import UNDETERMINED
 
 # Shares by which a whole corpus may differ: publishers round, a few recordings cannot be used (our choice).
 TOLERANCE = {"utterances": 0.01, "hours": 0.05}
