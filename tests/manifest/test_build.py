@@ -189,9 +189,7 @@ def test_recordings_of_one_name_get_ids_of_their_own(tmp_path: Path) -> None:
 def test_a_recording_in_two_splits_is_refused(tmp_path: Path) -> None:
     index = corpus(tmp_path, split=True)
     (tmp_path / "s1/0.wav").write_bytes((tmp_path / "s0/1.wav").read_bytes())
-    message = (
-        r"the same recording is in dev and train: .*s0/1\.wav and .*s1/0\.wav; a recording belongs to"
-    )
+    message = r"the same recording is in dev and train: .*s0/1\.wav and .*s1/0\.wav; a recording belongs to"
     with pytest.raises(LaspaError, match=message):
         build(tmp_path, index)
 
@@ -199,9 +197,7 @@ def test_a_recording_in_two_splits_is_refused(tmp_path: Path) -> None:
 def test_a_speaker_in_two_splits_is_refused(tmp_path: Path) -> None:
     index = corpus(tmp_path, split=True)
     index.loc[1, "split"] = "test"
-    with pytest.raises(
-        LaspaError, match=r"the same speaker is in test and train: .*s0/0\.wav and .*s0/1"
-    ):
+    with pytest.raises(LaspaError, match=r"the same speaker is in test and train: .*s0/0\.wav and .*s0/1"):
         build(tmp_path, index)
 
 
