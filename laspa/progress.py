@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then in a log."""
+"""Progress of long work: a bar on a terminal, a line every 15 seconds in a log."""
 
 import sys
 import threading
@@ -29,14 +29,16 @@ def progress(items: Iterable[T], total: int, description: str, unit: str = "it")
             last = now
             rate = done / (now - start)
             left = (total - done) / rate
-            message = f"{description}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left"
-            print(message, file=sys.stderr, flush=True)
-    seconds = time.monotonic() - start
-    print(f"{description}: {done}/{total} {unit} in {seconds:.1f} s", file=sys.stderr, flush=True)
+            _log(f"{description}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left")
+    _log(f"{description}: {done}/{total} {unit} in {time.monotonic() - start:.1f} s")
+
+
+def _log(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 class ByteProgress:
-    """Bytes done of a total that may still grow, with speed and time left; told from any thread."""
+    """Bytes done of a total that may still grow, with speed and time left; safe to call from any thread."""
 
     def __init__(self, total: int, description: str) -> None:
         self._lock = threading.Lock()
@@ -50,14 +52,14 @@ class ByteProgress:
             self._bar = tqdm(total=total, desc=description, **options)
 
     def grow(self, by: int) -> None:
-        """`by` bytes more to come than was known."""
+        """Add `by` bytes to the total."""
         with self._lock:
             self.total += by
             if self._bar is not None:
                 self._bar.total = self.total
 
     def advance(self, count: int) -> None:
-        """`count` bytes came; a negative number is given up."""
+        """Add `count` bytes to those done; a negative number takes bytes back."""
         with self._lock:
             self.done += count
             if self._bar is not None:
@@ -65,18 +67,15 @@ class ByteProgress:
                 return
             seconds = time.monotonic() - self._last
             if seconds >= LOG_EVERY_SECONDS:
-                speed = (
-                    max(self.done - self._done_at_last, 1) / seconds
-                )  # of late: not of what was there before
+                speed = max(self.done - self._done_at_last, 1) / seconds  # since the last line
                 self._last, self._done_at_last = self._last + seconds, self.done
                 of = f"{in_bytes(self.done)} of {in_bytes(self.total)}, {in_bytes(speed)}/s"
-                left = f"{(self.total - self.done) / speed:.0f} s left"
-                print(f"{self._description}: {of}, {left}", file=sys.stderr, flush=True)
+                _log(f"{self._description}: {of}, {(self.total - self.done) / speed:.0f} s left")
 
     def close(self) -> None:
         """End the bar, or print what was done."""
         if self._bar is not None:
             self._bar.close()
         else:
-            done = f"{in_bytes(self.done)} in {time.monotonic() - self._start:.1f} s"
-            print(f"{self._description}: {done}", file=sys.stderr, flush=True)
+            seconds = time.monotonic() - self._start
+            _log(f"{self._description}: {in_bytes(self.done)} in {seconds:.1f} s")

@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def _digest(params: Params) -> str:
-    """Names the corpora that unfinished work belongs to."""
+    """Identifies the corpora that unfinished work belongs to."""
     sections = params.model_dump_json(include=set(params.corpora))
     return hashlib.sha256(sections.encode()).hexdigest()[:16]
 

@@ -1,11 +1,13 @@
-"""Stage label: languages of recordings that come without one, told by a model from their audio."""
+"""Stage label: a model finds the languages of recordings that come without one."""
 
 from pathlib import Path
 
-import pandas as pd
-
-from laspa.manifest.index import locator
-from laspa.manifest.language_labels import pass_unlabelled, unlabelled, write_labels
+from laspa.manifest.index import locator, read_index
+from laspa.manifest.language_labels import (
+    check_unlabelled,
+    without_language,
+    write_labels,
+)
 from laspa.params import load_params
 from pipelines import stage
 
@@ -15,22 +17,20 @@ RAW, LABELS = Path("data/raw"), Path("data/labels.parquet")
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     root = stage.project_root()
-    index = pd.read_csv(RAW / "index.csv", dtype=str, keep_default_na=False)
-    paths = unlabelled(index)
+    index = read_index(RAW)
+    paths = without_language(index)
     rows: list[tuple[str, str, float | None]] = []
     if params.label.model == "none":
-        if warning := pass_unlabelled(index):
+        if warning := check_unlabelled(index):
             print(warning)
     elif paths:
-        from laspa.manifest.language_id import (
-            label,  # here, not above: with nothing to label no torch is loaded
-        )
+        # Imported here: with nothing to label, torch is not loaded.
+        from laspa.manifest.language_id import label
         from laspa.models.device import torch_device
 
         weights = str(root / params.label.weights) if params.label.weights else ""
         options = params.label.model_copy(update={"weights": weights})
-        device = torch_device(params.train.device)
-        rows = label(paths, locator(RAW, root), options, device)
+        rows = label(paths, locator(RAW, root), options, torch_device(params.train.device))
         sure = sum(confidence is not None and confidence >= options.threshold for _, _, confidence in rows)
         print(f"{len(rows)} of {len(index)} recordings came without a language, {sure} of them have one now")
     write_labels(LABELS, rows)

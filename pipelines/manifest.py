@@ -1,4 +1,4 @@
-"""Stage manifest: one row an utterance, checked by decoding it; speakers split."""
+"""Stage manifest: one row per utterance, checked by decoding it; speakers split."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pandas as pd
 
 from laspa.files import atomic_path
 from laspa.manifest.build import build_manifest
-from laspa.manifest.index import locator
+from laspa.manifest.index import locator, read_index
 from laspa.manifest.language_labels import with_labels
 from laspa.params import load_params
 from pipelines import stage
@@ -18,15 +18,10 @@ MANIFEST, SKIPPED = Path("data/manifest.parquet"), Path("data/skipped.csv")
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
-    index = pd.read_csv(RAW / "index.csv", dtype=str, keep_default_na=False)
+    index = read_index(RAW)
     labelled, doubtful = with_labels(index, pd.read_parquet(LABELS), params.label.threshold)
-    manifest, bad = build_manifest(
-        labelled,
-        params.corpora[0],
-        params.manifest,
-        locator(RAW, stage.project_root()),
-        workers=os.cpu_count() or 1,
-    )
+    locate, workers = locator(RAW, stage.project_root()), os.cpu_count() or 1
+    manifest, bad = build_manifest(labelled, params.corpora[0], params.manifest, locate, workers)
     skipped = pd.concat([bad, doubtful])
     with atomic_path(SKIPPED) as temporary:
         skipped.to_csv(temporary, index=False, lineterminator="\n")

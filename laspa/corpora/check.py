@@ -1,4 +1,4 @@
-"""A trained model on real prompts: is a voice nearer to itself in another language than to other voices?"""
+"""A trained model on real speech: is a voice nearer to itself in another language than to other voices?"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from laspa.progress import progress
 
 
 class Cosines(NamedTuple):
-    """Mean cosine of pairs of utterances, its standard deviation over the pairs, and how many there are."""
+    """Mean cosine of pairs of utterances, its standard deviation over the pairs, and their number."""
 
     mean: float
     deviation: float
@@ -21,10 +21,10 @@ class Cosines(NamedTuple):
 
 
 def embed_files(paths: Sequence[Path], model_folder: Path) -> np.ndarray:
-    """(files, D) float32: a trained model's speaker embeddings of recordings, in their order.
+    """(files, D) float32: a trained model's speaker embeddings of recordings.
 
     Raises:
-        LaspaError: no such model; a recording that cannot be read.
+        LaspaError: no such model; an unreadable recording.
     """
     import torch
 
@@ -44,10 +44,10 @@ def embed_files(paths: Sequence[Path], model_folder: Path) -> np.ndarray:
 
 
 def compare(embeddings: np.ndarray, speakers: pd.Series, languages: pd.Series) -> dict[str, Cosines]:
-    """Cosines within a language, across languages and against other voices, of who speaks two or more.
+    """Cosines within a language, across languages and against other voices, of multilingual speakers.
 
     Args:
-        embeddings: (utterances, D); speakers, languages: of each.
+        embeddings: (utterances, D); speakers, languages: of each utterance.
 
     Returns:
         `SPEAKER within LANGUAGE`, `SPEAKER across LANGUAGE and LANGUAGE`, and `SPEAKER against OTHER`.
@@ -56,26 +56,25 @@ def compare(embeddings: np.ndarray, speakers: pd.Series, languages: pd.Series) -
         LaspaError: nobody speaks two languages.
     """
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    who, tongue = speakers.to_numpy(), languages.to_numpy()
-    several = pd.DataFrame({"who": who, "tongue": tongue}).groupby("who")["tongue"].nunique()
     found: dict[str, Cosines] = {}
-    for speaker in several.index[several > 1]:
-        own = who == speaker
-        spoken = sorted(set(tongue[own]))
-        for place, language in enumerate(spoken):
-            rows = unit[own & (tongue == language)]
-            if len(rows) > 1:
-                found[f"{speaker} within {language}"] = _cosines(rows @ rows.T, np.triu_indices(len(rows), 1))
-            for other in spoken[place + 1 :]:
-                across = rows @ unit[own & (tongue == other)].T
-                found[f"{speaker} across {language} and {other}"] = _cosines(across)
-        for other in sorted(set(who) - {speaker}):
-            found[f"{speaker} against {other}"] = _cosines(unit[own] @ unit[who == other].T)
+    for speaker in sorted(set(speakers)):
+        own = (speakers == speaker).to_numpy()
+        rows = {language: unit[own & (languages == language)] for language in sorted(set(languages[own]))}
+        if len(rows) < 2:
+            continue
+        for language, these in rows.items():
+            if len(these) > 1:
+                pairs = (these @ these.T)[np.triu_indices(len(these), 1)]
+                found[f"{speaker} within {language}"] = _cosines(pairs)
+            for other, those in rows.items():
+                if other > language:
+                    found[f"{speaker} across {language} and {other}"] = _cosines(these @ those.T)
+        for other in sorted(set(speakers) - {speaker}):
+            found[f"{speaker} against {other}"] = _cosines(unit[own] @ unit[speakers == other].T)
     if not found:
         raise LaspaError("nobody in this corpus speaks two languages; there is nothing to compare across")
     return found
 
 
-def _cosines(matrix: np.ndarray, pairs: tuple[np.ndarray, np.ndarray] | None = None) -> Cosines:
-    values = matrix.ravel() if pairs is None else matrix[pairs]
-    return Cosines(float(values.mean()), float(values.std()), len(values))
+def _cosines(values: np.ndarray) -> Cosines:
+    return Cosines(float(values.mean()), float(values.std()), values.size)

@@ -7,8 +7,7 @@ import pandas as pd
 from laspa.corpora.corpus import Corpus, Licence, Listing
 from laspa.corpora.disk import first_file, read_table
 from laspa.errors import LaspaError
-from laspa.manifest.index import INDEX_COLUMNS
-from laspa.manifest.language_codes import UNDETERMINED
+from laspa.manifest.index import INDEX_COLUMNS, UNDETERMINED
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".g722"}
 MANIFESTS = ("manifest.csv", "manifest.parquet")

@@ -1,4 +1,4 @@
-"""How much of each corpus a manifest holds, beside what its publisher says of the whole."""
+"""The size of each corpus in a manifest, compared with the published size of the whole."""
 
 from dataclasses import asdict
 
@@ -6,9 +6,9 @@ import pandas as pd
 
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.corpus import Complete
-from laspa.manifest.language_codes import UNDETERMINED
+from laspa.manifest.index import UNDETERMINED
 
-# Shares by which a whole corpus may differ: publishers round, a few recordings cannot be used (our choice).
+# Allowed differences: publishers round, and a few recordings cannot be used (our choice).
 TOLERANCE = {"utterances": 0.01, "hours": 0.05}
 
 
@@ -23,11 +23,11 @@ def corpus_sizes(manifest: pd.DataFrame) -> dict[str, Complete]:
 
 
 def compare_sizes(manifest: pd.DataFrame) -> pd.DataFrame:
-    """A row a corpus and number that its publisher gives: corpus, number, found, published, fits.
+    """One row per corpus and published number: corpus, number, found, published, fits.
 
-    A part of a corpus fits where it is no more than the whole. Where all speakers are there, utterances and
-    hours have to be all there too, give or take TOLERANCE. Languages may be fewer: ISO 639-3 joins what
-    some corpora tell apart by region.
+    A part of a corpus fits if it is no larger than the whole. If all speakers are there, utterances and
+    hours must be complete too, within TOLERANCE. Languages may be fewer: ISO 639-3 joins regional
+    varieties that some corpora count separately.
     """
     rows = []
     for name, found in corpus_sizes(manifest).items():

@@ -15,7 +15,7 @@ from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, OfficialList,
 from laspa.corpora.disk import corpus_folder, few, first_file, read_table, say_list_is_missing, walk
 from laspa.corpora.download.corpora import downloads, fetch_corpus, fetch_lists
 from laspa.errors import LaspaError
-from laspa.manifest.language_codes import UNDETERMINED
+from laspa.manifest.index import UNDETERMINED
 from laspa.params import Download, VoxCeleb
 
 META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta"

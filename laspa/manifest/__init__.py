@@ -1,4 +1,4 @@
-"""The table of utterances: building and reading it, languages, and where recordings are on disk.
+"""The index of raw recordings, the languages of those that have none, and the table of utterances.
 
 May import: laspa.models, laspa.features, laspa.audio, laspa.params.
 """

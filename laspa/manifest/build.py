@@ -1,7 +1,7 @@
-"""The manifest: one row an utterance, each checked by decoding it, speakers in one split each."""
+"""The manifest: one row per utterance, checked by decoding it; each speaker is in one split."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from laspa.params import Manifest
 from laspa.progress import progress
 
 SPLITS = ("train", "dev", "test")
-HANDED_OVER = 4096  # files at a time: a pool keeps a record of each that waits
-CLIPPED_SHARE = 0.001  # of the samples at full scale, from which on it is said (our choice)
-SHOWN = 10  # bad files named in an error; all of them stand in data/skipped.csv when skipped
+FILES_AT_A_TIME = 4096  # given to the pool, which keeps a record of each
+CLIPPED_SHARE = 0.001  # of the samples at full scale: from here on a recording is reported (our choice)
+SHOWN = 10  # bad files in an error; data/skipped.csv has all of them, if they are skipped
 
 
 def build_manifest(
@@ -25,20 +25,22 @@ def build_manifest(
     """The manifest and the files left out of it.
 
     Args:
-        index: columns path, speaker, language, gender, split and, of joined corpora, corpus.
-        corpus: whose all recordings are, where the index does not say.
-        locate: where a path of the index stands on disk.
+        index: columns path, speaker, language, gender, split and, if corpora are joined, corpus.
+        corpus: the corpus of all recordings, if the index has no such column.
+        locate: gives the file of a path in the index.
         workers: files decoded at a time.
 
     Returns:
         the manifest, by utterance_id, and (path, reason) of what was skipped.
 
     Raises:
-        LaspaError: bad files where `on_bad_audio` is fail, two utterances of one name, the same
-            recording in two splits, or a split without speakers.
+        LaspaError: bad files if `on_bad_audio` is fail, a speaker or recording in two splits, or a split
+            without speakers.
     """
-    rows = list(_checked(index, options, locate, workers))
-    checks = pd.DataFrame(rows, columns=["sample_rate", "num_samples", "sha256", "problem", "clipped"])
+    checks = pd.DataFrame(
+        _checked(index["path"].tolist(), options, locate, workers),
+        columns=["sample_rate", "num_samples", "sha256", "problem", "clipped"],
+    )
     table = pd.concat([index.reset_index(drop=True), checks], axis=1)
     bad = table[table["problem"] != ""]
     _warn_of_clipping(table)
@@ -49,18 +51,13 @@ def build_manifest(
         more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise LaspaError(
             f"{len(bad)} of {len(table)} recordings cannot be used:\n{shown}{more}\n"
-            "mend or remove them, or set manifest.on_bad_audio to skip in params.yaml"
+            "repair or remove them, or set manifest.on_bad_audio to skip in params.yaml"
         )
     good = table[table["problem"] == ""].copy()
-    good["utterance_id"] = [
-        "/".join((speaker, language, Path(path).stem))
-        for speaker, language, path in good[["speaker", "language", "path"]].values
-    ]
-    twice = good[good["utterance_id"].duplicated(keep=False)]
-    if len(twice):
-        good.loc[twice.index, "utterance_id"] = (
-            twice["speaker"] + "/" + twice["language"] + "/" + twice["path"]
-        )
+    prefix = good["speaker"] + "/" + good["language"] + "/"
+    good["utterance_id"] = prefix + good["path"].map(lambda path: Path(path).stem)
+    twice = good["utterance_id"].duplicated(keep=False)
+    good.loc[twice, "utterance_id"] = prefix[twice] + good.loc[twice, "path"]
     if "corpus" not in good:
         good["corpus"] = corpus
     good["gender"] = good["gender"].where(good["gender"] != "", None)
@@ -68,7 +65,9 @@ def build_manifest(
     if free.any():
         good.loc[free, "split"] = _random_splits(good.loc[free, "speaker"], options)
     if set(good["split"]) == {"train", "test"}:
-        good.loc[good["speaker"].isin(_dev_speakers(good, options)), "split"] = "dev"
+        # The official lists have train and test only: dev speakers are taken from train.
+        shuffled, dev, _ = _shuffled(good.loc[good["split"] == "train", "speaker"], options)
+        good.loc[good["speaker"].isin(shuffled[:dev]), "split"] = "dev"
     _check_splits(good, locate)
     columns = ["utterance_id", "speaker", "language", "gender", "corpus", "split"]
     columns += ["path", "sample_rate", "num_samples", "sha256"]
@@ -78,8 +77,8 @@ def build_manifest(
 
 
 def _checked(
-    index: pd.DataFrame, options: Manifest, locate: Callable[[str], Path], workers: int
-) -> Iterator[tuple[int, int, str, str, float]]:
+    paths: list[str], options: Manifest, locate: Callable[[str], Path], workers: int
+) -> list[tuple[int, int, str, str, float]]:
     def check(name: str) -> tuple[int, int, str, str, float]:
         path = locate(name)
         try:
@@ -90,16 +89,15 @@ def _checked(
         sha256 = hashlib.sha256(content).hexdigest()
         return info.sample_rate, info.num_samples, sha256, info.problem, info.clipped
 
-    paths = index["path"].tolist()
     # Decoding and hashing happen outside Python's lock, so threads are enough.
     with ThreadPoolExecutor(workers) as pool:
-        batches = (paths[start : start + HANDED_OVER] for start in range(0, len(paths), HANDED_OVER))
+        batches = (paths[start : start + FILES_AT_A_TIME] for start in range(0, len(paths), FILES_AT_A_TIME))
         checked = (one for batch in batches for one in pool.map(check, batch))
-        yield from progress(checked, len(paths), "check audio", unit="file")
+        return list(progress(checked, len(paths), "check audio", unit="file"))
 
 
 def _warn_of_clipping(table: pd.DataFrame) -> None:
-    """Clipped recordings are kept: much of what people record is; but who has many should know."""
+    """Clipped recordings are common, so they are kept; the user is told about them."""
     clipped = table[table["clipped"] >= CLIPPED_SHARE].sort_values("clipped", ascending=False)
     if len(clipped):
         print(
@@ -109,21 +107,19 @@ def _warn_of_clipping(table: pd.DataFrame) -> None:
         )
 
 
-def _random_splits(speakers: pd.Series, options: Manifest) -> pd.Series:
-    """A split for every speaker, by seed; at least two speakers each, since trials need two."""
+def _shuffled(speakers: pd.Series, options: Manifest) -> tuple[np.ndarray, int, int]:
+    """The speakers in random order, by seed, and how many are for dev and for test; trials need two."""
     names = np.array(sorted(speakers.unique()))
-    shuffled = np.random.default_rng(options.split_seed).permutation(names)
     dev, test = (max(2, round(share * len(names))) for share in (options.dev_share, options.test_share))
+    return np.random.default_rng(options.split_seed).permutation(names), dev, test
+
+
+def _random_splits(speakers: pd.Series, options: Manifest) -> pd.Series:
+    """A split for every speaker."""
+    shuffled, dev, test = _shuffled(speakers, options)
     split_of = dict.fromkeys(shuffled[dev + test :], "train")
     split_of |= dict.fromkeys(shuffled[:dev], "dev") | dict.fromkeys(shuffled[dev : dev + test], "test")
     return speakers.map(split_of)
-
-
-def _dev_speakers(table: pd.DataFrame, options: Manifest) -> list[str]:
-    """Training speakers set aside for dev, by seed, where the official lists are of train and test alone."""
-    names = np.array(sorted(table.loc[table["split"] == "train", "speaker"].unique()))
-    shuffled = np.random.default_rng(options.split_seed).permutation(names)
-    return list(shuffled[: max(2, round(options.dev_share * len(names)))])
 
 
 def _check_splits(table: pd.DataFrame, locate: Callable[[str], Path]) -> None:
@@ -139,14 +135,13 @@ def _check_splits(table: pd.DataFrame, locate: Callable[[str], Path]) -> None:
                 f"split {split} has {speakers.get(split, 0)} speaker(s), 2 or more are needed; "
                 "give more speakers, or change manifest.dev_share and manifest.test_share"
             )
-    for what in ("speaker", "sha256"):
-        crossing = table.groupby(what)["split"].nunique()
+    for column, name in (("speaker", "speaker"), ("sha256", "recording")):
+        crossing = table.groupby(column)["split"].nunique()
         if (crossing > 1).any():
-            rows = table[table[what] == crossing.index[crossing > 1][0]]
-            name = "speaker" if what == "speaker" else "recording"
+            rows = table[table[column] == crossing.index[crossing > 1][0]]
             one, other = (locate(path) for path in rows.drop_duplicates("split")["path"].iloc[:2])
             remedy = "the corpus's splits" + (" or names of speakers" if name == "speaker" else "")
             raise LaspaError(
-                f"the same {name} stands in {' and '.join(sorted(rows['split'].unique()))}: {one} and "
-                f"{other}; a {name} belongs to one split, mend {remedy}"
+                f"the same {name} is in {' and '.join(sorted(rows['split'].unique()))}: {one} and "
+                f"{other}; a {name} belongs to one split, correct {remedy}"
             )

@@ -8,6 +8,7 @@ import pandas as pd
 from laspa.files import read_json
 
 INDEX_COLUMNS = ["path", "speaker", "language", "gender", "split"]
+UNDETERMINED = "und"  # ISO 639-3 for a recording without a language: the stage label may find one
 INDEX_FILE = "index.csv"
 FOLDERS_FILE = "folders.json"  # folders of recordings that are not beside the index
 LISTS_FOLDER = "lists"  # the official trial lists, between paths of the index

@@ -8,13 +8,12 @@ from langcodes import Language
 from langcodes.tag_parser import LanguageTagError
 
 from laspa.errors import LaspaError
-
-UNDETERMINED = "und"  # ISO 639-3's word for it: a recording that the stage label is to label
+from laspa.manifest.index import UNDETERMINED
 
 
 @cache
 def iso_639_3(name: str) -> str:
-    """`en`, `eng`, `en-US`, `English` and `en: English` → `eng`; a variety with a code (`yue`) keeps it.
+    """`en`, `eng`, `en-US`, `English` and `en: English` → `eng`; varieties with a code (`yue`) keep it.
 
     Codes are those of the registry of language tags (langcodes), names are CLDR's in English.
 
@@ -26,11 +25,11 @@ def iso_639_3(name: str) -> str:
     code = _by_english_name().get(name.casefold(), name.partition(":")[0].strip())
     try:
         language = Language.get(code)
-        if not language.language or not Language.get(language.language).is_valid():
-            raise ValueError(code)
-        return language.to_alpha3()
+        if language.language and Language.get(language.language).is_valid():
+            return language.to_alpha3()
     except (LanguageTagError, LookupError):
-        raise ValueError(code) from None
+        pass
+    raise ValueError(code)
 
 
 @cache
@@ -42,7 +41,7 @@ def unify(languages: pd.Series, corpus: str) -> pd.Series:
     """A column of languages as ISO 639-3.
 
     Raises:
-        LaspaError: a code that nobody knows, with how often it comes.
+        LaspaError: unknown codes, with the number of recordings of each.
     """
     codes, unknown = {}, {}
     for code, count in languages.value_counts().items():

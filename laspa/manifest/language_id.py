@@ -1,7 +1,7 @@
-"""Models that tell the language of a recording: our own language encoder, or VoxLingua107's."""
+"""Models that find the language of a recording: our own language encoder, or VoxLingua107's."""
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ import torch
 from laspa.audio.reading import SAMPLE_RATE, read_audio
 from laspa.errors import LaspaError
 from laspa.features.mel import log_mel
+from laspa.manifest.index import UNDETERMINED
 from laspa.manifest.language_codes import iso_639_3
-from laspa.manifest.language_labels import UNDETERMINED
 from laspa.models.saving import CONFIG_FILE, load_model, mel_params
 from laspa.params import Label
 from laspa.progress import progress
 
-# A labeller tells language and posterior of `(samples,)` float32 at 16 kHz.
+# From `(samples,)` float32 at 16 kHz: the language and its posterior.
 Labeller = Callable[[np.ndarray], tuple[str, float]]
 HUB = "speechbrain/lang-id-voxlingua107-ecapa"  # Valk and Alumäe, SLT 2021, arXiv 2011.12998
 
@@ -28,32 +28,28 @@ def label(
     options: Label,
     device: torch.device,
 ) -> list[tuple[str, str, float | None]]:
-    """(path, ISO 639-3 language, posterior) of each recording; of one that cannot be read, und and None.
+    """(path, ISO 639-3 language, posterior) of each recording; und and None if it cannot be read.
 
     Args:
-        paths: as the index has them; locate: where they stand on disk.
+        paths: as in the index; locate: gives their files.
         options: which model, from where, and how much of a recording it hears.
 
     Raises:
         LaspaError: a model that is missing, is not installed or does not fit.
     """
     labeller = LABELLERS[options.model](options, device)
-    return list(progress(_labelled(paths, locate, options, labeller), len(paths), "label", "file"))
-
-
-def _labelled(
-    paths: list[str], locate: Callable[[str], Path], options: Label, labeller: Labeller
-) -> Iterator[tuple[str, str, float | None]]:
-    for path in paths:
+    rows: list[tuple[str, str, float | None]] = []
+    for path in progress(paths, len(paths), "label", "file"):
         try:
             language, confidence = labeller(_middle(read_audio(locate(path)), options.seconds))
-            yield path, iso_639_3(language), confidence
-        except LaspaError:  # the manifest's checks say what is wrong with it, and fail or skip as asked
-            yield path, UNDETERMINED, None
+            rows.append((path, iso_639_3(language), confidence))
+        except LaspaError:  # the stage manifest says what is wrong, and fails or skips as asked
+            rows.append((path, UNDETERMINED, None))
+    return rows
 
 
 def _middle(signal: np.ndarray, seconds: float) -> np.ndarray:
-    """At most `seconds` from the middle, where speech is likelier than at the ends."""
+    """At most `seconds` from the middle, where speech is more likely than at the ends."""
     count = round(seconds * SAMPLE_RATE)
     start = max(0, (len(signal) - count) // 2)
     return signal[start : start + count]
@@ -70,7 +66,7 @@ def _own(options: Label, device: torch.device) -> Labeller:
     model, config = load_model(folder)
     if model.language_encoder is None or not model.system.loss_weights.nll:
         raise LaspaError(
-            f"{folder / CONFIG_FILE}: a model that was trained without loss_weights.nll tells no languages; "
+            f"{folder / CONFIG_FILE}: a model trained without loss_weights.nll cannot tell languages; "
             "name another in label.weights"
         )
     features = mel_params(config["features"]["settings"])
@@ -98,7 +94,7 @@ def _voxlingua(options: Label, device: torch.device) -> Labeller:
         raise LaspaError(
             "params.yaml: label.model is voxlingua, which needs SpeechBrain: pip install 'laspa[voxlingua]'"
         )
-    import laspa.features.torchaudio_shim  # noqa: F401 (SpeechBrain imports torchaudio, which may need the shim)
+    import laspa.features.torchaudio_shim  # noqa: F401 (SpeechBrain imports torchaudio)
 
     classifiers: Any = importlib.import_module("speechbrain.inference.classifiers")
     source = str(Path(options.weights).resolve()) if options.weights else HUB
@@ -111,7 +107,7 @@ def _voxlingua(options: Label, device: torch.device) -> Labeller:
         model = classifiers.EncoderClassifier.from_hparams(
             source=source, overrides={"pretrained_path": source}, run_opts={"device": str(device)}
         )
-    except Exception as error:  # of the hub's, YAML's and torch's kinds; none says what to do
+    except Exception as error:  # from the hub, YAML or torch; none says what to do
         raise LaspaError(
             f"{source}: cannot be loaded ({error}); download its files and name their folder in label.weights"
         ) from None

@@ -1,4 +1,4 @@
-"""The languages that a model gave to recordings without one, as a table, and what is made of it."""
+"""The table of languages that a model gave to recordings without one, and the index filled in from it."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import pandas as pd
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.manifest.index import UNDETERMINED
 
 COLUMNS = {"path": "string", "language": "string", "confidence": "float32"}
-UNDETERMINED = "und"  # ISO 639-3's word for it; also of what could not be heard: the manifest says why
 
 
 def write_labels(file: Path, rows: list[tuple[str, str, float | None]]) -> None:
@@ -25,48 +25,46 @@ def with_labels(
 
     Args:
         index: columns path and language, which may be `und`.
-        labels: columns path, language and confidence, of the rows without a language.
-        threshold: confidence below which a row is left out.
-
-    With no labels at all nothing changes: the stage label has let the index pass as it is.
+        labels: columns path, language and confidence, of the rows without a language. If it is empty,
+            the index stays as it is.
+        threshold: a row with a lower confidence is left out.
 
     Raises:
-        LaspaError: a row without a language that no model has listened to, where others were.
+        LaspaError: a row without a language and without a label.
     """
-    empty = index["language"] == UNDETERMINED
     if labels.empty:
         return index, pd.DataFrame(columns=["path", "reason"])
-    of = labels.set_index("path")
-    unheard = index.loc[empty & ~index["path"].isin(of.index), "path"]
-    if len(unheard):
+    empty = index["language"] == UNDETERMINED
+    by_path = labels.set_index("path")
+    unlabelled = index.loc[empty & ~index["path"].isin(by_path.index), "path"]
+    if len(unlabelled):
         raise LaspaError(
-            f"data/labels.parquet: nothing of {len(unheard)} recordings without a language, such as "
-            f"{unheard.iloc[0]}; run dvc repro label"
+            f"data/labels.parquet: no label for {len(unlabelled)} recordings without a language, such as "
+            f"{unlabelled.iloc[0]}; run dvc repro label"
         )
+    confidence = index["path"].map(by_path["confidence"])
     index = index.copy()
-    confidence = index["path"].map(of["confidence"])
-    index.loc[empty, "language"] = index.loc[empty, "path"].map(of["language"])
+    index.loc[empty, "language"] = index.loc[empty, "path"].map(by_path["language"])
     doubtful = empty & (confidence < threshold)
     reasons = [
         f"language unknown: {language} at {value:.2f} is below label.threshold, {threshold:g}"
         for language, value in zip(index.loc[doubtful, "language"], confidence[doubtful], strict=True)
     ]
-    skipped = pd.DataFrame({"path": index.loc[doubtful, "path"], "reason": reasons})
-    return index[~doubtful], skipped
+    return index[~doubtful], pd.DataFrame({"path": index.loc[doubtful, "path"], "reason": reasons})
 
 
-def unlabelled(index: pd.DataFrame) -> list[str]:
+def without_language(index: pd.DataFrame) -> list[str]:
     """The paths of recordings without a language."""
     return index.loc[index["language"] == UNDETERMINED, "path"].tolist()
 
 
-def pass_unlabelled(index: pd.DataFrame) -> str:
-    """What to tell of an index that no model is to label: nothing, or that all of it counts as one language.
+def check_unlabelled(index: pd.DataFrame) -> str:
+    """A warning for an index that no model labels, if all recordings count as one language; else "".
 
     Raises:
-        LaspaError: recordings with and without a language beside each other.
+        LaspaError: some recordings have a language and some do not.
     """
-    paths = unlabelled(index)
+    paths = without_language(index)
     remedy = "set label.model to own or voxlingua in params.yaml to let a model tell them"
     if paths and len(paths) < len(index):
         raise LaspaError(

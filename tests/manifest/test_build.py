@@ -88,7 +88,7 @@ def test_bad_recordings_fail_with_each_one_named(tmp_path: Path) -> None:
         f"  {tmp_path}/s1/0.wav: the file is empty\n"
         f"  {tmp_path}/s2/1.wav: silent from end to end\n"
         f"  {tmp_path}/s3/0.wav: cannot be read (No such file or directory)\n"
-        "mend or remove them, or set manifest.on_bad_audio to skip in params.yaml"
+        "repair or remove them, or set manifest.on_bad_audio to skip in params.yaml"
     )
 
 
@@ -189,9 +189,7 @@ def test_recordings_of_one_name_get_ids_of_their_own(tmp_path: Path) -> None:
 def test_a_recording_in_two_splits_is_refused(tmp_path: Path) -> None:
     index = corpus(tmp_path, split=True)
     (tmp_path / "s1/0.wav").write_bytes((tmp_path / "s0/1.wav").read_bytes())
-    message = (
-        r"the same recording stands in dev and train: .*s0/1\.wav and .*s1/0\.wav; a recording belongs to"
-    )
+    message = r"the same recording is in dev and train: .*s0/1\.wav and .*s1/0\.wav; a recording belongs to"
     with pytest.raises(LaspaError, match=message):
         build(tmp_path, index)
 
@@ -199,9 +197,7 @@ def test_a_recording_in_two_splits_is_refused(tmp_path: Path) -> None:
 def test_a_speaker_in_two_splits_is_refused(tmp_path: Path) -> None:
     index = corpus(tmp_path, split=True)
     index.loc[1, "split"] = "test"
-    with pytest.raises(
-        LaspaError, match=r"the same speaker stands in test and train: .*s0/0\.wav and .*s0/1"
-    ):
+    with pytest.raises(LaspaError, match=r"the same speaker is in test and train: .*s0/0\.wav and .*s0/1"):
         build(tmp_path, index)
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.manifest.language_labels import pass_unlabelled, with_labels, write_labels
+from laspa.manifest.language_labels import check_unlabelled, with_labels, write_labels
 
 
 def index_of(*rows: tuple[str, str]) -> pd.DataFrame:
@@ -40,17 +40,17 @@ def test_with_every_language_given_nothing_changes(tmp_path: Path) -> None:
 def test_what_nobody_listened_to_is_asked_for(tmp_path: Path) -> None:
     write_labels(tmp_path / "labels.parquet", [("a", "fr", 0.9)])
     with pytest.raises(
-        LaspaError, match="nothing of 1 recordings without a language, such as b; run dvc repr"
+        LaspaError, match="no label for 1 recordings without a language, such as b; run dvc repr"
     ):
         with_labels(index_of(("a", "und"), ("b", "und")), pd.read_parquet(tmp_path / "labels.parquet"), 0.5)
 
 
 def test_without_a_model_all_or_none_may_lack_a_language() -> None:
-    assert pass_unlabelled(index_of(("a", "fr"), ("b", "hi"))) == ""
-    assert "no recording has a language: all count as one; set label.model" in pass_unlabelled(
+    assert check_unlabelled(index_of(("a", "fr"), ("b", "hi"))) == ""
+    assert "no recording has a language: all count as one; set label.model" in check_unlabelled(
         index_of(("a", "und"), ("b", "und"))
     )
     with pytest.raises(
         LaspaError, match=r"1 of 2 recordings have no language, such as b; .* set label\.model to"
     ):
-        pass_unlabelled(index_of(("a", "fr"), ("b", "und")))
+        check_unlabelled(index_of(("a", "fr"), ("b", "und")))
