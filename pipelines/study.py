@@ -31,7 +31,8 @@ def main() -> None:
 
 def seed_runs(params: Params, place: str) -> dict[int, Params]:
     """The params of each seed's run of a system of `study`."""
-    system = params.variant(params.study.variants()[place], f"params.yaml: study.{place}")
+    variant, source = params.study.variants()[place], f"params.yaml: study.{place}"
+    system = with_overrides(params.resolve(variant.system), variant.changes, source)
     changes = {"train.dev_every": max(1, system.train.epochs // DEV_LOOKS)}
     if place.startswith("choices."):
         changes = dict.fromkeys(("train.epochs", "train.dev_every"), params.study.choice_epochs)

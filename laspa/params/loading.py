@@ -13,7 +13,7 @@ from laspa.params.base import Seed
 from laspa.params.corpora import CommonVoice, Download, Folder, OnDisk, Synthetic, VoxCeleb
 from laspa.params.data import Augment, Features, Label, Manifest, Trials
 from laspa.params.dotted import flatten, put
-from laspa.params.evaluation import Ablate, Evaluate, Study, Variant
+from laspa.params.evaluation import Ablate, Evaluate, Study
 from laspa.params.messages import explain, unknown_choice, unknown_key
 from laspa.params.system import System
 from laspa.params.training import Train
@@ -85,14 +85,6 @@ class Params(System):
                 )
         return with_overrides(self, changes | {"system": name, "systems": {name: {}}}, where)
 
-    def variant(self, variant: Variant, source: str = "params.yaml: study") -> "Params":
-        """The params of a system of `study`.
-
-        Raises:
-            LaspaError: an unknown system, or a change that is not allowed.
-        """
-        return with_overrides(self.resolve(variant.system, source), variant.changes, source)
-
 
 def load_params(path: Path | str) -> Params:
     """Read and check params.yaml, with each system and what `study` changes.
@@ -108,7 +100,8 @@ def load_params(path: Path | str) -> Params:
     for place, variant in params.study.variants().items():
         # These may contradict the params of an experiment, until the study is run.
         with suppress(CombinationError):
-            params.variant(variant, f"{path}: study.{place}")
+            source = f"{path}: study.{place}"
+            with_overrides(params.resolve(variant.system, source), variant.changes, source)
     return params
 
 

@@ -139,7 +139,7 @@ def test_a_choice_that_contradicts_an_experiment_hinders_nothing_else(tmp_path: 
     file.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
     params = load_params(file)
     with pytest.raises(LaspaError, match=r"centring is language but loss_weights\.nll is 0"):
-        params.variant(params.study.choices["laspa_centred"])
+        with_overrides(params.resolve("laspa"), params.study.choices["laspa_centred"].changes)
 
 
 @pytest.mark.parametrize(
