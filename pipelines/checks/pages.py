@@ -10,21 +10,16 @@ from laspa.report.html import environment
 
 def keep(results: Path, name: str, outcomes: list[dict[str, Any]]) -> None:
     """Write the outcomes of the suites of `name` in place of its last ones, with the time."""
-    suites: dict[str, list[dict[str, Any]]] = {}
-    for outcome in outcomes:
-        suites.setdefault(outcome["suite"], []).append(outcome)
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    write_json(results / f"{name}.json", {"when": when, "suites": suites})
+    write_json(results / f"{name}.json", [{**outcome, "when": when} for outcome in outcomes])
 
 
 def write_page(results: Path, folder: Path) -> None:
     """Write `folder/index.html`, and nothing else there: every expectation of all that `results` holds."""
-    kept = [read_json(path) for path in sorted(results.glob("*.json"))]
-    suites = [
-        {"name": name, "when": part["when"], "outcomes": found}
-        for part in kept
-        for name, found in part["suites"].items()
-    ]
+    suites: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(results.glob("*.json"), reverse=True):  # the manifest before the features
+        for outcome in read_json(path):
+            suites.setdefault(outcome["suite"], []).append(outcome)
     page = environment("pipelines.checks").get_template("data_checks.html").render(suites=suites)
     with atomic_path(folder) as site:
         site.mkdir()
