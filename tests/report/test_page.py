@@ -16,19 +16,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from laspa.models.losses import TERMS
 from laspa.params import load_params
 from laspa.report.figure_data import DET_RATES
+from laspa.report.figures import DEV_MARKERS
 from laspa.report.html import COLOURS
 from laspa.report.page import corpora_table, plot_tables, render, split_table
 from laspa.report.page_figures import page_figures
 from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import Results, read_results
 from laspa.report.svg import STAND_INS, file_svg
+from laspa.report.text import term_abbreviation
+from laspa.trials.conditions import CONDITIONS
 from pipelines.result import result_text
 from pipelines.tracking.runs import flat_params
 
 REPOSITORY = Path(__file__).parents[2]
+DVC = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))
 ALL_FIGURES = {
     "systems",
     "prefix-heads",
@@ -304,6 +310,34 @@ def test_corpora_table_by_hand() -> None:
     # Nothing is known of a corpus that is in no catalogue, and its language is not told.
     assert (mine["title"], mine["of"], mine["licence"], mine["citation"]) == ("mine", None, "", "")
     assert mine["languages"] == 0
+
+
+def test_every_loss_term_that_was_trained_is_shown(results: Results) -> None:
+    history = [record | dict.fromkeys(TERMS, 1.0 / record["epoch"]) for record in results.train["history"]]
+    for record in history:
+        record["gradient"] = dict.fromkeys(TERMS, 0.5)
+    gradients = {"speaker_encoder": dict.fromkeys(TERMS, 0.25)}
+    changed = replace(results, train=results.train | {"history": history}, gradients=gradients)
+    figures = page_figures(changed)
+    drawn = file_svg(figures["losses"].figure)
+    page = render(changed, figures)
+    table = page[page.index('aria-label="Gradient norms"') :]
+    columns = set(plot_tables(changed)["training.csv"].columns)
+    for name, term in TERMS.items():
+        assert f">{term.label}</text>" in drawn
+        assert f"{term.label} from 1 to 0.1" in figures["losses"].description
+        assert f">{term_abbreviation(name)}</text>" in drawn  # its gradient's norm
+        assert f">{term_abbreviation(name)}</th>" in table
+        assert name in columns
+
+
+def test_dvc_plots_the_terms_of_the_default_system() -> None:
+    plots = {name: plot for entry in DVC["plots"] for name, plot in entry.items()}
+    (shown,) = plots["Losses"]["y"].values()
+    assert {"aam", "nll", "mapc", "mse"} <= set(shown) <= set(TERMS)
+    assert list(plots["DET curves"]["y"].values()) == [list(CONDITIONS)]
+    (dev,) = plots["EER on dev"]["y"].values()
+    assert dev == [f"eer_{name}" for name in DEV_MARKERS]
 
 
 @pytest.mark.parametrize("width", [1280, 375])
