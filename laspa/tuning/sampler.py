@@ -8,12 +8,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna import distributions as kinds
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from laspa.params import Params
@@ -68,13 +63,13 @@ def _guided(dimensions: list[Dimension], trials: list[Trial], seed: int) -> Valu
     return {dimension.name: dimension.rounded(asked[dimension.name]) for dimension in dimensions}
 
 
-def _distribution(dimension: Dimension) -> BaseDistribution:
+def _distribution(dimension: Dimension) -> kinds.BaseDistribution:
     if dimension.kind == "choice":
-        return CategoricalDistribution(dimension.values)
+        return kinds.CategoricalDistribution(dimension.values)
     if dimension.kind == "integer":
-        return IntDistribution(*dimension.values)
+        return kinds.IntDistribution(*dimension.values)
     low, high = map(float, dimension.values)
-    return FloatDistribution(low, high, log=dimension.kind == "loguniform")
+    return kinds.FloatDistribution(low, high, log=dimension.kind == "loguniform")
 
 
 def _holds(dimension: Dimension, value: Any) -> bool:
@@ -85,7 +80,7 @@ def _holds(dimension: Dimension, value: Any) -> bool:
     return bool(low <= value <= high)
 
 
-def _as_optuna_keeps_it(trial: Trial, distributions: dict[str, BaseDistribution]) -> FrozenTrial:
+def _as_optuna_keeps_it(trial: Trial, distributions: dict[str, kinds.BaseDistribution]) -> FrozenTrial:
     state = TrialState.FAIL if trial.ended else TrialState.RUNNING
     if trial.history:
         state = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}.get(trial.status, state)

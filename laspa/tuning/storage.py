@@ -28,7 +28,13 @@ class Storage:
         try:
             self._system, self._root = _opened(place)
             self._system.create_dir(self._root, recursive=True)
-            self._write_and_read_back()
+            probe = f"{self._root}/.probe"
+            with self._system.open_output_stream(probe) as out:
+                out.write(PROBE)
+            with self._system.open_input_stream(probe) as back:
+                if back.read() != PROBE:
+                    raise OSError("what is written there is not what is read back")
+            self._system.delete_file(probe)
         except (OSError, ValueError) as error:
             remedy = "name a folder or a URI that this machine and all nodes can write"
             raise storage_error("tune.storage", place, f"used ({error})", remedy) from None
@@ -87,15 +93,6 @@ class Storage:
 
     def _upload(self, file: Path, target: str) -> None:
         fs.copy_files(str(file), target, source_filesystem=LOCAL, destination_filesystem=self._system)
-
-    def _write_and_read_back(self) -> None:
-        probe = f"{self._root}/.probe"
-        with self._system.open_output_stream(probe) as out:
-            out.write(PROBE)
-        with self._system.open_input_stream(probe) as back:
-            if back.read() != PROBE:
-                raise OSError("what is written there is not what is read back")
-        self._system.delete_file(probe)
 
 
 def fetch(place: str, target: Path) -> None:

@@ -29,9 +29,6 @@ class ClosedWithStatus:
         failed = "KILLED" if kind is KeyboardInterrupt else "FAILED"
         self.close(failed if kind else "FINISHED")
 
-    def close(self, status: str) -> None:
-        raise NotImplementedError
-
 
 class TrackedRun(ClosedWithStatus):
     """A run of MLflow. Each method returns at once or after one try; none raises because of the store."""
