@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from laspa.corpora.catalogue import prepare
+from laspa.corpora.prepare import prepare
 from laspa.files import atomic_path
 from laspa.params import Params, load_params
 from pipelines import stage

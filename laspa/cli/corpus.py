@@ -8,12 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from laspa.audio.noise_folders import noise_folder
-from laspa.corpora import catalogue
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.check import compare, embed_files
 from laspa.corpora.corpus import Source
 from laspa.corpora.download.corpora import downloads, fetch_corpus, plan_corpus
 from laspa.corpora.musan import MUSAN, RIRS_NOISES
+from laspa.corpora.prepare import prepare
 from laspa.errors import LaspaError
 from laspa.files import in_bytes
 from laspa.manifest.index import locator, read_index
@@ -65,7 +65,7 @@ def check(options: argparse.Namespace) -> None:
         raise LaspaError(f"{options.name}: not a corpus; {', '.join(CORPORA)} are")
     with TemporaryDirectory() as folder:
         raw = Path(folder)
-        catalogue.prepare(with_overrides(params, {"corpus": options.name}), root, raw)
+        prepare(with_overrides(params, {"corpus": options.name}), root, raw)
         index = read_index(raw)
         paths = [*map(locator(raw, root), index["path"])]
         vectors = embed_files(paths, Path(options.model))

@@ -13,6 +13,7 @@ import soundfile
 
 from laspa.corpora import catalogue
 from laspa.corpora.corpus import Corpus
+from laspa.corpora.prepare import prepare
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
 from laspa.manifest.index import locator
@@ -51,7 +52,7 @@ def test_the_catalogue_names_corpora_as_they_name_themselves() -> None:
 @pytest.mark.parametrize("corpus", ["voxceleb", ["synthetic", "voxceleb"]])
 def test_an_unknown_corpus_is_named_with_those_there_are(corpus: str | list[str], tmp_path: Path) -> None:
     with pytest.raises(LaspaError) as error:
-        catalogue.prepare(params(corpus=corpus), tmp_path, tmp_path / "raw")
+        prepare(params(corpus=corpus), tmp_path, tmp_path / "raw")
     assert str(error.value) == (
         "params.yaml: corpus is 'voxceleb' but should be one of synthetic, folder, nisp, "
         "voxceleb1, voxceleb2, common_voice, tidyvoice, asterisk"
@@ -67,7 +68,7 @@ def test_joined_corpora_keep_people_of_one_name_apart_and_call_languages_alike(t
     write_tree(tmp_path / "tidy", tidy, first_seed=100)
     joined = params(corpus=["folder", "tidyvoice"], folder__paths=["mine"], tidyvoice__path="tidy")
     raw = tmp_path / "raw"
-    catalogue.prepare(joined, tmp_path, raw)
+    prepare(joined, tmp_path, raw)
     index = read_index(raw)
     assert index.groupby("corpus")["speaker"].unique().map(sorted).to_dict() == {
         "folder": [f"folder-mine-{n:02d}" for n in range(6)],
@@ -101,7 +102,7 @@ def test_the_embedded_corpus_can_be_joined(tmp_path: Path) -> None:
         synthetic__seconds=1.0,
     )
     raw = tmp_path / "raw"
-    catalogue.prepare(joined, tmp_path, raw)
+    prepare(joined, tmp_path, raw)
     index, locate = read_index(raw), locator(raw, tmp_path)
     assert all(locate(path).is_file() for path in index["path"])
     assert {"synthetic-train0000", "folder-mine-ann"} <= set(index["speaker"])

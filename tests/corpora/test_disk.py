@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from G722 import G722
 
-from laspa.corpora import catalogue, common_voice, tidyvoice
+from laspa.corpora import common_voice, tidyvoice
 from laspa.corpora.check import compare
+from laspa.corpora import prepare as preparation
 from laspa.errors import LaspaError
 from laspa.manifest.index import locator
 from laspa.params import load_params, with_overrides
@@ -38,7 +39,7 @@ def touch(folder: Path, names: list[str]) -> None:
 
 def prepare(root: Path, **changes: Any) -> pd.DataFrame:
     chosen = with_overrides(PARAMS, {name.replace("__", "."): value for name, value in changes.items()})
-    catalogue.prepare(chosen, root, root / "raw")
+    preparation.prepare(chosen, root, root / "raw")
     index = pd.read_csv(root / "raw/index.csv", dtype=str, keep_default_na=False)
     locate = locator(root / "raw", root)
     assert all(locate(path).is_file() for path in index["path"])

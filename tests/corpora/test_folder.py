@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from laspa.corpora import catalogue
+from laspa.corpora import prepare as preparation
 from laspa.errors import LaspaError
 from laspa.manifest.index import locator
 from laspa.params import load_params, with_overrides
@@ -15,7 +15,7 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 def prepare(paths: list[str], root: Path, raw: Path) -> None:
     params = with_overrides(load_params(PARAMS), {"corpus": "folder", "folder.paths": paths})
-    catalogue.prepare(params, root, raw)
+    preparation.prepare(params, root, raw)
 
 
 def write_manifest(folder: Path, text: str, *files: str) -> None:

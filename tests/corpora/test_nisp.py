@@ -16,8 +16,8 @@ import pytest
 import soundfile
 
 from laspa.cli import corpus as commands
-from laspa.corpora import catalogue
 from laspa.corpora.nisp import CORPUS
+from laspa.corpora import prepare as preparation
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
 from laspa.manifest.index import locator
@@ -29,7 +29,7 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 def prepare(options: Download, root: Path, raw: Path) -> None:
     params = load_params(PARAMS).model_copy(update={"corpus": "nisp", "download": options})
-    catalogue.prepare(params, root, raw)
+    preparation.prepare(params, root, raw)
 
 
 NATIVE = {"Hindi": "Hin", "Kannada": "Kan", "Malayalam": "Mal", "Tamil": "Tam", "Telugu": "Tel"}

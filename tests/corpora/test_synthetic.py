@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from laspa.corpora import catalogue
+from laspa.corpora import prepare as preparation
 from laspa.corpora.synthetic import corpus as synthetic
 from laspa.corpora.synthetic import espeak
 from laspa.corpora.synthetic.corpus import SAMPLE_RATE, Speaker, speakers
@@ -43,7 +43,7 @@ TINY = DEFAULT.model_copy(
 
 def prepare(options: Synthetic, folder: Path) -> None:
     params = load_params(ROOT / "params.yaml").model_copy(update={"synthetic": options})
-    catalogue.prepare(params, folder.parent, folder)
+    preparation.prepare(params, folder.parent, folder)
 
 
 def digests(folder: Path) -> dict[str, str]:

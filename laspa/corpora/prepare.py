@@ -1,0 +1,106 @@
+"""The corpora that `corpus:` in params.yaml joins, as one index, with their publishers' trial lists."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from laspa.corpora.catalogue import CORPORA
+from laspa.corpora.corpus import Listing, OfficialList
+from laspa.errors import LaspaError
+from laspa.files import write_json
+from laspa.manifest.index import FOLDERS_FILE, INDEX_COLUMNS, INDEX_FILE, LISTS_FOLDER
+from laspa.manifest.language_codes import unify
+from laspa.params import Params
+from laspa.params.messages import unknown_choice
+from laspa.trials.lists import TrialList, read_list, write_list
+
+
+def prepare(params: Params, root: Path, raw: Path) -> None:
+    """Write the corpora of `params` under `raw`: recordings or their folders, index.csv and trial lists.
+
+    Languages become ISO 639-3, except those of the embedded corpus alone, which keeps the codes of its
+    params. Joined corpora get their name in front of their speakers, and in the column `corpus`, unless
+    the corpus has filled this column itself.
+
+    Args:
+        root: of the project: relative folders are relative to it.
+
+    Raises:
+        LaspaError: an unknown corpus, what a corpus raises, or a language without a code.
+    """
+    names = params.corpora
+    for name in names:
+        if name not in CORPORA:
+            raise LaspaError(unknown_choice("corpus", name, CORPORA))
+    if names == ["synthetic"]:
+        _write(raw, CORPORA["synthetic"].list_recordings(params, root, raw))
+        return
+    rows: list[pd.DataFrame] = []
+    folders: dict[str, str] = {}
+    lists: dict[str, TrialList] = {}
+    for name in names:
+        listing = CORPORA[name].list_recordings(params, root, raw / name)
+        table = listing.rows.assign(language=unify(listing.rows["language"], name))
+        if not listing.folders:
+            table["path"] = f"{name}/" + table["path"]
+        if len(names) > 1:
+            table["speaker"] = f"{name}-" + table["speaker"]
+            table["corpus"] = table.get("corpus", name)
+        rows.append(table)
+        folders |= listing.folders
+        for title, official in listing.lists.items():
+            if (trials := with_paths(title, official, table["path"])) is not None:
+                lists[title] = trials
+    index = pd.concat(rows, ignore_index=True)
+    extra = [column for column in ("bytes", "corpus") if column in index]
+    index = index.reindex(columns=[*INDEX_COLUMNS, *extra]).sort_values("path", ignore_index=True)
+    if "bytes" in extra:
+        index["bytes"] = index["bytes"].astype("Int64")
+    _write(raw, Listing(index, folders))
+    for title, trials in lists.items():
+        (raw / LISTS_FOLDER).mkdir(exist_ok=True)
+        write_list(raw / LISTS_FOLDER / f"{title}.parquet", trials)
+
+
+def _write(raw: Path, listing: Listing) -> None:
+    if listing.rows.empty:
+        raise LaspaError(f"{raw}: no recordings; is it the right corpus in params.yaml?")
+    raw.mkdir(parents=True, exist_ok=True)
+    if listing.folders:
+        write_json(raw / FOLDERS_FILE, listing.folders)
+    listing.rows.to_csv(raw / INDEX_FILE, index=False, lineterminator="\n")
+
+
+def recording_keys(paths: pd.Series, parts: int) -> pd.Series:
+    """The last `parts` parts of each path, without the suffix."""
+    return paths.str.replace(r"\.[^./]+$", "", regex=True).str.split("/").str[-parts:].str.join("/")
+
+
+def with_paths(name: str, official: OfficialList, paths: pd.Series) -> TrialList | None:
+    """The trials of a list between paths of the index; its digest is that of the list in its own names.
+
+    Args:
+        paths: of all recordings of the corpus.
+
+    Returns:
+        None, and a message that says why, for a list some of whose recordings are missing: figures on a part
+        of it would pass for figures on the list.
+
+    Raises:
+        LaspaError: not a list of trials with labels.
+    """
+    trials = read_list(official.file, "voxceleb", keep_duplicates=True)
+    known = pd.Series(paths.to_numpy(), index=recording_keys(paths, official.parts))
+    known = known[~known.index.duplicated()]
+    names = recording_keys(pd.Series(trials.names.to_pylist(), dtype=object), official.parts)
+    found = names.map(known)
+    missing = found.isna()
+    if missing.any():
+        print(
+            f"trial list {name} is left out: {missing.sum():,} of its {len(found):,} recordings are not "
+            f"there, such as {trials.names[int(missing.to_numpy().argmax())]} of {official.file}"
+        )
+        return None
+    return replace(trials, names=pa.array(found.tolist(), pa.string()), published_sha256=trials.sha256())
