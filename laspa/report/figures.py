@@ -1,6 +1,7 @@
 """The figures of the report, drawn with matplotlib: each function takes what it shows."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -220,30 +221,21 @@ def losses(history: list[dict[str, Any]]) -> Figure:
 @styled
 def dev_errors(history: list[dict[str, Any]], best_epoch: int | None) -> Figure:
     """EER on the dev trials by epoch; the epoch whose weights were kept is marked."""
-    figure, (axis,) = _figure(NARROW, 3.1)
-    for name, marker in DEV_MARKERS.items():
-        style = {"color": CONDITION_LINES[name][0], "marker": marker, "label": CONDITIONS[name].label}
-        _line(axis, history, ("dev", f"eer_{name}"), scale=100, markersize=4, **style)
-    if best_epoch is not None:
-        axis.axvline(best_epoch, color=MUTED, linewidth=1, linestyle=DASHED, label="kept")
-    axis.set_ylim(bottom=0)
-    axis.set(xlabel="epoch", ylabel="EER on dev (%)")
-    axis.legend(loc="best")
-    _label_epochs(axis, history)
-    return figure
+    lines = [
+        (("dev", f"eer_{name}"), CONDITIONS[name].label, CONDITION_LINES[name][0], marker)
+        for name, marker in DEV_MARKERS.items()
+    ]
+    return _percent_by_epoch(history, lines, best_epoch, ylabel="EER on dev (%)", ylim=(0, None))
 
 
 @styled
 def attention(history: list[dict[str, Any]]) -> Figure:
     """Share of the attention's weight that lies on the learned prefix, by epoch and prefix-tuner."""
-    figure, (axis,) = _figure(NARROW, 3.1)
-    for side, colour, marker in (("speaker", ORANGE, "o"), ("language", BLUE, "s")):
-        style = {"color": colour, "marker": marker, "label": f"{side} tuner"}
-        _line(axis, history, ("attention", side), scale=100, markersize=4, **style)
-    axis.set(ylim=(0, 100), xlabel="epoch", ylabel="attention on the prefix (%)")
-    axis.legend(loc="best")
-    _label_epochs(axis, history)
-    return figure
+    lines = [
+        (("attention", side), f"{side} tuner", colour, marker)
+        for side, colour, marker in (("speaker", ORANGE, "o"), ("language", BLUE, "s"))
+    ]
+    return _percent_by_epoch(history, lines, ylabel="attention on the prefix (%)", ylim=(0, 100))
 
 
 @styled
@@ -325,6 +317,24 @@ def _line(
             points.append((record["epoch"], scale * value))
     if points:
         axis.plot(*zip(*points, strict=True), **style)
+
+
+def _percent_by_epoch(
+    history: list[dict[str, Any]],
+    lines: Sequence[tuple[tuple[str, ...], str, str, str]],
+    marked: int | None = None,
+    **options: Any,
+) -> Figure:
+    """Lines of (path, label, colour, marker) in per cent; the epoch `marked` is where weights were kept."""
+    figure, (axis,) = _figure(NARROW, 3.1)
+    for path, label, colour, marker in lines:
+        _line(axis, history, path, scale=100, color=colour, marker=marker, markersize=4, label=label)
+    if marked is not None:
+        axis.axvline(marked, color=MUTED, linewidth=1, linestyle=DASHED, label="kept")
+    axis.set(xlabel="epoch", **options)
+    axis.legend(loc="best")
+    _label_epochs(axis, history)
+    return figure
 
 
 def _label_epochs(axis: Axes, history: list[dict[str, Any]]) -> None:

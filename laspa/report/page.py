@@ -8,26 +8,14 @@ import pandas as pd
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.size import corpus_sizes
 from laspa.models.losses import TERMS
+from laspa.report import prefix_heads, text
 from laspa.report.figure_data import DET_RATES, MIN_PAIR_TRIALS, det_curve, present_conditions
 from laspa.report.figures import DEV_MARKERS
 from laspa.report.html import environment
-from laspa.report.prefix_heads import against_no_prefix, compared_condition
 from laspa.report.results import Results
 from laspa.report.summary import MAIN_CONDITIONS, difference, headliners, main_condition, rate, verdict
 from laspa.report.svg import PageFigure, page_svg
-from laspa.report.text import (
-    LABELS,
-    counted,
-    findings,
-    headline,
-    interval_text,
-    left_out,
-    percent,
-    points_text,
-    rate_text,
-    relative_text,
-    term_abbreviation,
-)
+from laspa.report.text import counted, interval_text, percent, points_text, term_abbreviation
 from laspa.trials.conditions import CONDITIONS
 
 VERDICTS = {"lower": "lower", "higher": "higher: worse", "unclear": "not shown", "unknown": ""}
@@ -38,36 +26,27 @@ def render(results: Results, figures: dict[str, PageFigure]) -> str:
     summary = results.summary
     filters = {"percent": percent, "interval": interval_text, "points": points_text, "svg": page_svg}
     filters["verdict"] = lambda found: VERDICTS[verdict(found)]
-    return (
-        environment("laspa.report", **filters)
-        .get_template("report.html")
-        .render(
-            results=results,
-            summary=summary,
-            trained=summary["trained"],
-            figures=figures,
-            conditions=CONDITIONS,
-            main_conditions=MAIN_CONDITIONS,
-            main=main_condition(summary),
-            labels=LABELS,
-            headliners=headliners(summary),
-            headline=headline(summary),
-            findings=findings(summary),
-            left_out=left_out(summary),
-            budget=_budget(results),
-            rate=partial(rate, summary),
-            difference=partial(difference, summary),
-            relative=partial(relative_text, summary),
-            rate_text=rate_text,
-            counted=counted,
-            compared_condition=compared_condition,
-            against_no_prefix=against_no_prefix,
-            min_pair_trials=MIN_PAIR_TRIALS,
-            gradient_terms=_gradient_terms(results.gradients),
-            splits=split_table(results.manifest),
-            corpora=corpora_table(results.manifest),
-            provenance=_provenance(results),
-        )
+    template = environment("laspa.report", **filters).get_template("report.html")
+    return template.render(
+        results=results,
+        summary=summary,
+        trained=summary["trained"],
+        figures=figures,
+        text=text,
+        prefix_heads=prefix_heads,
+        conditions=CONDITIONS,
+        main_conditions=MAIN_CONDITIONS,
+        main=main_condition(summary),
+        headliners=headliners(summary),
+        rate=partial(rate, summary),
+        difference=partial(difference, summary),
+        relative=partial(text.relative_text, summary),
+        budget=_budget(results),
+        min_pair_trials=MIN_PAIR_TRIALS,
+        gradient_terms=_gradient_terms(results.gradients),
+        splits=split_table(results.manifest),
+        corpora=corpora_table(results.manifest),
+        provenance=_provenance(results),
     )
 
 
@@ -133,7 +112,7 @@ def _gradient_terms(gradients: dict[str, dict[str, float]]) -> dict[str, str]:
     for term in TERMS:
         name = term_abbreviation(term)
         headings |= {term: name, f"{term}_by_attention": f"{name} by\nattention"}
-    return {key: text for key, text in headings.items() if any(key in norms for norms in gradients.values())}
+    return {key: name for key, name in headings.items() if any(key in norms for norms in gradients.values())}
 
 
 def _budget(results: Results) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""The figures of a sweep: every trial across its params, and what the params matter."""
+"""The figures of a sweep: every trial across its params, and how much each param matters."""
+
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -10,11 +12,16 @@ from laspa.tuning.trial_files import FINISHED, Trial
 WIDTH = 9.4  # inches
 PERCENT = 100
 LABELLED_CHOICES = 12  # on an axis
+LINES: dict[str, dict[str, Any]] = {
+    "best": {"color": ORANGE, "linewidth": 2.4},
+    "whole budget": {"color": BLUE, "linewidth": 1.1},
+    "stopped": {"color": GREY, "linewidth": 0.7},
+}
 
 
 @styled
 def parallel_figure(dimensions: list[Dimension], trials: list[Trial], best: Trial) -> Figure:
-    """One line a trial across its params to its EER on dev: finished, stopped early, and the best."""
+    """One line per trial across its params to its EER on dev: finished, stopped early, and the best."""
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     axis = figure.subplots()
     shown = [trial for trial in trials if trial.best is not None and trial.error is None]
@@ -25,9 +32,8 @@ def parallel_figure(dimensions: list[Dimension], trials: list[Trial], best: Tria
         assert trial.best is not None
         heights = [position(dimension, trial.values[dimension.name]) for dimension in dimensions]
         heights.append((trial.best - low) / (high - low) if high > low else 0.5)
-        colour = ORANGE if trial is best else BLUE if trial.status == FINISHED else GREY
-        width = 2.4 if trial is best else 1.1 if trial.status == FINISHED else 0.7
-        axis.plot(range(last + 1), heights, color=colour, linewidth=width, alpha=1 if trial is best else 0.75)
+        kind = "best" if trial is best else "whole budget" if trial.status == FINISHED else "stopped"
+        axis.plot(range(last + 1), heights, alpha=1 if trial is best else 0.75, **LINES[kind])
     for place, dimension in enumerate(dimensions):
         axis.axvline(place, color=MUTED, linewidth=0.8, zorder=0)
         for height, text in _ticks(dimension):
@@ -40,17 +46,16 @@ def parallel_figure(dimensions: list[Dimension], trials: list[Trial], best: Tria
     axis.set_yticks([])
     axis.set_xlim(-0.1, last + 0.35)
     axis.grid(visible=False)
-    for side in ("left", "bottom"):
-        axis.spines[side].set_visible(False)
-    for label, colour, width in (("best", ORANGE, 2.4), ("whole budget", BLUE, 1.1), ("stopped", GREY, 0.7)):
-        axis.plot([], [], color=colour, linewidth=width, label=label)
+    axis.spines[["left", "bottom"]].set_visible(False)
+    for label, style in LINES.items():
+        axis.plot([], [], label=label, **style)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return figure
 
 
 @styled
 def importance_figure(found: Importance) -> Figure:
-    """A bar a param, beside that of noise."""
+    """One bar per param, beside that of noise."""
     figure = Figure(figsize=(WIDTH / 2, 0.7 + 0.27 * len(found.values)), layout="constrained")
     axis = figure.subplots()
     for row, (name, (mean, deviation)) in enumerate(found.values.items()):
@@ -67,8 +72,5 @@ def importance_figure(found: Importance) -> Figure:
 def _ticks(dimension: Dimension) -> list[tuple[float, str]]:
     if dimension.kind == "choice" and len(dimension.values) > LABELLED_CHOICES:
         return []
-    values = dimension.values
-    return [
-        (position(dimension, value), f"{value:g}" if isinstance(value, float) else str(value))
-        for value in values
-    ]
+    texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in dimension.values]
+    return [(position(dimension, value), text) for value, text in zip(dimension.values, texts, strict=True)]

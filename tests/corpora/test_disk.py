@@ -10,8 +10,8 @@ import pytest
 from G722 import G722
 
 from laspa.corpora import common_voice, tidyvoice
-from laspa.corpora.check import compare
 from laspa.corpora import prepare as preparation
+from laspa.corpora.check import compare
 from laspa.errors import LaspaError
 from laspa.manifest.index import locator
 from laspa.params import load_params, with_overrides

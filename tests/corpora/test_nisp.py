@@ -16,8 +16,8 @@ import pytest
 import soundfile
 
 from laspa.cli import corpus as commands
-from laspa.corpora.nisp import CORPUS
 from laspa.corpora import prepare as preparation
+from laspa.corpora.nisp import CORPUS
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
 from laspa.manifest.index import locator
