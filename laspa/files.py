@@ -77,11 +77,8 @@ def require_room(folder: Path, wanted: int, what: str, remedy: str, spare: int =
     """
     free = shutil.disk_usage(folder).free
     if wanted + spare > free:
-        kept = f" ({in_bytes(spare)} of it stay free)" if spare else ""
-        raise LaspaError(
-            f"{what} would take {in_bytes(wanted)}, but {folder} has only {in_bytes(free)} free{kept}; "
-            f"{remedy}"
-        )
+        room = f"{in_bytes(free)} free" + (f" ({in_bytes(spare)} of it stay free)" if spare else "")
+        raise LaspaError(f"{what} would take {in_bytes(wanted)}, but {folder} has only {room}; {remedy}")
 
 
 def in_bytes(count: float) -> str:

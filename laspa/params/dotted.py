@@ -33,12 +33,3 @@ def put(values: Any, name: str, value: Any) -> None:
     section = reduce(getitem, parents, values)
     section[key]  # a new name is a mistake
     section[key] = value
-
-
-def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A copy of nested `values` in which nested `changes` replace or add values."""
-    both = dict(values)
-    for key, value in changes.items():
-        old = both.get(key)
-        both[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return both
