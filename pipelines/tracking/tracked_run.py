@@ -29,6 +29,9 @@ class ClosedWithStatus:
         failed = "KILLED" if kind is KeyboardInterrupt else "FAILED"
         self.close(failed if kind else "FINISHED")
 
+    def close(self, status: str) -> None:
+        raise NotImplementedError
+
 
 class TrackedRun(ClosedWithStatus):
     """A run of MLflow. Each method returns at once or after one try; none raises because of the store."""
@@ -128,9 +131,7 @@ class TrackedRun(ClosedWithStatus):
                     try:
                         self._pending[0](self._client, self.run_id)
                     except Exception as error:
-                        status = getattr(
-                            error, "get_http_status_code", lambda: None
-                        )()  # MLflow's own have it
+                        status = getattr(error, "get_http_status_code", lambda: None)()
                         if status not in REFUSED:
                             raise
                         _warn(f"MLflow refused a record, which is dropped: {_one_line(error)}")
