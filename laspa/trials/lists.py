@@ -247,7 +247,9 @@ def read_trials(path: Path | str) -> TrialList:
 def official_lists(folder: Path) -> dict[str, TrialList]:
     """The publishers' trial lists by name: the tables beside those of the splits."""
     files = sorted(file for file in folder.glob("*.parquet") if file.stem not in ("dev", "test"))
-    return {file.stem: read_trials(file) for file in files}
+    return {
+        file.stem: trials_of_table(file, read_parquet(file, ("enroll", "test", "target"))) for file in files
+    }
 
 
 def write_table(path: Path | str, trials: TrialList, scores: np.ndarray | None = None) -> None:
