@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from laspa.errors import LaspaError
-from pipelines import report, result
+from laspa.files import read_json, write_json
+from laspa.params import load_params
+from pipelines import ablation_table, report, resolve, result
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -43,8 +45,16 @@ def test_the_stage(
 ) -> None:
     write_results(tmp_path, speakers=5, utterances=3)
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    compared = set(load_params(tmp_path / "params.yaml").compare)
+    for system in (tmp_path / "data/ablation").iterdir():
+        if system.name not in compared:
+            shutil.copytree(system, tmp_path / "studies/ablation/systems" / system.name)
+            shutil.rmtree(system)
     (tmp_path / "data/model").mkdir()
     (tmp_path / "data/model/model.safetensors").write_bytes(b"weights")
+    write_json(
+        tmp_path / "data/model/config.json", {"features": {"settings": {"n_mels": 80}, "digest": "ab"}}
+    )
     recorder, digests = Recorder(), []
 
     @contextmanager
@@ -55,6 +65,8 @@ def test_the_stage(
 
     monkeypatch.setattr(report.tracking, "run_of_model", run_of_model)
     monkeypatch.chdir(tmp_path)
+    resolve.main()
+    ablation_table.main()
     written = []
     for _ in range(2):
         report.main()
@@ -67,6 +79,10 @@ def test_the_stage(
     assert {"reports/plots/training.csv", "reports/plots/dev.csv", "reports/plots/systems.svg"} <= names
     assert recorder.artifacts == {"plots": "reports/plots", "report": "reports/index.html"}
     assert digests == [hashlib.sha256(b"weights").hexdigest()] * 2
+    assert compared < set(read_json(Path("reports/summary.json"))["systems"])
+    write_json(report.ABLATION, read_json(report.ABLATION) | {"manifest_sha256": "another corpus"})
+    report.main()
+    assert set(read_json(Path("reports/summary.json"))["systems"]) == compared
     result.main()
     assert "reports/index.html" in capsys.readouterr().out
 
@@ -74,7 +90,7 @@ def test_the_stage(
 def test_without_results_the_stage_to_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LaspaError, match="dvc repro ablate"):
+    with pytest.raises(LaspaError, match=r"trained\.json: no such file; run the stage that writes it"):
         report.main()
     with pytest.raises(LaspaError, match=r"summary\.json"):
         result.main()

@@ -71,6 +71,7 @@ def sabotage(name: str, tiny_run: Path, folder: Path) -> Path:
         # Without its classifier there is no language posterior to centre by.
         without_centring = {"systems.laspa_plus.model.centring": "none"} if name == "nll" else {}
         set_params(project, {f"loss_weights.{name}": 0.0} | without_centring)
+    run(project, "python", "-m", "pipelines.resolve")
     run(project, "python", "-m", "pipelines.train")
     run(project, "python", "-m", "pipelines.evaluate")
     return project

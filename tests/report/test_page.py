@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ from pipelines.result import result_text
 from pipelines.tracking.runs import flat_params
 
 REPOSITORY = Path(__file__).parents[2]
+NO_ABLATION: dict[str, Any] = {"manifest_sha256": "", "systems": {}}
 DVC = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))
 ALL_FIGURES = {
     "systems",
@@ -82,6 +84,7 @@ def results(folder: Path) -> Results:
         folder / "reports",
         params,
         {"Features, digest": "cd" * 32},
+        NO_ABLATION,
         read_prefix_heads(folder / "studies/prefix_heads.json"),
     )
 
@@ -215,7 +218,7 @@ def test_another_process_writes_the_same_bytes(folder: Path, page: str, results:
         "from laspa.report.results import read_results\nfrom pipelines.tracking.runs import flat_params\n"
         f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}).resolve())\n"
         "results = read_results(Path('data'), Path('reports'), params, {'Features, digest': 'cd' * 32}, "
-        "read_prefix_heads(Path('studies/prefix_heads.json')))\n"
+        f"{NO_ABLATION}, read_prefix_heads(Path('studies/prefix_heads.json')))\n"
         "sys.stdout.write(render(results, page_figures(results)))\n"
     )
     environment = {
@@ -234,7 +237,7 @@ def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
     tmp_path: Path, write_results: Callable[..., None]
 ) -> None:
     write_results(tmp_path, seeds=1, speakers=4, languages=1, language_encoder=False, epochs=1, utterances=3)
-    results = read_results(tmp_path / "data", tmp_path / "reports", {}, {})
+    results = read_results(tmp_path / "data", tmp_path / "reports", {}, {}, NO_ABLATION)
     page = render(results, page_figures(results))
     assert not {"attention", "reconstruction", "prefix-heads"} & set(read(page).figures)
     assert "Not measured yet." in page

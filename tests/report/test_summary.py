@@ -126,4 +126,4 @@ def test_missing_columns_are_named(tmp_path: Path, write_results: Callable[..., 
         (tmp_path / "data/evaluation/embeddings.parquet").read_bytes()
     )
     with pytest.raises(LaspaError, match=r"scores\.parquet: no column enroll"):
-        read_results(tmp_path / "data", tmp_path / "reports", {}, {})
+        read_results(tmp_path / "data", tmp_path / "reports", {}, {}, {"manifest_sha256": ""})
