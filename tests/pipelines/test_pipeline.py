@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from laspa.files import read_json
+from laspa.params.dotted import get
 from tests.regression.tiny import SMALLEST, make_tiny_project, run, set_params
 
+REPOSITORY = Path(__file__).parents[2]
 UP_TO_DATE = "Data and pipelines are up to date."
+STAGES = ["manifest", "validate_manifest", "trials", "features", "validate_features", "systems", "train"]
+STAGES += ["evaluate", "report"]
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +217,27 @@ def test_a_bad_param_stops_a_stage_with_one_line(copy: Path, changes: dict[str, 
     assert failed.stdout.startswith(message)
     assert "Traceback" not in failed.stdout
     assert (copy / "data" / "manifest.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_reads_only_what_it_lists(project: Path, tmp_path: Path, name: str) -> None:
+    """In a folder with its data alone, other params being those of another profile, it writes the same."""
+    stage = yaml.safe_load((project / "dvc.yaml").read_text())["stages"][name]
+    folder = tmp_path / "alone"
+    for part in ("laspa", "pipelines"):
+        shutil.copytree(project / part, folder / part)
+    for dep in (dep for dep in stage["deps"] if not dep.startswith(("laspa", "pipelines"))):
+        (folder / dep).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (project / dep).is_dir() else shutil.copy)(project / dep, folder / dep)
+    shutil.copy(REPOSITORY / "params.yaml", folder)
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    listed = {dotted: get(params, dotted) for dotted in stage.get("params", [])}
+    set_params(folder, listed)
+    run(folder, *stage["cmd"].split())
+    written = [*stage["outs"], *stage.get("metrics", [])]
+    outs = [out if isinstance(out, str) else next(iter(out)) for out in written]
+    for out in outs:
+        files = [file for file in [project / out, *(project / out).rglob("*")] if file.is_file()]
+        assert files
+        for file in files:
+            assert (folder / file.relative_to(project)).read_bytes() == file.read_bytes(), file
