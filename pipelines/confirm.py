@@ -7,16 +7,15 @@ was chosen on dev; the test split is read here, once.
 from functools import partial
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from laspa.errors import LaspaError
 from laspa.files import read_json
 from laspa.params import load_params, with_overrides
+from laspa.params.loading import read_yaml
 from laspa.tuning.confirmation import DEFAULT, FOUND, confirmation, confirmation_text
 from laspa.tuning.output import BEST_FILE, read_trials, write_output
 from laspa.tuning.space import Values
 from pipelines import stage
-from pipelines.systems import measure_once
+from pipelines.systems import measure_once, with_seeds
 from pipelines.tune import RESULTS, tables
 
 MEASURED = Path("data/.partial/confirm_results")
@@ -26,7 +25,7 @@ def main() -> None:
     params = load_params(stage.PARAMS_FILE).resolve()
     trials = read_trials(RESULTS)
     file = RESULTS / BEST_FILE
-    best: Values = YAML(typ="safe").load(file)
+    best: Values = read_yaml(file)
     found = with_overrides(params, best, str(file))
     if found == params:
         raise LaspaError(
@@ -36,7 +35,7 @@ def main() -> None:
     data = tables(params.tune.data, ("manifest.parquet", "trials", "features"))
     results = {}
     for name, system in ((DEFAULT, params), (FOUND, found)):
-        runs = {seed: with_overrides(system, {"seed": seed}) for seed in params.tune.confirm_seeds}
+        runs = with_seeds(system, params.tune.confirm_seeds)
         measure_once(name, "confirm", runs, data, MEASURED)
         results[name] = [read_json(MEASURED / name / f"seed-{seed}.json") for seed in runs]
     confirmed = confirmation(best, results[DEFAULT], results[FOUND])

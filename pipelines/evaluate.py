@@ -15,11 +15,11 @@ from laspa.evaluation.as_norm import TOP, as_norm
 from laspa.evaluation.calibration import Calibration, fit_calibration
 from laspa.evaluation.diagnostics import attention_profile, gradient_norms
 from laspa.evaluation.embedding import Embeddings, embed_speakers, reconstruct
-from laspa.evaluation.evaluate import GROUPINGS, evaluate, list_metrics, measure, parts_of
+from laspa.evaluation.evaluate import evaluate, list_metrics, measure, parts_of
 from laspa.evaluation.metadata import manifest_metadata
 from laspa.evaluation.probes import Probed, disentanglement
 from laspa.evaluation.score_files import write_scores
-from laspa.evaluation.split import Split, load_split, score_trials
+from laspa.evaluation.split import Split, embedding_rows, load_split, score_trials
 from laspa.evaluation.system import SystemEvaluation, evaluate_system
 from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, sha256_file, write_json
@@ -34,6 +34,7 @@ from pipelines.tracking.runs import run_of_model
 
 DATA, MODEL, RESULT = Path("data"), Path("data/model"), Path("data/evaluation")
 METRICS = Path("reports/metrics.json")
+FURTHER_GROUPINGS = ("language-pair", "gender")  # of the test list, beside conditions and languages heard
 SHOWN_RECONSTRUCTIONS = 4  # enough to see what the decoder does, few enough to look at
 INSPECTED = 128  # utterances whose attention is averaged
 GRADIENT_BATCH = 64  # training utterances whose gradients are measured
@@ -46,9 +47,7 @@ def main() -> None:
     model, config = load_model(MODEL)
     test = load_split(DATA, "test")
     calibration, not_calibrated = _calibration(model, device)
-    found = evaluate_system(
-        model, config["languages"], test, options, device, calibration, ("language-pair", "gender")
-    )
+    found = evaluate_system(model, config["languages"], test, options, device, calibration, FURTHER_GROUPINGS)
     metrics, embeddings = found.metrics, found.embeddings
     official = _official(model, test.manifest, options, device)
     if official:
@@ -64,7 +63,7 @@ def main() -> None:
             vectors, embeddings.utterance_ids, test.manifest, options.seed, {"speaker": probed}
         ),
         "detail": _detail(found, calibration, not_calibrated)
-        | _as_norm(model, test, embeddings, training, options, device),
+        | _as_norm(model, test, found, training, options, device),
         "attention": attention_profile(model, test.features, inspected, device),
         "gradients": _gradients(model, config, training, test.manifest),
     }
@@ -91,7 +90,7 @@ def _calibration(model: Laspa, device: torch.device) -> tuple[Calibration | None
     dev = load_split(DATA, "dev")
     ids = dev.features.utterance_ids
     spoken = embed_speakers(model.to(device), dev.features, ids, device)
-    scores, _, _ = score_trials(dev.trials, dev.name, ids, spoken)
+    scores = score_trials(dev.trials, dev.name, ids, spoken)
     target = dev.trials.labels()
     try:
         return fit_calibration(scores[target], scores[~target]), None
@@ -113,7 +112,7 @@ def _official(
     )
     found = {}
     for name, trials in lists.items():
-        scores, _, _ = score_trials(trials, name, ids, vectors)
+        scores = score_trials(trials, name, ids, vectors)
         metadata = manifest_metadata(trials, manifest)
         rates = evaluate(trials, scores, metadata, options.bootstrap, options.seed)
         metrics = list_metrics(rates, trials, name, metadata)
@@ -133,7 +132,7 @@ def _detail(
         "condition": {name: rate for name, rate in conditions.items() if name != "all"},
         "seen": {name: rates[name]["all"] for name in ("seen", "unseen")},
     }
-    parts |= {name: rates[name] for name in GROUPINGS if name not in parts}
+    parts |= {name: rates[name] for name in FURTHER_GROUPINGS}
     return {
         "calibration": calibration and asdict(calibration),
         "not_calibrated": not_calibrated,
@@ -144,26 +143,24 @@ def _detail(
 def _as_norm(
     model: Laspa,
     test: Split,
-    embeddings: Embeddings,
+    found: SystemEvaluation,
     training: FeatureStore,
     options: Evaluate,
     device: torch.device,
 ) -> dict[str, Any]:
     """The rates by condition under AS-norm, with all training speakers as the cohort."""
     cohort = embed_speakers(model, training, training.utterance_ids, device)
-    ids, trials = embeddings.utterance_ids, test.trials
+    embeddings, trials = found.embeddings, test.trials
+    ids = embeddings.utterance_ids
     speaker = test.manifest.set_index("utterance_id")["speaker"]
     tested, others = (speaker.loc[names].to_numpy(dtype=str) for names in (ids, training.utterance_ids))
-    _, enroll, rows = score_trials(trials, test.name, ids, embeddings.speaker)
+    enroll, rows = embedding_rows(trials, test.name, ids)
     scores = as_norm(embeddings.speaker, tested, enroll, rows, cohort, others)
-    metadata = manifest_metadata(trials, test.manifest)
-    kinds = {kind: parts_of(kind, trials, metadata) for kind in ("all", "condition")}
-    parts = {(kind, name): mask for kind, masks in kinds.items() for name, mask in masks.items()}
-    rates = measure(trials, scores, metadata, parts, None, options.bootstrap, options.seed)
+    groups = {kind: parts_of(kind, trials, found.metadata) for kind in ("all", "condition")}
     speakers = len(np.unique(others))
     return {
         "cohort": {"utterances": len(others), "speakers": speakers, "nearest": min(TOP, speakers)},
-        "as_norm": {kind: {name: rates[kind, name] for name in masks} for kind, masks in kinds.items()},
+        "as_norm": measure(trials, scores, found.metadata, groups, None, options.bootstrap, options.seed),
     }
 
 

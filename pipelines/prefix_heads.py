@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from laspa.errors import LaspaError
-from laspa.params import load_params
+from laspa.params import load_params, with_overrides
 from pipelines import stage
-from pipelines.ablate import seed_runs
-from pipelines.systems import measure_seeds
+from pipelines.resolve import on_budget
+from pipelines.systems import measure_seeds, with_seeds
 
 SYSTEM = "laspa"  # as published: only the prefix-tuners differ
 DATA, CELLS = Path("data"), Path("studies/prefix_heads/cells")
@@ -21,7 +21,8 @@ def main() -> None:
         raise LaspaError("usage: python -m pipelines.prefix_heads PREFIX_LEN NUM_HEADS, two whole numbers")
     prefix, heads = map(int, sys.argv[1:])
     params = load_params(stage.PARAMS_FILE)
-    runs = seed_runs(params, SYSTEM, {"prefix_len": prefix, "num_heads": heads})
+    run = with_overrides(on_budget(params, SYSTEM), {"prefix_len": prefix, "num_heads": heads})
+    runs = with_seeds(run, params.ablate.seeds)
     measure_seeds(f"prefix-{prefix}-heads-{heads}", "prefix_heads", runs, DATA, CELLS, split="dev")
 
 

@@ -6,13 +6,15 @@ A training depends on its own file, so that only what reads a changed param is t
 from pathlib import Path
 from typing import Any
 
+from laspa.errors import LaspaError
 from laspa.files import atomic_path, read_json, write_json
-from laspa.params import Params, System, load_params, with_overrides
+from laspa.params import SYSTEM_KEYS, Params, load_params, with_overrides
 from laspa.params.dotted import flatten
+from laspa.params.messages import unknown_choice
 from pipelines import stage
 
 FOLDER, TRAINED = Path("data/systems"), "trained"
-READ = {*System.model_fields, "system", "train"}  # by each training
+READ = {*SYSTEM_KEYS, "system"}  # by each training
 RESAMPLES = 100  # of the speakers per seed; the summary's intervals are those over seeds
 
 
@@ -21,7 +23,7 @@ def main() -> None:
     with atomic_path(FOLDER) as folder:
         folder.mkdir()
         write_json(folder / f"{TRAINED}.json", params.resolve().model_dump(include=READ | {"seed"}))
-        for name in params.compare:
+        for name in (*params.compare, *params.ablate.systems):
             compared = on_budget(params, name).model_dump(include=READ | {"evaluate"})
             write_json(folder / f"{name}.json", compared | {"seeds": params.ablate.seeds})
 
@@ -42,9 +44,13 @@ def on_budget(params: Params, system: str) -> Params:
 
 def read_run(name: str) -> tuple[Params, list[int]]:
     """The params of a run, out of its file, and its seeds; what no training reads is that of params.yaml."""
+    params = load_params(stage.PARAMS_FILE)
+    known = (TRAINED, *params.compare, *params.ablate.systems)
+    if name not in known:
+        raise LaspaError(unknown_choice("system", name, known))
     values = read_json(FOLDER / f"{name}.json")
     seeds = values.pop("seeds", [])
-    return with_overrides(load_params(stage.PARAMS_FILE), flatten(values)), seeds
+    return with_overrides(params, flatten(values)), seeds
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from laspa.errors import LaspaError
 from laspa.params import Params, load_params, with_overrides
 from laspa.params.messages import unknown_choice
 from pipelines import stage
-from pipelines.systems import measure_seeds
+from pipelines.systems import measure_seeds, with_seeds
 
 DATA, RESULTS = Path("data"), Path("studies/results")
 CEILING_DATA = RESULTS / "ceiling/data"
@@ -36,7 +36,7 @@ def seed_runs(params: Params, place: str) -> dict[int, Params]:
     changes = {"train.dev_every": max(1, system.train.epochs // DEV_LOOKS)}
     if place.startswith("choices."):
         changes = dict.fromkeys(("train.epochs", "train.dev_every"), params.study.choice_epochs)
-    return {seed: with_overrides(system, changes | {"seed": seed}) for seed in params.study.seeds}
+    return with_seeds(with_overrides(system, changes), params.study.seeds)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,15 @@ from laspa.evaluation.system import evaluate_system
 from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.models.device import torch_device
 from laspa.models.encoders import check_encoders
-from laspa.params import Params, System
+from laspa.params import SYSTEM_KEYS, Params, with_overrides
 from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
 from pipelines.tracking.metrics import epoch_metrics, evaluation_metrics
 from pipelines.tracking.runs import start_run
+
+
+def with_seeds(params: Params, seeds: list[int]) -> dict[int, Params]:
+    """The params of each seed's run."""
+    return {seed: with_overrides(params, {"seed": seed}) for seed in seeds}
 
 
 def measure_seeds(
@@ -66,18 +71,16 @@ def measure_seeds(
     shutil.rmtree(partial)
 
 
-def measure_once(
-    system: str, kind: str, runs: dict[int, Params], data: Path, results: Path, split: str = "test"
-) -> None:
+def measure_once(system: str, kind: str, runs: dict[int, Params], data: Path, results: Path) -> None:
     """`measure_seeds`, unless it has run with the same params and data."""
-    inputs = [sha256_file(data / part) for part in ("manifest.parquet", f"trials/{split}.parquet")]
-    read = {*System.model_fields, "seed", "features", "train", "evaluate"}
+    inputs = [sha256_file(data / part) for part in ("manifest.parquet", "trials/test.parquet")]
+    read = {*SYSTEM_KEYS, "seed", "features", "evaluate"}
     what = json.dumps([inputs, {seed: run.model_dump(include=read) for seed, run in runs.items()}])
     digest = {"digest": hashlib.sha256(what.encode()).hexdigest()}
     done = results / system / "inputs.json"
     if done.exists() and read_json(done) == digest:
         return
-    measure_seeds(system, kind, runs, data, results, split)
+    measure_seeds(system, kind, runs, data, results)
     write_json(done, digest)
 
 

@@ -9,6 +9,14 @@ from laspa.params import Params, load_params, with_overrides
 from laspa.training.batches import TrainingSet
 from laspa.training.loop import train
 
+SMALL = {  # a system for tests that do not train it
+    "model.speaker_encoder": "tdnn_small",
+    "model.embedding_dim": 24,
+    "model.decoder_dim": 8,
+    "prefix_len": 3,
+    "num_heads": 2,
+    "model.centring": "none",
+}
 TINY = {
     "model.speaker_encoder": "tdnn_small",
     "model.embedding_dim": 16,

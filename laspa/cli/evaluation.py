@@ -14,7 +14,7 @@ from laspa.errors import LaspaError
 from laspa.evaluation.as_norm import TOP, as_norm, refuse_overlap
 from laspa.evaluation.calibration import Calibration, fit_calibration
 from laspa.evaluation.comparison import compare_parts
-from laspa.evaluation.evaluate import list_info, measure, parts_of
+from laspa.evaluation.evaluate import list_info, measure, parts_of, with_both_classes
 from laspa.evaluation.metadata import Metadata, read_metadata
 from laspa.evaluation.score_files import read_scores, scores_of, write_scores
 from laspa.evaluation.scores import cosine_scores, length_normalised
@@ -36,10 +36,11 @@ def metrics(options: argparse.Namespace) -> None:
     trials, scores = _scored(options.scores, options.trials, options)
     calibration = Calibration(1.0, 0.0) if options.llr else None
     if options.calibrate:
-        calibration = _calibration(options)
+        calibration = _calibration(options, trials)
     metadata = _metadata(trials, options)
     parts = _parts(trials, metadata, options.by)
-    rows = measure(trials, scores, metadata, parts, calibration, options.bootstrap, options.seed)
+    groups = {"parts": parts}
+    rows = measure(trials, scores, metadata, groups, calibration, options.bootstrap, options.seed)["parts"]
     info = list_info(trials, Path(trials.path).name, metadata)
     if options.json:
         measured = {name: row for name, row in rows.items() if row}
@@ -73,11 +74,7 @@ def compare(options: argparse.Namespace) -> None:
         raise LaspaError(
             f"compare resamples speakers: {why} leaves none; name a --manifest, or more resamples"
         )
-    parts = {
-        name: part
-        for name, part in _parts(trials, metadata, options.by).items()
-        if len(np.unique(target[part])) > 1
-    }
+    parts = with_both_classes(_parts(trials, metadata, options.by), target)
     compared = compare_parts(first, second, target, speakers, parts, options.bootstrap, options.seed)
     info = list_info(trials, Path(trials.path).name, metadata)
     if options.json:
@@ -147,10 +144,9 @@ def _scored(path: str, list_path: str | None, options: argparse.Namespace) -> tu
     return trials, scores
 
 
-def _calibration(options: argparse.Namespace) -> Calibration:
-    """Fitted on dev scores; refused where a dev trial is one of those measured."""
+def _calibration(options: argparse.Namespace, measured: TrialList) -> Calibration:
+    """Fitted on dev scores; refused where a dev utterance is one of those measured."""
     dev, scores = _scored(options.calibrate, options.calibrate_trials, options)
-    measured, _ = read_scores(options.scores, options.keep_duplicates)
     both = pc.is_in(dev.names, value_set=measured.names)
     if pc.any(both).as_py():
         name = dev.names.filter(both)[0].as_py()

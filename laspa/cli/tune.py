@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.params import Params, load_params, with_overrides
 from laspa.params.dotted import flatten, get, put
+from laspa.params.loading import read_yaml
 from laspa.tuning.space import Values
 
 ENTRY_POINTS = "laspa.sweep"  # of the project's pipeline, which the library does not import
@@ -46,8 +46,9 @@ def _run_in_checkout(name: str) -> None:
 
 def apply(options: argparse.Namespace) -> None:
     """Write the best params into params.yaml; nothing else in it changes, comments included."""
-    best, file = _best(options), Path(options.params)
+    file = Path(options.params)
     old = load_params(file)
+    best = _best(options.best, old)
     placed = {_place(old, name): value for name, value in best.items()}
     with atomic_path(file) as temporary:
         try:
@@ -77,7 +78,8 @@ def with_values(text: str, values: Values) -> str:
 
 def show(options: argparse.Namespace) -> None:
     """Print the command that runs the pipeline with the best params, as an experiment."""
-    best, params = _best(options), load_params(options.params)
+    params = load_params(options.params)
+    best = _best(options.best, params)
     settings = (f"{_place(params, name)}={_scalar(value)}" for name, value in best.items())
     print("dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings))
 
@@ -92,16 +94,13 @@ def _scalar(value: Any) -> str:
     return yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
 
 
-def _best(options: argparse.Namespace) -> Values:
+def _best(path: str, params: Params) -> Values:
     """The best params of a sweep, checked against the params that they are for."""
-    file = Path(options.best)
-    try:
-        best = YAML(typ="safe").load(file)
-    except FileNotFoundError:
-        raise LaspaError(f"{file}: no such file; run the sweep (laspa tune)") from None
-    except YAMLError as error:
-        raise LaspaError(f"{file}: not valid YAML: {error}") from None
+    file = Path(path)
+    if not file.exists():
+        raise LaspaError(f"{file}: no such file; run the sweep (laspa tune)")
+    best = read_yaml(file)
     if not isinstance(best, dict) or not all(isinstance(name, str) for name in best):
         raise LaspaError(f"{file} is {best!r} but should hold dotted names and values")
-    with_overrides(load_params(options.params).resolve(), best, str(file))
+    with_overrides(params.resolve(), best, str(file))
     return best

@@ -29,7 +29,8 @@ def embed_files(paths: Sequence[Path], model_folder: Path) -> np.ndarray:
     import torch
 
     from laspa.features.mel import log_mel
-    from laspa.models.saving import load_model, mel_params
+    from laspa.features.settings import mel_params
+    from laspa.models.saving import load_model
 
     model, config = load_model(model_folder)
     settings = mel_params(config["features"]["settings"])
@@ -38,8 +39,7 @@ def embed_files(paths: Sequence[Path], model_folder: Path) -> np.ndarray:
     with torch.inference_mode():
         for path in progress(paths, len(paths), "embed", unit="file"):
             mel = torch.from_numpy(log_mel(read_audio(path), settings)).float()[None]
-            output = model(mel, torch.tensor([mel.shape[1]]))
-            vectors.append(model.scored(output).float().numpy()[0])
+            vectors.append(model.speaker_embedding(mel, torch.tensor([mel.shape[1]])).float().numpy()[0])
     return np.stack(vectors)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from laspa.features.store import FeatureStore
 from laspa.models.laspa import Laspa, Output
 from laspa.models.losses import mapc
+from laspa.models.pooling import length_mask
 from laspa.models.saving import check_mels
 
 FRAMES_PER_BATCH = 20_000  # bounds the memory of a batch of whole utterances: 64 of three seconds
@@ -87,8 +88,7 @@ def _columns(model: Laspa, output: Output, mel: Tensor, lengths: Tensor) -> dict
         if model.system.loss_weights.nll:
             columns["language_index"] = model.language_head(output.language).argmax(dim=1)
     if output.reconstruction is not None:
-        real = torch.arange(mel.shape[1], device=mel.device)[None, :] < lengths[:, None]
-        error = (output.reconstruction - mel).square().mean(dim=-1) * real
+        error = (output.reconstruction - mel).square().mean(dim=-1) * length_mask(lengths, mel.shape[1])
         columns["squared_error"] = error.sum(dim=1) / lengths
     return columns
 

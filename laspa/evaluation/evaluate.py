@@ -33,31 +33,39 @@ def measure(
     trials: TrialList,
     scores: np.ndarray,
     metadata: Metadata,
-    parts: Mapping[Name, np.ndarray],
+    groups: Mapping[str, Mapping[str, np.ndarray]],
     calibration: Calibration | None,
     resamples: int,
     seed: int,
-) -> dict[Name, Rates | None]:
+) -> dict[str, dict[str, Rates | None]]:
     """Every rate of each part of a list, with intervals over speakers; None for a part of one class.
 
     Args:
         scores: (trials,).
-        parts: (trials,) boolean each.
+        groups: the parts by group and name, (trials,) boolean each.
         calibration: makes scores likelihood ratios; without it there are no actDCF and Cllr.
         resamples: of the speakers; 0 for no intervals, and there are none where speakers are not known.
     """
     target, speakers = trials.labels(), metadata.speakers(trials)
-    both = {name: part for name, part in parts.items() if len(np.unique(target[part])) > 1}
-    drawn: dict[Name, dict[str, np.ndarray]] = {}
+    parts = {(group, name): part for group, masks in groups.items() for name, part in masks.items()}
+    both = with_both_classes(parts, target)
+    drawn: dict[tuple[str, str], dict[str, np.ndarray]] = {}
     if speakers is not None and resamples:
         drawn = resampled_rates(scores, target, speakers, both, resamples, seed, PRIORS)
-    found: dict[Name, Rates | None] = dict.fromkeys(parts)
-    for name, part in both.items():
+    found: dict[str, dict[str, Rates | None]] = {
+        group: dict.fromkeys(masks) for group, masks in groups.items()
+    }
+    for (group, name), part in both.items():
         rates = _rates(scores[part & target], scores[part & ~target], calibration)
-        for rate, values in drawn.get(name, {}).items():
+        for rate, values in drawn.get((group, name), {}).items():
             rates[f"{rate}_low"], rates[f"{rate}_high"] = percentile_interval(values)
-        found[name] = rates
+        found[group][name] = rates
     return found
+
+
+def with_both_classes(parts: Mapping[Name, np.ndarray], target: np.ndarray) -> dict[Name, np.ndarray]:
+    """The parts of a list that have targets and non-targets, as an error rate needs."""
+    return {name: part for name, part in parts.items() if len(np.unique(target[part])) > 1}
 
 
 def _rates(targets: np.ndarray, nontargets: np.ndarray, calibration: Calibration | None) -> Rates:
@@ -141,20 +149,13 @@ def evaluate(
     """Rates by CONDITIONS of the whole list (`conditions`), of languages heard in training (`seen`) and of
     those never heard (`unseen`), and of the parts of each of `groupings`."""
     masks, unseen = condition_masks(trials, metadata), _unseen(trials, metadata)
-    parts = {
-        (group, name): mask & inside
-        for group, inside in (("conditions", True), ("seen", ~unseen), ("unseen", unseen))
-        for name, mask in masks.items()
+    groups = {
+        "conditions": masks,
+        "seen": {name: mask & ~unseen for name, mask in masks.items()},
+        "unseen": {name: mask & unseen for name, mask in masks.items()},
     }
-    parts |= {
-        (kind, name): mask for kind in groupings for name, mask in parts_of(kind, trials, metadata).items()
-    }
-    found: dict[str, dict[str, Rates | None]] = {group: {} for group, _ in parts}
-    for (group, name), rates in measure(
-        trials, scores, metadata, parts, calibration, resamples, seed
-    ).items():
-        found[group][name] = rates
-    return found
+    groups |= {kind: parts_of(kind, trials, metadata) for kind in groupings}
+    return measure(trials, scores, metadata, groups, calibration, resamples, seed)
 
 
 def list_metrics(

@@ -30,14 +30,11 @@ def load_split(data: Path, name: str) -> Split:
     return Split(name, features, read_manifest(data / "manifest.parquet"), trials)
 
 
-def score_trials(
-    trials: TrialList, name: str, utterance_ids: list[str], embeddings: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cosines of a list's trials, and which row of `embeddings` each side is: (trials,) each.
+def embedding_rows(trials: TrialList, name: str, utterance_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Which of `utterance_ids` each side of a list's trials is: (trials,) each.
 
     Args:
         name: of the list, for messages.
-        embeddings: (n, D), one row per utterance of `utterance_ids`.
 
     Raises:
         LaspaError: a trial whose utterance has no embedding.
@@ -48,5 +45,15 @@ def score_trials(
             f"trial list {name}: {len(missing)} utterance(s) have no embedding, {trials.names[missing[0]]} "
             "among them; the list belongs to another corpus or split"
         )
-    enroll, test = rows[trials.enroll], rows[trials.test]
-    return cosine_scores(embeddings, enroll, test), enroll, test
+    return rows[trials.enroll], rows[trials.test]
+
+
+def score_trials(
+    trials: TrialList, name: str, utterance_ids: list[str], embeddings: np.ndarray
+) -> np.ndarray:
+    """Cosines of a list's trials, (trials,); embeddings: (n, D), one row per utterance of `utterance_ids`.
+
+    Raises:
+        LaspaError: as `embedding_rows`.
+    """
+    return cosine_scores(embeddings, *embedding_rows(trials, name, utterance_ids))

@@ -9,7 +9,7 @@ import torch
 from laspa.evaluation.calibration import Calibration
 from laspa.evaluation.embedding import Embeddings, embed
 from laspa.evaluation.evaluate import Rates, evaluate, list_metrics
-from laspa.evaluation.metadata import manifest_metadata
+from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.evaluation.probes import trained_language_probe
 from laspa.evaluation.split import Split, score_trials
 from laspa.models.laspa import Laspa, added_parameters_percent
@@ -18,12 +18,14 @@ from laspa.params import Evaluate
 
 @dataclass
 class SystemEvaluation:
-    """`metrics`: reports/metrics.json; `rates`: every rate, by group and part; `scores`: (trials,)."""
+    """`metrics`: reports/metrics.json; `rates`: every rate, by group and part; `scores`: (trials,);
+    `metadata`: of the trials' utterances."""
 
     metrics: dict[str, Any]
     rates: dict[str, dict[str, Rates | None]]
     scores: np.ndarray
     embeddings: Embeddings
+    metadata: Metadata
 
 
 def evaluate_system(
@@ -43,7 +45,7 @@ def evaluate_system(
     """
     ids = split.features.utterance_ids
     embeddings = embed(model.to(device), split.features, ids, device)
-    scores, _, _ = score_trials(split.trials, split.name, ids, embeddings.speaker)
+    scores = score_trials(split.trials, split.name, ids, embeddings.speaker)
     metadata = manifest_metadata(split.trials, split.manifest)
     draws = options.bootstrap, options.seed
     rates = evaluate(split.trials, scores, metadata, *draws, calibration, groupings)
@@ -63,4 +65,4 @@ def evaluate_system(
         "mse": None if error is None else float(error.mean()),
         "added_parameters_percent": added_parameters_percent(model.parameter_counts()),
     }
-    return SystemEvaluation(metrics, rates, scores, embeddings)
+    return SystemEvaluation(metrics, rates, scores, embeddings, metadata)

@@ -8,10 +8,18 @@ from laspa.params import Features
 LOG_FLOOR = 1e-8  # energy in one mel band of the rounding of 16-bit samples (our choice)
 
 
+DECIDING = ("num_mels", "window_ms", "hop_ms", "low_hz", "high_hz")  # of the params: a mel's values
+
+
 def mel_settings(settings: Features) -> dict[str, Any]:
     """Everything that decides the values of a log-mel, as stored beside it."""
-    values = settings.model_dump(include={"num_mels", "window_ms", "hop_ms", "low_hz", "high_hz"})
+    values = settings.model_dump(include={*DECIDING})
     return values | {"sample_rate": SAMPLE_RATE, "log_floor": LOG_FLOOR, "dtype": "float16"}
+
+
+def mel_params(settings: dict[str, Any]) -> Features:
+    """The params under which `log_mel` computes mels of these settings."""
+    return Features(**{name: settings[name] for name in DECIDING}, shard_utterances=1)
 
 
 def framing(settings: Features) -> tuple[int, int, int]:

@@ -11,9 +11,10 @@ import torch
 from laspa.audio.reading import SAMPLE_RATE, read_audio
 from laspa.errors import LaspaError
 from laspa.features.mel import log_mel
+from laspa.features.settings import mel_params
 from laspa.manifest.index import UNDETERMINED
 from laspa.manifest.language_codes import iso_639_3
-from laspa.models.saving import CONFIG_FILE, load_model, mel_params
+from laspa.models.saving import CONFIG_FILE, load_model
 from laspa.params import Label
 from laspa.progress import progress
 
@@ -115,8 +116,7 @@ def _voxlingua(options: Label, device: torch.device) -> Labeller:
     @torch.inference_mode()
     def tell(signal: np.ndarray) -> tuple[str, float]:
         _, posterior, _, names = model.classify_batch(torch.from_numpy(signal)[None])
-        code = names[0].partition(":")[0].strip()  # as in `en: English`
-        return code, float(posterior[0].exp())
+        return names[0], float(posterior[0].exp())  # a name such as `en: English`
 
     return tell
 

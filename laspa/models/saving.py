@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, read_json, write_json
 from laspa.models.laspa import Laspa
-from laspa.params import Features, System
+from laspa.params import System
 from laspa.params.dotted import flatten
 
 WEIGHTS_FILE, LAST_FILE, CONFIG_FILE = "model.safetensors", "last.safetensors", "config.json"
@@ -111,12 +111,6 @@ def check_mels(model: Laspa, settings: dict[str, Any], source: str) -> None:
             f"{source}: not the mels that the model was trained on: {'; '.join(differ)}; set `features` in "
             "params.yaml to the model's settings, or train the model on these mels"
         )
-
-
-def mel_params(settings: dict[str, Any]) -> Features:
-    """The params under which `log_mel` computes the mels that a model was trained on."""
-    names = ("num_mels", "window_ms", "hop_ms", "low_hz", "high_hz")
-    return Features(**{name: settings[name] for name in names}, shard_utterances=1)
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -6,12 +6,13 @@ May import: laspa.errors, laspa.files.
 from laspa.params.corpora import CommonVoice, Download, Synthetic, VoxCeleb
 from laspa.params.data import Augment, Features, Label, Manifest, Trials
 from laspa.params.evaluation import Evaluate
-from laspa.params.loading import CombinationError, Params, load_params, with_overrides
+from laspa.params.loading import SYSTEM_KEYS, CombinationError, Params, load_params, with_overrides
 from laspa.params.system import LossWeights, Model, System
 from laspa.params.training import Train
 from laspa.params.tune import Tune
 
 __all__ = [
+    "SYSTEM_KEYS",
     "Augment",
     "CombinationError",
     "CommonVoice",

@@ -19,7 +19,7 @@ from laspa.params.system import System
 from laspa.params.training import Train
 from laspa.params.tune import Tune
 
-SYSTEM_KEYS = (*System.model_fields, "train")
+SYSTEM_KEYS = (*System.model_fields, "train")  # what a system may change
 
 
 class CombinationError(LaspaError):
@@ -95,7 +95,7 @@ def load_params(path: Path | str) -> Params:
             key, the nearest known one.
     """
     params = _validate(read_yaml(path), str(path))
-    for name in (params.system, *params.compare, *params.ablate.systems, *params.systems):
+    for name in dict.fromkeys((params.system, *params.compare, *params.ablate.systems, *params.systems)):
         params.resolve(name, str(path))
     for place, variant in params.study.variants().items():
         # These may contradict the params of an experiment, until the study is run.

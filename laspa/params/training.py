@@ -65,10 +65,7 @@ class Train(Section):
                 "balance and compile are both true, but what is compiled has no gradient of each term to "
                 "balance by; set one of them to false"
             )
-        if self.noise_snr[0] > self.noise_snr[1]:
-            raise ValueError(
-                f"noise_snr is {self.noise_snr} but its first value should be at most its second"
-            )
+        self.check_ascending("noise_snr")
         if (self.resume == "weights-only") != bool(self.weights_from):
             raise ValueError(
                 f"resume is {self.resume} and weights_from {self.weights_from!r}; give the folder of a saved "

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from laspa.evaluation.error_rates import eer
+from laspa.evaluation.scores import length_normalised
 from laspa.trials.conditions import CONDITIONS
 
 DET_RANGE = (0.0005, 0.6)
@@ -81,7 +82,7 @@ class EmbeddingMap:
     languages: np.ndarray
 
 
-def embedding_map(embeddings: pd.DataFrame, manifest: pd.DataFrame, seed: int = 0) -> EmbeddingMap | None:
+def embedding_map(embeddings: pd.DataFrame, manifest: pd.DataFrame) -> EmbeddingMap | None:
     """t-SNE (van der Maaten and Hinton 2008) of some speakers' embeddings under the cosine distance.
 
     The speakers are evenly spread over the sorted list of those with several languages (over all where
@@ -99,11 +100,10 @@ def embedding_map(embeddings: pd.DataFrame, manifest: pd.DataFrame, seed: int = 
     shown = shown[_evenly(len(shown), MAP_POINTS)]
     if len(shown) < MAP_FEWEST:
         return None
-    vectors = np.stack(embeddings["vector"].to_numpy()[shown].tolist()).astype(np.float64)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    vectors = length_normalised(np.stack(embeddings["vector"].to_numpy()[shown].tolist()).astype(np.float64))
     perplexity = min(30.0, (len(shown) - 1) / 3)
     with threadpool_limits(1):
-        tsne = TSNE(perplexity=perplexity, init="pca", metric="cosine", max_iter=500, random_state=seed)
+        tsne = TSNE(perplexity=perplexity, init="pca", metric="cosine", max_iter=500, random_state=0)
         points = tsne.fit_transform(vectors)
     part = rows.iloc[shown]
     return EmbeddingMap(points, part["speaker"].to_numpy(dtype=str), part["language"].to_numpy(dtype=str))

@@ -13,7 +13,7 @@ import torch
 
 from laspa.evaluation.embedding import embed_speakers
 from laspa.evaluation.error_rates import eer
-from laspa.evaluation.evaluate import condition_masks
+from laspa.evaluation.evaluate import condition_masks, with_both_classes
 from laspa.evaluation.metadata import Metadata
 from laspa.evaluation.split import Split, load_split, score_trials
 from laspa.features.store import FeatureStore
@@ -23,7 +23,7 @@ from laspa.models.device import torch_device
 from laspa.models.laspa import Laspa
 from laspa.models.losses import TERMS
 from laspa.models.saving import WEIGHTS_FILE
-from laspa.params import Params, with_overrides
+from laspa.params import SYSTEM_KEYS, Params, with_overrides
 from laspa.training.batches import TrainingSet, training_set
 from laspa.training.loop import Record, Trained, train
 from laspa.training.processes import ONE_PROCESS, Processes
@@ -76,7 +76,7 @@ def load_training_data(data: Path, processes: Processes = ONE_PROCESS) -> Traini
 
 def state_digest(params: Params, data: TrainingData) -> str:
     """Names a training run by all that determines it, so that only the same run is gone on with."""
-    what = params.model_dump(include={*type(params.as_system()).model_fields, "seed", "train"})
+    what = params.model_dump(include={*SYSTEM_KEYS, "seed"})
     if params.train.resume == "weights-only":
         what["weights"] = sha256_file(Path(params.train.weights_from) / WEIGHTS_FILE)
     return hashlib.sha256((json.dumps(what, sort_keys=True) + data.digest).encode()).hexdigest()[:16]
@@ -134,10 +134,9 @@ def dev_eers(model: Laspa, dev: Split, device: torch.device) -> dict[str, float]
     """EER by STEERING conditions; training is steered by the first of those that the corpus can have."""
     ids = dev.features.utterance_ids
     embeddings = embed_speakers(model, dev.features, ids, device)
-    scores, _, _ = score_trials(dev.trials, dev.name, ids, embeddings)
+    scores = score_trials(dev.trials, dev.name, ids, embeddings)
     target, masks = dev.trials.labels(), condition_masks(dev.trials, Metadata())
     return {
         f"eer_{name}": eer(scores[masks[name] & target], scores[masks[name] & ~target])
-        for name in STEERING
-        if (masks[name] & target).any() and (masks[name] & ~target).any()
+        for name in with_both_classes({name: masks[name] for name in STEERING}, target)
     }

@@ -3,11 +3,10 @@
 from typing import Any
 
 from laspa.errors import LaspaError
-from laspa.report.summary import interval
+from laspa.report.summary import MAIN_CONDITIONS, interval, verdict
 from laspa.report.text import interval_text, points_text
 from laspa.tuning.space import Values
 
-COMPARED = ("cross_same", "same_same", "all")  # conditions, as on dev
 DEFAULT, FOUND = "default", "found"
 
 
@@ -27,7 +26,7 @@ def confirmation(best: Values, default: list[dict[str, Any]], found: list[dict[s
         if [result[key] for result in default] != [result[key] for result in found]:
             raise LaspaError(f"confirm: the two sides differ in {key}, so they cannot be compared")
     rates = {}
-    for condition in (name for name in COMPARED if name in default[0]["conditions"]):
+    for condition in (name for name in MAIN_CONDITIONS if name in default[0]["conditions"]):
         before, after = (
             [result["conditions"][condition]["eer"] for result in side] for side in (default, found)
         )
@@ -50,12 +49,11 @@ def confirmation_text(confirmed: dict[str, Any]) -> str:
     """One line: what the sweep gains on test, and whether that is more than seeds make."""
     condition, rates = next(iter(confirmed["eer"].items()))
     difference = rates["difference"]
-    verdict = "no difference that these seeds can tell"
-    if difference["low"] is not None and difference["low"] * difference["high"] > 0:
-        verdict = "better" if difference["high"] < 0 else "worse"
+    told = {"lower": "better", "higher": "worse"}
+    shown = told.get(verdict(difference), "no difference that these seeds can tell")
     budget = f"{len(confirmed['seeds'])} seeds of {confirmed['epochs']} epochs"
     return (
         f"Confirmed on {confirmed['trial_list']['name']}, {budget}: EER {condition.replace('_', '/')} "
         f"{interval_text(rates[DEFAULT])} % before, {interval_text(rates[FOUND])} % after, "
-        f"{points_text(difference)}, paired by seed: {verdict}."
+        f"{points_text(difference)}, paired by seed: {shown}."
     )

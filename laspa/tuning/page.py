@@ -8,8 +8,9 @@ from laspa.report.html import environment
 from laspa.report.svg import PageFigure, page_svg
 from laspa.tuning.confirmation import confirmation_text
 from laspa.tuning.importance import FEWEST_TRIALS, Importance
+from laspa.tuning.trial_files import FINISHED, PRUNED, STOPPED
 
-ORDER = {"finished": 0, "pruned": 1, "stopped": 2}  # of the rows, before the EER
+ORDER = {FINISHED: 0, PRUNED: 1, STOPPED: 2}  # of the rows, before the EER
 
 
 def render(

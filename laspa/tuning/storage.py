@@ -81,12 +81,13 @@ class Storage:
 
     def delete(self, name: str, keys: list[str]) -> None:
         """Delete what was uploaded under the folder `name` and the states of these trials, nothing else."""
-        source = f"{self._root}/{name}"
-        if self._is_uri and self._system.get_file_info(source).type == fs.FileType.Directory:
-            self._system.delete_dir(source)
         for file in map(self._state, keys):
             if self._system.get_file_info(file).type == fs.FileType.File:
                 self._system.delete_file(file)
+        # Last: its files name the states, to a machine that goes on where this one was lost.
+        source = f"{self._root}/{name}"
+        if self._is_uri and self._system.get_file_info(source).type == fs.FileType.Directory:
+            self._system.delete_dir(source)
 
     def _state(self, key: str) -> str:
         return f"{self._root}/{key}.safetensors"

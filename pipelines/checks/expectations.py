@@ -14,7 +14,9 @@ from great_expectations.expectations.expectation import Expectation
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.corpora.size import compare_sizes
+from laspa.features.mel_statistics import SILENT_STD
 from laspa.features.settings import mel_settings, num_frames
+from laspa.manifest.build import SPLITS
 from laspa.manifest.language_codes import iso_639_3
 from laspa.params import Params
 
@@ -24,11 +26,13 @@ MANIFEST_TYPES = dict.fromkeys(TEXT_COLUMNS, "str")
 MANIFEST_TYPES |= {"sample_rate": "int32", "num_samples": "int64", "sha256": "str"}
 FEATURE_TYPES = {"utterance_id": "str", "num_frames": "int32"} | dict.fromkeys(STATISTICS, "float64")
 FEATURE_TYPES |= {"silent": "bool"}
-SPLITS = ["train", "dev", "test"]
 SAMPLE_RATES = (8_000, 192_000)  # Hz, telephone to studio: anything else is a damaged header (our choice)
 MAX_SECONDS = 3_600.0  # an hour in one utterance is a recording that was never cut (our choice)
 MEAN_TOLERANCE = 0.01  # nepers, of a mean that is 0 but for half precision
-STD_RANGE = (0.05, 12.0)  # nepers; speech has 1 to 4, up to 9 with digital silence around it (our choice)
+STD_RANGE = (
+    SILENT_STD,
+    12.0,
+)  # nepers; speech has 1 to 4, with digital silence around it 9 (our choice)
 LEVEL_RANGE = (-30.0, 30.0)  # nepers around the mean: the log floor is 18 below full scale (our choice)
 RESAMPLED_FRAMES = 1  # a resampled recording may be a sample longer or shorter
 
@@ -111,7 +115,7 @@ def _utterances(manifest: pd.DataFrame, params: Params) -> Table:
         "the split is train, dev or test": _one_of(
             "use these names in the index, or leave its split empty to have speakers split by seed",
             "split",
-            SPLITS,
+            list(SPLITS),
         ),
         "the gender is f, m or unknown": _one_of(
             "use f, m or an empty field in the index", "gender", ["f", "m"]
@@ -178,7 +182,7 @@ def _splits(manifest: pd.DataFrame, params: Params) -> Table:
     counts = manifest.groupby("split").agg(
         speakers=("speaker", "nunique"), utterances=("utterance_id", "size")
     )
-    rows = counts.reindex(SPLITS, fill_value=0).rename_axis("split").reset_index()
+    rows = counts.reindex(list(SPLITS), fill_value=0).rename_axis("split").reset_index()
     remedy = "use more speakers, or other shares in manifest.dev_share and manifest.test_share"
     checks = {"each split has two speakers or more": _between(remedy, "speakers", low=2)}
     if params.corpora == ["synthetic"]:

@@ -9,15 +9,8 @@ import torch
 from laspa.evaluation.diagnostics import BY_ATTENTION, SEGMENTS, attention_profile, gradient_norms
 from laspa.models.laspa import Laspa
 from laspa.params import load_params, with_overrides
+from tests.small_training import SMALL
 
-SMALL = {
-    "model.speaker_encoder": "tdnn_small",
-    "model.embedding_dim": 24,
-    "model.decoder_dim": 8,
-    "prefix_len": 3,
-    "num_heads": 2,
-    "model.centring": "none",
-}
 BASELINE = {"loss_weights.nll": 0, "loss_weights.mapc": 0, "loss_weights.mse": 0}
 CPU = torch.device("cpu")
 

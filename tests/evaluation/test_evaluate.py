@@ -67,7 +67,7 @@ PAIRS = [
 
 def measured(pairs: list[tuple[str, str]], manifest: pd.DataFrame):
     names, listed = list(ANGLES), trials(pairs)
-    scores, _, _ = score_trials(listed, "hand", names, embeddings(names))
+    scores = score_trials(listed, "hand", names, embeddings(names))
     metadata = manifest_metadata(listed, manifest)
     return list_metrics(evaluate(listed, scores, metadata, 20, 1), listed, "hand", metadata), scores
 
@@ -136,7 +136,7 @@ def test_an_utterance_without_an_embedding_is_an_error():
 
 def test_one_rate_has_one_interval_in_every_grouping():
     listed, manifest = trials(PAIRS), pd.concat([MANIFEST, TRAINING])
-    scores, _, _ = score_trials(listed, "hand", list(ANGLES), embeddings(list(ANGLES)))
+    scores = score_trials(listed, "hand", list(ANGLES), embeddings(list(ANGLES)))
     metadata = manifest_metadata(listed, manifest)
     found = evaluate(listed, scores, metadata, 20, 1, None, ("condition", "gender"))
     for name, rates in found["condition"].items():

@@ -98,16 +98,16 @@ def test_what_is_not_known_is_said(tmp_path, trials, manifest):
 
 
 def test_rates_are_worked_by_hand(trials):
-    scores, whole = np.array([3.0, 1.0, 2.0, 0.0]), {"all": np.ones(4, dtype=bool)}
+    scores, whole = np.array([3.0, 1.0, 2.0, 0.0]), {"": {"all": np.ones(4, dtype=bool)}}
     four = replace(
         trials, enroll=trials.enroll[:4], test=trials.test[:4], target=np.array([1, 1, 0, 0], bool)
     )
-    found = measure(four, scores, Metadata(), whole, None, 100, 1)["all"]
+    found = measure(four, scores, Metadata(), whole, None, 100, 1)[""]["all"]
     expected = {"trials": 4, "targets": 2, "eer": 0.5, "eer_convex_hull": 0.25, "min_cllr": 0.5}
     expected |= {"min_dcf_01": 0.5, "min_dcf_05": 0.5, "frr_at_far_1": 0.5, "frr_at_far_01": 0.5}
     assert found == pytest.approx(expected)  # and no intervals, since nobody says who speaks
     # Ratios of 0 everywhere: always reject at these priors, one bit per trial.
-    empty = measure(four, scores, Metadata(), whole, Calibration(0.0, 0.0), 0, 1)["all"]
+    empty = measure(four, scores, Metadata(), whole, Calibration(0.0, 0.0), 0, 1)[""]["all"]
     assert (empty["act_dcf_01"], empty["act_dcf_05"], empty["cllr"]) == pytest.approx((1, 1, 1))
 
 
@@ -116,7 +116,7 @@ def test_all_parts_are_measured_at_once(trials, manifest):
     scores = np.linspace(1, 0, len(trials))
     parts = {kind: parts_of(kind, trials, metadata) for kind in ("all", "gender", "seen")}
     flat = {name: mask for masks in parts.values() for name, mask in masks.items()}
-    found = measure(trials, scores, metadata, flat, None, 100, seed=1)
+    found = measure(trials, scores, metadata, {"": flat}, None, 100, seed=1)[""]
     assert list(found) == list(flat)
     everything = found["all"]
     assert everything["trials"] == len(trials)

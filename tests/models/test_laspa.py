@@ -9,15 +9,7 @@ from laspa.models.laspa import Laspa, added_parameters_percent
 from laspa.models.losses import TERMS
 from laspa.params import Params, load_params, with_overrides
 from laspa.params.dotted import flatten
-
-SMALL = {
-    "model.speaker_encoder": "tdnn_small",
-    "model.embedding_dim": 24,
-    "model.decoder_dim": 8,
-    "prefix_len": 3,
-    "num_heads": 2,
-    "model.centring": "none",
-}
+from tests.small_training import SMALL
 
 
 @pytest.fixture(scope="module")
