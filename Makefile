@@ -1,6 +1,6 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression services expectations ablation results ui lint lock setup
+.PHONY: help repro test regression services expectations ablation results ui lint docs lock setup
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -42,6 +42,9 @@ ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
 
 lint: $(INSTALLED) ## Check style, types and which module imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports --no-logo
+
+docs: $(INSTALLED) ## Build the documentation's site into build/site, and fail at a broken link
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet && echo "Site  build/site/index.html"
 
 setup: $(INSTALLED) ## Create .venv and install the locked packages (the targets above do so too)
 

@@ -19,7 +19,7 @@ BAD_INPUT = 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; bad input ends it with one line on standard error and status 1."""
-    options = _parser().parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     try:
         module, function = options.run.split(":")
         getattr(importlib.import_module(module), function)(options)
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of `laspa` and its commands."""
     parser = argparse.ArgumentParser(prog="laspa", description=__doc__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_evaluation(commands)
