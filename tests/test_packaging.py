@@ -1,20 +1,29 @@
 """The wheel: what is in it, and that its core works where none of the extras is installed."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from laspa.models.saving import save_model
 from laspa.params import with_overrides
 from tests.small_training import run, small_data, small_params
 from tests.test_house import ROOT, tracked
 
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CORE_ALONE = Path(__file__).with_name("core_alone.py")
 IN_EXTRAS = ("laspa.report", "laspa.tuning")  # only stages import them
 ALONE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -116,6 +125,34 @@ def test_a_command_without_its_extra_says_which_to_install(installed: Path, used
 def test_a_module_of_no_extra_is_a_fault_of_ours(installed: Path, used: Path) -> None:
     ended = core_alone(installed, used, "from laspa.cli.main import extra_with; print(extra_with('lasp'))")
     assert ended.stdout == "None\n"
+
+
+def test_the_lock_has_one_version_of_each_package_for_every_python() -> None:
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    locked = [Requirement(line) for line in text.splitlines() if not line.startswith("#")]
+    extras = PROJECT["optional-dependencies"]
+    names = chain(PROJECT["dependencies"], *(extras[name] for name in extras if name != "voxlingua"))
+    wanted = [needed for needed in map(Requirement, names) if needed.name != "laspa"]
+    for python in PYTHONS:
+        environment = {
+            "python_version": python,
+            "python_full_version": f"{python}.2",
+            "sys_platform": "linux",
+        }
+        here = [line for line in locked if not line.marker or line.marker.evaluate(environment)]
+        versions = {canonicalize_name(line.name): str(line.specifier).removeprefix("==") for line in here}
+        assert len(versions) == len(here)
+        for needed in wanted:
+            assert needed.specifier.contains(versions[canonicalize_name(needed.name)]), needed
+
+
+def test_all_places_name_the_same_pythons() -> None:
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    assert [f"3.{minor}" for minor in range(30) if f"3.{minor}" in allowed] == PYTHONS
+    script = (ROOT / ".ci/find-python").read_text(encoding="utf-8")
+    assert set(re.findall(r"python(3\.\d+)", script)) == set(PYTHONS)
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == PYTHONS
 
 
 @pytest.mark.services
