@@ -1,5 +1,6 @@
-"""What holds for every test: quiet threads, no time limit for an example, and the longest files first, so that
-two workers end together.
+"""What holds for every test: quiet threads, no time limit for an example, the longest files first.
+
+The longest come first so that two workers end together.
 """
 
 import os
