@@ -56,13 +56,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(PIP) install --no-compile --no-build-isolation --constraint requirements.lock --editable '.[dev]'
 	@touch $@
 
-# A build of torch for CPUs brings no GPU libraries: their lines are then taken over from the old lock.
-GPU_LIBRARIES := ^(nvidia-|cuda-|triton==)
+# uv writes one lock for Python 3.11 and all later ones, with the GPU libraries, and installs nothing for it.
 lock: ## Write requirements.lock anew: the newest versions that pyproject.toml allows
 	@python=$$(.ci/find-python) && new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
-	"$$python" -m venv "$$new" && pip="$$new/bin/python -m pip --quiet" && \
-	$$pip install --upgrade pip && $$pip install --no-compile '.[dev]' && \
-	$$pip freeze --all --exclude laspa | sed -E 's/\+[a-z0-9.]+$$//' > "$$new/lock" && \
-	{ grep -qE '$(GPU_LIBRARIES)' "$$new/lock" || grep -E '$(GPU_LIBRARIES)' requirements.lock >> "$$new/lock"; } && \
+	"$$python" -m venv "$$new" && "$$new/bin/python" -m pip --quiet install uv && \
 	{ echo '# Written by `make lock`: all that pyproject.toml brings in, GPU libraries and development tools too.' && \
-	  sort -f "$$new/lock"; } > requirements.lock
+	  "$$new/bin/uv" --quiet pip compile --universal --python-version 3.11 --extra dev --upgrade \
+	    --no-annotate --no-header pyproject.toml; } > "$$new/lock" && cp "$$new/lock" requirements.lock

@@ -1,3 +1,3 @@
 """laspa: speaker embeddings from which language is gone, as a reproducible pipeline."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

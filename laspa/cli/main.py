@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -27,12 +28,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LaspaError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+    except ModuleNotFoundError as error:
+        if not (extra := extra_with(error.name or "")):
+            raise
+        print(f"error: this needs {error.name}: pip install 'laspa[{extra}]'", file=sys.stderr)
+        return BAD_INPUT
     except BrokenPipeError:  # as in `laspa metrics … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
         return BAD_INPUT
     return 0
+
+
+def extra_with(module: str) -> str | None:
+    """The first extra of laspa that brings a module, by the metadata of the installed package."""
+    from importlib.metadata import requires
+
+    wanted = module.partition(".")[0].lower().replace("_", "-")
+    for requirement in requires("laspa") or []:
+        package = re.match(r"[\w-]+", requirement)
+        extra = re.search(r"extra == ['\"](.+)['\"]", requirement)
+        if package and extra and package[0] == wanted:
+            return extra[1]
+    return None
 
 
 def command_parser() -> argparse.ArgumentParser:
