@@ -72,7 +72,10 @@ def plot_tables(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def split_table(manifest: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per split, and for other corpora that are tested on: speakers, those with several languages, languages, utterances, hours."""
+    """One row per split: speakers, those with several languages, languages, utterances, hours.
+
+    `other` is a row of its own where it is there.
+    """
     rows = []
     for split in ("train", "dev", "test", OTHER):
         part = rows_of_split(manifest, split)

@@ -13,7 +13,9 @@ DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do
 
 
 def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> TrialList:
-    """Trials of a split, or of `other`: targets and non-targets, within a language and across, `per_group` of each at most.
+    """Trials of a split: targets and non-targets, within a language and across, `per_group` of each at most.
+
+    The splits are those of `rows_of_split`, `other` among them.
 
     Targets are every pair of a speaker's utterances, thinned at random to the same number a
     speaker; non-targets are random pairs of speakers, of one gender where genders are known and

@@ -190,9 +190,7 @@ def _splits(manifest: pd.DataFrame, params: Params) -> Table:
         declared = [getattr(params.synthetic, f"{split}_speakers") for split in SPLITS]
         rows["declared"] = [*declared, params.synthetic_other.speakers][: len(rows)]
         remedy = "run dvc repro download; see data/skipped.csv for recordings left out"
-        checks["each split has as many speakers as params.yaml declares"] = _equal(
-            remedy, "speakers", "declared"
-        )
+        checks["each split has as many speakers as declared"] = _equal(remedy, "speakers", "declared")
     return Table("manifest_splits", rows, ["split"], checks)
 
 
@@ -213,7 +211,7 @@ def _languages(manifest: pd.DataFrame, params: Params) -> Table:
     rows = labelled.groupby(["split", "language"]).size().rename("utterances").reset_index()
     if _declared(params):
         seen, unseen = set(params.synthetic.languages), set(params.synthetic.unseen_languages)
-        what = "languages are as params.yaml declares, the unseen ones in the test split alone"
+        what = "languages are as declared, the unseen ones in the test split alone"
         remedy = "run dvc repro download, or mend synthetic.languages and synthetic.unseen_languages"
         allowed = {
             "train": seen,
