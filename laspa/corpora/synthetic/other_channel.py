@@ -17,7 +17,7 @@ BANDS = ((300.0, 3400.0), (50.0, 7000.0), (150.0, 5500.0))  # Hz: telephone, wid
 STEEPNESS = 8  # order of the filters
 RESONANCE_HZ, RESONANCE_DB, RESONANCE_OCTAVES = (800.0, 4000.0), 8.0, 0.5  # of the small microphone
 MAINS_HZ, HARMONICS = (50.0, 60.0), 8
-NOISE_DB, HUM_DB, LEVEL_DB = (10, 35), (20, 45), (-32, -16)  # noise and hum: below the voice
+NOISE_DB, HUM_DB, LEVEL_DB = (10, 35), (20, 45), (-34, -19)  # noise and hum: below the voice
 MU = 255.0  # of the telephone's companding, ITU-T G.711
 
 
