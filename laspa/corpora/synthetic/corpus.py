@@ -48,8 +48,8 @@ def speakers(options: Synthetic) -> Iterator[Speaker]:
             yield Speaker(name, gender_of(index), split, tuple(chosen), options.eval_utterances)
 
 
-def make(options: Synthetic, folder: Path) -> Listing:
-    """Write the recordings under `folder` and list them; raises as `synthesise` does."""
+def recipe(options: Synthetic) -> Recipe:
+    """The voices, texts and channels of this family."""
 
     def voice(speaker: Speaker, language: str) -> str:
         usual = speaker_voice(options.seed, speaker.name, speaker.gender)
@@ -59,9 +59,13 @@ def make(options: Synthetic, folder: Path) -> Listing:
     def recorded(speech: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         return record(speech, SAMPLE_RATE, options.channel, draw)
 
-    recipe = Recipe("synthetic", options.seed, options.seconds, voice, phrase, recorded)
+    return Recipe("synthetic", options.seed, options.seconds, voice, phrase, recorded)
+
+
+def make(options: Synthetic, folder: Path) -> Listing:
+    """Write the recordings under `folder` and list them; raises as `synthesise` does."""
     languages = [*options.languages, *options.unseen_languages]
-    return synthesise(recipe, languages, list(speakers(options)), folder)
+    return synthesise(recipe(options), languages, list(speakers(options)), folder)
 
 
 CORPUS = Corpus(

@@ -106,10 +106,10 @@ def voice_file(seed: str, speaker: Speaker, language: str) -> str:
     return text
 
 
-def make(options: SyntheticOther, folder: Path) -> Listing:
-    """Write the recordings under `folder` and list them; raises as `synthesise` does."""
+def recipe(options: SyntheticOther) -> Recipe:
+    """The voices, texts and channels of this family."""
     seed = _seed(options)
-    recipe = Recipe(
+    return Recipe(
         section="synthetic_other",
         seed=seed,
         seconds=options.seconds,
@@ -117,7 +117,11 @@ def make(options: SyntheticOther, folder: Path) -> Listing:
         text=dates_and_quantities,
         record=record,
     )
-    return synthesise(recipe, options.languages, list(speakers(options)), folder)
+
+
+def make(options: SyntheticOther, folder: Path) -> Listing:
+    """Write the recordings under `folder` and list them; raises as `synthesise` does."""
+    return synthesise(recipe(options), options.languages, list(speakers(options)), folder)
 
 
 def _seed(options: SyntheticOther) -> str:

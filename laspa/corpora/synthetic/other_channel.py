@@ -18,7 +18,7 @@ STEEPNESS = 8  # order of the filters
 RESONANCE_HZ, RESONANCE_DB, RESONANCE_OCTAVES = (800.0, 4000.0), 8.0, 0.5  # of the small microphone
 MAINS_HZ, HARMONICS = (50.0, 60.0), 8
 NOISE_DB, HUM_DB, LEVEL_DB = (10, 35), (20, 45), (-34, -19)  # noise and hum: below the voice
-MU = 255.0  # of the telephone's companding, ITU-T G.711
+MU, STEPS = 255.0, 127  # of the telephone's companding to 8 bits, as ITU-T G.711 has it: steps of a sign
 
 
 def record(speech: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -71,7 +71,7 @@ def _filtered(
 
 
 def _companded(samples: np.ndarray) -> np.ndarray:
-    """In 256 steps of a logarithmic scale and back: y = sign(x) ln(1 + μ|x|) / ln(1 + μ)."""
+    """In steps of a logarithmic scale and back: y = sign(x) ln(1 + μ|x|) / ln(1 + μ)."""
     scale = np.log1p(MU)
-    steps = np.rint(127.5 * np.sign(samples) * np.log1p(MU * np.abs(samples)) / scale) / 127.5
+    steps = np.rint(STEPS * np.sign(samples) * np.log1p(MU * np.abs(samples)) / scale) / STEPS
     return np.sign(steps) * np.expm1(np.abs(steps) * scale) / MU
