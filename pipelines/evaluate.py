@@ -20,7 +20,7 @@ from laspa.evaluation.metadata import manifest_metadata
 from laspa.evaluation.probes import Probed, disentanglement
 from laspa.evaluation.score_files import write_scores
 from laspa.evaluation.split import Split, embedding_rows, load_split, score_trials
-from laspa.evaluation.system import SystemEvaluation, evaluate_system
+from laspa.evaluation.system import SystemEvaluation, evaluate_other, evaluate_system
 from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, sha256_file, write_json
 from laspa.models.device import torch_device
@@ -52,6 +52,7 @@ def main() -> None:
     official = _official(model, test.manifest, options, device)
     if official:
         metrics["official"] = {name: measured for name, (measured, *_) in official.items()}
+    other = evaluate_other(model, DATA, options, device)
     train = test.manifest.loc[test.manifest["split"] == "train", "utterance_id"].tolist()
     training = FeatureStore(DATA / "features", train)
     kinds = {"speaker": embeddings.speaker, "language": embeddings.language}
@@ -63,14 +64,15 @@ def main() -> None:
             vectors, embeddings.utterance_ids, test.manifest, options.seed, {"speaker": probed}
         ),
         "detail": _detail(found, calibration, not_calibrated)
-        | _as_norm(model, test, found, training, options, device),
+        | _as_norm(model, test, found, training, options, device)
+        | {name: measured for name, (measured, *_) in other.items()},
         "attention": attention_profile(model, test.features, inspected, device),
         "gradients": _gradients(model, config, training, test.manifest),
     }
     with atomic_path(RESULT) as folder:
         folder.mkdir()
         write_scores(folder / "scores.parquet", test.trials, found.scores)
-        for name, (_, trials, scores) in official.items():
+        for name, (_, trials, scores) in (official | other).items():
             write_scores(folder / f"scores_{name}.parquet", trials, scores)
         for name, values in vectors.items():
             file = "embeddings.parquet" if name == "speaker" else "language_embeddings.parquet"

@@ -109,7 +109,7 @@ def score(options: argparse.Namespace) -> None:
 
 def trials(options: argparse.Namespace) -> None:
     """Write a trial list drawn from a manifest."""
-    from laspa.manifest.tables import read_manifest
+    from laspa.manifest.tables import read_manifest, rows_of_split
     from laspa.params import Trials
     from laspa.trials.drawing import generate_trials
 
@@ -117,7 +117,7 @@ def trials(options: argparse.Namespace) -> None:
     read_parquet(options.manifest, needed)
     settings = Trials(seed=options.seed, same_gender=not options.any_gender, per_group=options.per_group)
     manifest = read_manifest(options.manifest)
-    if not (manifest["split"] == options.split).any():
+    if rows_of_split(manifest, options.split).empty:
         known = ", ".join(sorted(manifest["split"].unique()))
         raise LaspaError(f"{options.manifest}: no split {options.split!r}; it has {known}")
     drawn = generate_trials(manifest, options.split, settings)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.size import corpus_sizes
+from laspa.manifest.tables import OTHER, rows_of_split
 from laspa.models.losses import TERMS
 from laspa.report import prefix_heads, text
 from laspa.report.figure_data import DET_RATES, MIN_PAIR_TRIALS, det_curve, present_conditions
@@ -71,10 +72,15 @@ def plot_tables(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def split_table(manifest: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per split: speakers, those with several languages, languages, utterances, hours."""
+    """One row per split: speakers, those with several languages, languages, utterances, hours.
+
+    `other` is a row of its own where it is there.
+    """
     rows = []
-    for split in ("train", "dev", "test"):
-        part = manifest[manifest["split"] == split]
+    for split in ("train", "dev", "test", OTHER):
+        part = rows_of_split(manifest, split)
+        if split == OTHER and part.empty:
+            continue
         spoken = part.groupby("speaker")["language"].nunique()
         rows.append(
             {
