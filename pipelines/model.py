@@ -12,8 +12,10 @@ from pipelines import stage
 
 TRAINED, EVALUATION = Path("data/trained"), Path("data/evaluation")
 MODEL, METRICS = Path("data/model"), Path("reports/metrics.json")
-FURTHER_METRICS = ("language_probe_accuracy", "language_probe_chance", "mapc", "mse")
-FURTHER_METRICS += ("added_parameters_percent", "trial_list")
+FURTHER_METRICS = (
+    *("language_probe_accuracy", "language_probe_chance", "mapc", "mse"),
+    *("added_parameters_percent", "trial_list"),
+)
 
 
 def main() -> None:

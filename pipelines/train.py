@@ -27,7 +27,8 @@ def main() -> None:
     model, states = TRAINED / system, STATES / system
     check_encoders(params.model)
     data = load_training_data(DATA)
-    with start_run(system, "train", params, {"laspa.data_sha256": data.digest, "laspa.system": system}) as run:
+    tags = {"laspa.data_sha256": data.digest, "laspa.system": system}
+    with start_run(system, "train", params, tags) as run:
 
         def log(record: Record) -> None:
             run.log_metrics(**epoch_metrics(record))
@@ -43,9 +44,9 @@ def main() -> None:
         added = added_parameters_percent(counts)
         classes = data.train.speakers, data.train.languages
         save_model(model, trained.model, data.features, *classes, last=trained.last)
-        record = {"seed": params.seed, "epochs": params.train.epochs, "best_epoch": trained.best_epoch}
-        record |= {"parameters": counts, "history": trained.history}
-        write_json(HISTORY / f"{system}.json", record)
+        budget = {"seed": params.seed, "epochs": params.train.epochs, "best_epoch": trained.best_epoch}
+        record = {"parameters": counts, "history": trained.history}
+        write_json(HISTORY / f"{system}.json", budget | record)
         run.log_metrics({"best_epoch": trained.best_epoch, "added_parameters_percent": added})
         run.set_tag("laspa.model_sha256", sha256_file(model / WEIGHTS_FILE))
         run.log_artifacts(model, "model")
