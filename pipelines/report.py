@@ -7,11 +7,11 @@ from laspa.files import atomic_path, read_json, sha256_file, write_json, write_t
 from laspa.manifest.tables import read_manifest
 from laspa.models.saving import CONFIG_FILE, WEIGHTS_FILE
 from laspa.params import Params, load_params
+from laspa.report.comparison import read_summary
 from laspa.report.page import plot_tables, render
 from laspa.report.page_figures import page_figures
 from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import read_results
-from laspa.report.summary import read_summary
 from laspa.report.svg import file_svg
 from pipelines import stage
 from pipelines.resolve import read_run

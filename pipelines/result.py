@@ -1,5 +1,6 @@
 """What `make repro` prints last: the comparison, where the report is, how to open the tracked runs."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ def result_text(summary: dict[str, Any]) -> str:
     if "trial_list" in (other := systems[0].get(OTHER) or {}):
         lists["; other voices: "] = other["trial_list"]
     rows = headline(summary)
+    for above, row in reversed(list(pairwise(rows))):  # from the last, so that each label is there once
+        if row[0] == above[0]:
+            row[0] = ""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     budget = counted([system["epochs"] for system in systems], "epoch")
     lines = [

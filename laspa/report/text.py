@@ -97,19 +97,17 @@ def headline(summary: Summary) -> list[list[str]]:
         heads += [f"EER in %, {PLACES[place]}", "minus baseline, points"]
     rows = [heads]
     for condition in READING_ORDER:
-        first = True
         for norm in ("", PAIR_NORM):
             for system in systems:
                 parts = [".".join(filter(None, (place, norm))) for place in places]
                 rates = [rate(summary, system, condition, part=part) for part in parts]
                 if not any(rates):
                     continue
-                cells = [CONDITIONS[condition].label if first else "", system_label(system, norm)]
+                cells = [CONDITIONS[condition].label, system_label(system, norm)]
                 for part, found in zip(parts, rates, strict=True):
                     change = None if system == BASELINE else difference(summary, system, condition, part)
                     cells += [interval_text(found), "" if system == BASELINE else points_text(change, "")]
                 rows.append(cells)
-                first = False
     return rows
 
 
