@@ -1,16 +1,20 @@
-"""Stage model: the model of the system that `system` names, and its metrics, by which DVC compares."""
+"""Stage model: the system that `system` names with its calibration and card, and its metrics for DVC."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from laspa.evaluation.evaluate import METRICS as RATES
-from laspa.files import atomic_path, read_json, write_json
+from laspa.evaluation.split import load_split
+from laspa.files import read_json, write_json
+from laspa.models.device import torch_device
+from laspa.models.saving import load_model
+from laspa.packaging.package import package
+from laspa.packaging.thresholds import score_split
 from laspa.params import load_params
 from laspa.trials.conditions import CONDITIONS
 from pipelines import stage
 
-TRAINED, EVALUATION = Path("data/trained"), Path("data/evaluation")
+DATA, TRAINED, EVALUATION = Path("data"), Path("data/trained"), Path("data/evaluation")
 MODEL, METRICS = Path("data/model"), Path("reports/metrics.json")
 FURTHER_METRICS = (
     *("language_probe_accuracy", "language_probe_chance", "mapc", "mse"),
@@ -19,10 +23,22 @@ FURTHER_METRICS = (
 
 
 def main() -> None:
-    system = load_params(stage.PARAMS_FILE).system
-    with atomic_path(MODEL) as folder:
-        shutil.copytree(TRAINED / system, folder)
-    write_json(METRICS, metrics(read_json(EVALUATION / system / "metrics.json")), sort=False)
+    params = load_params(stage.PARAMS_FILE).resolve()
+    system, device = params.system, torch_device(params.train.device)
+    model, _ = load_model(TRAINED / system)
+    dev, test = (load_split(DATA, name) for name in ("dev", "test"))
+    found = read_json(EVALUATION / system / "metrics.json")
+    package(
+        TRAINED / system,
+        MODEL,
+        score_split(model, dev, device),
+        score_split(model, test, device),
+        found,
+        test.manifest,
+        system,
+        params.evaluate,
+    )
+    write_json(METRICS, metrics(found), sort=False)
 
 
 def metrics(found: dict[str, Any]) -> dict[str, Any]:
