@@ -131,13 +131,16 @@ def _add_evaluation(commands: Any) -> None:
 
 
 def _add_export(commands: Any) -> None:
-    about = "One ONNX file that needs no torch: recordings in, embeddings out, with calibration and languages."
+    about = (
+        "One ONNX file that needs no torch: recordings in, embeddings out, with calibration and languages."
+    )
     add = _command(commands, "export:export", "write a trained model as an ONNX file", about).add_argument
     add("--model", default="data/model", metavar="FOLDER", help="as train saves it (default data/model)")
     add("--output", default="model.onnx", metavar="FILE", help="default: model.onnx")
     add("--input", choices=("waveform", "mel"), default="waveform", help="of the graph (default waveform)")
     add("--int8", action="store_true", help="quantised weights: a smaller file, other embeddings")
-    add("--no-languages", action="store_true", help="leave out the language encoder where embeddings do not need it")
+    less = "leave out the language encoder where embeddings do not need it"
+    add("--no-languages", action="store_true", help=less)
 
 
 def _add_tune(commands: Any) -> None:

@@ -1,4 +1,4 @@
-"""Log-mels as a torch module of matrix products alone, for exported graphs; values as laspa/features/mel.py."""
+"""Log-mels as a torch module of matrix products, for exported graphs; values as laspa/features/mel.py."""
 
 import math
 

@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from laspa import __version__
 from laspa.errors import LaspaError
 from laspa.features.mel_module import LogMel
 from laspa.features.settings import framing, mel_params, mel_settings
@@ -93,8 +93,8 @@ def export_onnx(
         config["languages"] if POSTERIOR in outputs else [],
         calibration,
     )
-    onnx.helper.set_model_props(graph, metadata.write(__version__))
-    graph.producer_name, graph.producer_version, graph.doc_string = "laspa", __version__, ""
+    onnx.helper.set_model_props(graph, metadata.write(version("laspa")))
+    graph.producer_name, graph.producer_version, graph.doc_string = "laspa", version("laspa"), ""
     lowest = _lowest_cosine(graph.SerializeToString(), whole, metadata, settings)
     if not lowest >= LOWEST_COSINE[int8]:
         raise LaspaError(
@@ -194,7 +194,7 @@ def _lowest_cosine(
     generator = torch.Generator().manual_seed(0)
     cosines = []
     for batch, frames in CHECKED:
-        shape = (batch, frames, settings["num_mels"])
+        shape: tuple[int, ...] = (batch, frames, settings["num_mels"])
         if metadata.input == WAVEFORM:
             _, hop, size = framing(mel_params(settings))
             shape = (batch, size + hop * (frames - 1) + hop // 2)

@@ -1,4 +1,4 @@
-"""Exported models against torch: all kinds of encoders, lengths, batches; and what the file says of itself."""
+"""Exported models against torch: all kinds of encoders, lengths, batches; and what the file says."""
 
 import json
 import shutil
