@@ -19,10 +19,17 @@ def main() -> None:
     params = load_params(stage.PARAMS_FILE).resolve()
     device = torch_device(params.train.device)
     model, _ = load_model(TRAINED)
-    splits = {name: load_split(DATA, name) for name in ("dev", "test")}
-    scored = [score_split(model, split, device) for split in splits.values()]
-    manifest = splits["test"].manifest
-    package(TRAINED, MODEL, *scored, read_json(METRICS), manifest, params.system, params.evaluate)
+    dev, test = (load_split(DATA, name) for name in ("dev", "test"))
+    package(
+        TRAINED,
+        MODEL,
+        score_split(model, dev, device),
+        score_split(model, test, device),
+        read_json(METRICS),
+        test.manifest,
+        params.system,
+        params.evaluate,
+    )
 
 
 if __name__ == "__main__":
