@@ -61,6 +61,7 @@ def command_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_recogniser(commands)
     _add_evaluation(commands)
+    _add_export(commands)
     _add_tune(commands)
     _add_corpus(commands)
     return parser
@@ -201,6 +202,19 @@ def _add_evaluation(commands: Any) -> None:
     add("--per-group", type=_count, default=10_000, help="at most, of each kind of trial")
     add("--any-gender", action="store_true", help="non-targets across genders too")
     add("--seed", type=int, default=1)
+
+
+def _add_export(commands: Any) -> None:
+    about = (
+        "One ONNX file that needs no torch: recordings in, embeddings out, with calibration and languages."
+    )
+    add = _command(commands, "export:export", "write a trained model as an ONNX file", about).add_argument
+    add("--model", default="data/model", metavar="FOLDER", help="as train saves it (default data/model)")
+    add("--output", default="model.onnx", metavar="FILE", help="default: model.onnx")
+    add("--input", choices=("waveform", "mel"), default="waveform", help="of the graph (default waveform)")
+    add("--int8", action="store_true", help="quantised weights: a smaller file, other embeddings")
+    less = "leave out the language encoder where embeddings do not need it"
+    add("--no-languages", action="store_true", help=less)
 
 
 def _add_tune(commands: Any) -> None:

@@ -82,7 +82,11 @@ def read_decision(folder: Path | None, digest: str) -> Decision | None:
     path = None if folder is None else folder / CALIBRATION_FILE
     if path is None or not path.exists():
         return None
-    found = read_json(path)
+    return decision_of(read_json(path), path, digest)
+
+
+def decision_of(found: Any, path: Path, digest: str) -> Decision:
+    """The content of a calibration.json, which was found in `path`; raises as `read_decision`."""
     form = found.get("form") if isinstance(found, dict) else None
     if form != FORM:
         raise LaspaError(f"{path}: form is {form}, this laspa reads {FORM}; make it again (stage model)")
