@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluation(commands)
     _add_tune(commands)
     _add_corpus(commands)
+    _add_models(commands)
     return parser
 
 
@@ -166,6 +167,19 @@ def _add_corpus(commands: Any) -> None:
         add("--params", default="params.yaml", metavar="YAML", help="the project's params")
     add("--model", default="data/model", metavar="FOLDER", help="as train saves it")
     add("--json", action="store_true", help="print JSON")
+
+
+def _add_models(commands: Any) -> None:
+    command = commands.add_parser(
+        "import",
+        help="a public recogniser as a model folder",
+        description="Make a model folder of a public recogniser's weights, for `Recogniser.load`.",
+    )
+    command.set_defaults(run="laspa.cli.models:import_model")
+    add = command.add_argument
+    add("kind", metavar="KIND", help="campplus (3D-Speaker)")
+    add("file", metavar="FILE", help="weights: safetensors, or torch.save of tensors alone")
+    add("--output", required=True, metavar="FOLDER", help="the model folder")
 
 
 def _count(text: str) -> int:
