@@ -6,7 +6,6 @@ import numpy as np
 
 from laspa.backend.cross_validation import LEAST_INNER, Validated, choose, cross_validate
 from laspa.backend.parts import PARTS, Speech, fit, unavailable
-from laspa.backend.recording import closeness
 from laspa.backend.saving import Backend
 from laspa.backend.verdict import Verdict, judge
 from laspa.errors import LaspaError
@@ -55,7 +54,6 @@ def fit_backend(
         model=model,
         speakers=np.unique(speech.speakers).tolist(),
         utterances=sorted(utterances),
-        closeness=closeness(speech),
         calibration=_calibration(kept, validated, verdict.pays, low, high),
         reason=verdict.reason,
     ), verdict

@@ -23,8 +23,7 @@ class Backend:
     """What scores trials.
 
     model: digest of the recogniser whose embeddings it was learnt of, empty where they do not say.
-    speakers, utterances: that it was learnt of. closeness: by language, mean and deviation over its speakers
-    of how near a speaker comes to the others. calibration: of the scores, or None. reason: why nothing is
+    speakers, utterances: that it was learnt of. calibration: of the scores, or None. reason: why nothing is
     changed, or empty.
     """
 
@@ -32,7 +31,6 @@ class Backend:
     model: str
     speakers: list[str]
     utterances: list[str]
-    closeness: dict[str, tuple[float, float]]
     calibration: Calibration | None
     reason: str
 
@@ -50,9 +48,7 @@ def save_backend(path: Path, backend: Backend) -> None:
         "languages": backend.fitted.languages,
         "calibration": backend.calibration and [backend.calibration.slope, backend.calibration.offset],
     }
-    said |= {
-        name: getattr(backend, name) for name in ("model", "speakers", "utterances", "closeness", "reason")
-    }
+    said |= {name: getattr(backend, name) for name in ("model", "speakers", "utterances", "reason")}
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, metadata={METADATA: json.dumps(said, sort_keys=True)})
 
@@ -75,6 +71,5 @@ def load_backend(path: Path) -> Backend:
         raise LaspaError(f"{path}: not a backend of this laspa; make it by laspa backend fit")
     calibration = said["calibration"] and Calibration(*said["calibration"])
     fitted = Fitted(tuple(said["parts"]), said["languages"], **arrays)
-    closeness = {name: (mean, spread) for name, (mean, spread) in said["closeness"].items()}
     about = {name: said[name] for name in ("model", "speakers", "utterances", "reason")}
-    return Backend(fitted, closeness=closeness, calibration=calibration, **about)
+    return Backend(fitted, calibration=calibration, **about)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from laspa.backend.fitting import fit_backend
 from laspa.backend.parts import PARTS, Speech, posteriors, trial_scores
-from laspa.backend.recording import FARTHEST, distances
+from laspa.backend.recording import recorded_otherwise
 from laspa.backend.saving import Backend, load_backend, save_backend
 from laspa.backend.verdict import lines
 from laspa.errors import LaspaError
@@ -97,17 +97,12 @@ def backend_scores(options: argparse.Namespace, trials: TrialList) -> np.ndarray
     if metadata is not None and metadata.language is not None:
         labels = metadata.language.astype(str)
     spoken = posteriors(backend.fitted, vectors, labels)
-    far = {
-        name: distance
-        for name, distance in distances(backend.fitted, backend.closeness, vectors, spoken).items()
-        if abs(distance) > FARTHEST
-    }
-    if backend.fitted.parts and far:
-        each = ", ".join(f"{name} {distance:+.1f}" for name, distance in far.items())
+    known = np.array(speakers, dtype=str) if speakers else None
+    if backend.fitted.parts and (signs := recorded_otherwise(backend.fitted, vectors, spoken, known)):
         print(
-            f"{options.backend}: not used, scores are cosines: these utterances lie far from the speakers "
-            f"that it was learnt of (deviations by language: {each}; at most {FARTHEST:g}). They were "
-            "probably recorded otherwise; fit a backend on speakers recorded like them",
+            f"{options.backend}: not used, scores are cosines: the utterances were probably not recorded "
+            f"like the speakers that it was learnt of ({'; '.join(signs)}); fit a backend on speakers that "
+            "were",
             file=sys.stderr,
         )
         return cosine_scores(vectors, trials.enroll, trials.test)
