@@ -15,9 +15,9 @@ def recorded_otherwise(
     """What speaks against it, in words; empty where nothing does.
 
     Utterances should be nearer to the learnt speakers of their own language than to those of another one:
-    where only one language's speakers were recorded otherwise, they are not. And speakers should not be nearer
-    to each other than to the learnt ones of their language, by more than one deviation of their cosines; that
-    needs names of `FEWEST_SPEAKERS` or more (our choices, measured in docs/adapting.md).
+    where only one language's speakers were recorded otherwise, they are not. And speakers should not be
+    nearer to each other than to the learnt ones of their language, by more than one deviation of their
+    cosines; that needs names of `FEWEST_SPEAKERS` or more (our choices, measured in docs/adapting.md).
 
     Args:
         vectors: (n, D) of the trials' utterances. spoken: (n, languages). speakers: (n,), or None.
