@@ -64,6 +64,8 @@ def command_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_tune(commands)
     _add_corpus(commands)
+    _add_models(commands)
+    _add_backend(commands)
     return parser
 
 
@@ -187,7 +189,8 @@ def _add_evaluation(commands: Any) -> None:
     add("--output", required=True, metavar="FILE", help=".parquet, else text")
     add("--cohort", metavar="PARQUET", help="AS-norm with these embeddings of training data")
     add("--cohort-top", type=_count, metavar="N", help="nearest cohort speakers that count")
-    add("--manifest", metavar="PARQUET", help="speakers and splits, needed by --cohort")
+    add("--manifest", metavar="PARQUET", help="speakers and splits, needed by --cohort; languages")
+    add("--backend", metavar="FILE", help="score by what `laspa backend fit` has learnt")
 
     add = _command(
         commands,
@@ -254,6 +257,52 @@ def _add_corpus(commands: Any) -> None:
         add("--params", default="params.yaml", metavar="YAML", help="the project's params")
     add("--model", default="data/model", metavar="FOLDER", help="as train saves it")
     add("--json", action="store_true", help="print JSON")
+
+
+def _add_models(commands: Any) -> None:
+    command = commands.add_parser(
+        "import",
+        help="a public recogniser as a model folder",
+        description="Make a model folder of a public recogniser's weights, for `Recogniser.load`.",
+    )
+    command.set_defaults(run="laspa.cli.models:import_model")
+    add = command.add_argument
+    add("kind", metavar="KIND", help="campplus (3D-Speaker)")
+    add("file", metavar="FILE", help="weights: safetensors, or torch.save of tensors alone")
+    add("--output", required=True, metavar="FOLDER", help="the model folder")
+
+
+def _add_backend(commands: Any) -> None:
+    command = commands.add_parser(
+        "backend",
+        help="take the language out of finished embeddings, where it pays",
+        description="Learn on a user's own speakers what takes the language out of finished embeddings.",
+    )
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    add = _command(
+        actions,
+        "backend:fit",
+        "learn a backend, and say by cross-validation over speakers whether it pays",
+    ).add_argument
+    add("--embeddings", required=True, metavar="PARQUET", help="columns utterance_id, vector")
+    add("--manifest", required=True, metavar="PARQUET", help="columns utterance_id, speaker, language")
+    add("--output", required=True, metavar="FILE", help="the backend, for laspa score --backend")
+    add("--parts", metavar="LIST", help="that may be used: means,nuisance,whiten,pair,as_norm (default all)")
+    add(
+        "--languages-by",
+        default="label",
+        choices=("label", "posterior"),
+        help="validate with labels, or as if languages had to be told from the embedding",
+    )
+    add(
+        "--bootstrap",
+        type=_resamples,
+        default=DEFAULT_RESAMPLES,
+        metavar="N",
+        help="resamples of the speakers",
+    )
+    add("--seed", type=int, default=1)
+    add("--json", action="store_true", help="print JSON, rates as fractions of 1")
 
 
 def _count(text: str) -> int:
