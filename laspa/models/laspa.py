@@ -113,6 +113,18 @@ class Laspa(nn.Module):
             return speaker
         return self.scored(Output(speaker, self.language_encoder(mel, lengths)[0]))
 
+    def recognise(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """`speaker_embedding`, and the posteriors of the languages, (batch, languages): None where no
+        language head was trained."""
+        if self.language_encoder is None or not self.system.loss_weights.nll:
+            return self.speaker_embedding(mel, lengths), None
+        if self.system.model.heads == "fused":
+            output = self(mel, lengths)
+        else:
+            speaker = self.speaker_encoder(mel, lengths)[0]
+            output = Output(speaker, self.language_encoder(mel, lengths)[0])
+        return self.scored(output), self.language_head(output.language).softmax(dim=1)
+
     def loss_terms(
         self,
         output: Output,

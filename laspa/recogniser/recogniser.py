@@ -1,0 +1,222 @@
+"""`Recogniser`: a trained model that is asked about recordings."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from laspa.audio.decoders import MissingDecoder
+from laspa.audio.reading import SAMPLE_RATE
+from laspa.audio.speech import DETECTORS, FRAME, speech_of
+from laspa.audio.streaming import Channel, Recording, array_recording, mono_blocks, open_recording, pieces
+from laspa.errors import LaspaError
+from laspa.recogniser.backend import Backend, open_backend
+from laspa.recogniser.decision import Decision, probability, read_decision
+
+MIN_SPEECH = 0.5  # seconds; manifest.min_seconds of the pipeline
+WINDOW = 30.0  # seconds of speech embedded at once; a longer recording's windows are of equal length
+
+Source = str | Path | np.ndarray
+
+
+class Language(NamedTuple):
+    """The language that the model hears, and its posterior."""
+
+    code: str
+    posterior: float
+
+
+class Utterance(NamedTuple):
+    """What the model hears in one recording.
+
+    embedding: (D,) float32 of unit length. language: None where the model has no language head.
+    seconds: of speech.
+    """
+
+    embedding: np.ndarray
+    language: Language | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether two recordings are of one speaker.
+
+    score: cosine of the two embeddings. log_likelihood_ratio: natural logarithm; None without calibration.
+    probability: that it is one speaker, if `prior` was the probability before listening.
+    same: score > threshold. languages: heard in each recording.
+    """
+
+    score: float
+    log_likelihood_ratio: float | None
+    probability: float | None
+    prior: float
+    same: bool
+    threshold: float
+    languages: tuple[Language | None, Language | None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        heard = [one and one._asdict() for one in self.languages]
+        return asdict(self) | {"languages": heard}
+
+
+class Recogniser:
+    """Embeds and compares recordings. Use `Recogniser.load`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    @classmethod
+    def load(cls, source: str | Path, device: str = "auto") -> "Recogniser":
+        """A model's folder, such as data/model.
+
+        Args:
+            device: auto (a GPU where there is one), cpu or cuda.
+
+        Raises:
+            LaspaError: no such model, a damaged one, or one of another laspa.
+        """
+        return cls(open_backend(str(source), device))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model's weights: only embeddings of the same digest can be compared."""
+        return self.backend.digest
+
+    def embed(
+        self,
+        source: Source | Sequence[Source],
+        sample_rate: int | None = None,
+        channel: Channel = None,
+        vad: str = "energy",
+    ) -> np.ndarray:
+        """Embeddings of unit length: (D,) float32 of one recording, (N, D) of a list.
+
+        Args:
+            source: a file; an array, (samples,) or (samples, channels), with `sample_rate`; or a list.
+            sample_rate: of arrays, Hz.
+            channel: which one to hear, from 1, or "mix" for their mean; by default the mean of channels that
+                hold the same sound, and others are refused.
+            vad: what leaves out silence: energy, silero (extra `vad`), or none.
+
+        Raises:
+            LaspaError: as `hear`.
+        """
+        if isinstance(source, (str, Path, np.ndarray)):
+            return self.hear(source, sample_rate, channel, vad).embedding
+        if not len(source):
+            raise LaspaError("embed: an empty list; give at least one recording")
+        return np.stack([self.hear(one, sample_rate, channel, vad).embedding for one in source])
+
+    def hear(
+        self, source: Source, sample_rate: int | None = None, channel: Channel = None, vad: str = "energy"
+    ) -> Utterance:
+        """A recording's embedding, language and seconds of speech; arguments as of `embed`.
+
+        Speech of more than `WINDOW` seconds is cut into the fewest equal windows that are not longer; the
+        embedding is the mean of theirs, each of unit length, and the posteriors are averaged too (our
+        choice). Memory does not grow with the recording.
+
+        Raises:
+            LaspaError: a recording that is missing, empty, damaged, cut short, silent, not finite, with less
+                than `MIN_SPEECH` seconds of speech, or with channels that differ and no `channel`.
+        """
+        if vad not in DETECTORS:
+            raise LaspaError(f"vad is {vad!r}; {', '.join(DETECTORS)} are known")
+        recording = (
+            array_recording(source, sample_rate) if isinstance(source, np.ndarray) else open_recording(source)
+        )
+        try:
+            return self._heard(recording, channel, vad)
+        except MissingDecoder:
+            raise
+        except LaspaError as error:
+            if recording.name in str(error):
+                raise
+            raise LaspaError(f"{recording.name}: {error}") from None
+
+    def _heard(self, recording: Recording, channel: Channel, vad: str) -> Utterance:
+        blocks = mono_blocks(recording, channel)
+        total = sum(len(block) for block in blocks())
+        speech = DETECTORS[vad](blocks)
+        seconds = min(int(speech.sum()) * FRAME, total) / SAMPLE_RATE
+        if seconds < MIN_SPEECH:
+            raise LaspaError(
+                f"{seconds:.2f} s of speech in {total / SAMPLE_RATE:.2f} s, at least {MIN_SPEECH:g} s are "
+                "needed; give a longer recording"
+                + ("" if vad == "none" else ", or keep silence by --vad none")
+            )
+        samples = round(seconds * SAMPLE_RATE)
+        windows = -(-samples // round(WINDOW * SAMPLE_RATE))
+        heard = [
+            self.backend.encode(window)
+            for window in pieces(speech_of(blocks(), speech), -(-samples // windows))
+        ]
+        embedding = _unit(np.mean([_unit(one.embedding) for one in heard], axis=0))
+        posteriors = [one.posterior for one in heard if one.posterior is not None]
+        return Utterance(embedding, self._language(posteriors), seconds)
+
+    def _language(self, posteriors: list[np.ndarray]) -> Language | None:
+        if not posteriors:
+            return None
+        posterior = np.mean(posteriors, axis=0)
+        best = int(posterior.argmax())
+        return Language(self.backend.languages[best], float(posterior[best]))
+
+    @cached_property
+    def decision(self) -> Decision | None:
+        """The calibration and thresholds of the model's folder, or None where it has none."""
+        return read_decision(self.backend.folder, self.digest)
+
+    def verify(
+        self,
+        first: Source,
+        second: Source,
+        threshold: float | None = None,
+        far: float | None = None,
+        prior: float = 0.5,
+        sample_rate: int | None = None,
+        channel: Channel = None,
+        vad: str = "energy",
+    ) -> Verification:
+        """Whether two recordings are of one speaker.
+
+        Args:
+            threshold: of the score; by default that of the calibration with equal error rates on dev.
+            far: take the threshold with this rate of false acceptances on dev instead, such as 0.01.
+            prior: probability that it is one speaker before listening, between 0 and 1.
+            sample_rate, channel, vad: as of `embed`.
+
+        Raises:
+            LaspaError: as `hear`; a model without calibration and no `threshold`; an unknown `far`.
+        """
+        if not 0 < prior < 1:
+            raise LaspaError(f"prior is {prior}; a probability between 0 and 1 is needed, neither of them")
+        if threshold is None and self.decision is None:
+            raise LaspaError(
+                f"{self.backend.folder}: has no calibration.json, so there is no threshold; make it with the "
+                "stage model, or give one of your own by --threshold"
+            )
+        one, other = (self.hear(side, sample_rate, channel, vad) for side in (first, second))
+        score = float(one.embedding @ other.embedding)
+        if threshold is None:
+            assert self.decision is not None  # checked above
+            threshold = self.decision.threshold(far)
+        ratio = None if self.decision is None else self.decision.log_likelihood_ratio(score)
+        return Verification(
+            score=score,
+            log_likelihood_ratio=ratio,
+            probability=None if ratio is None else probability(ratio, prior),
+            prior=prior,
+            same=score > threshold,
+            threshold=threshold,
+            languages=(one.language, other.language),
+        )
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
