@@ -38,7 +38,7 @@ results: $(INSTALLED) ## Run the comparison on the full budget, after `make repr
 	@dvc --cd studies/results repro
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
-	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	@python -m pipelines.tracking.ui
 
 lint: $(INSTALLED) ## Check style, types and which module imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports --no-logo

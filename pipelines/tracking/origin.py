@@ -13,7 +13,7 @@ from laspa.files import sha256_file
 from laspa.params import Params
 
 MANIFEST, FEATURES, TRIALS = Path("data/manifest.parquet"), Path("data/features"), Path("data/trials")
-DIGEST_CHARACTERS = 16  # of 64: MLflow keeps 36 at most, and its column shows all of them
+DIGEST_CHARACTERS = 8  # of 64: as many as MLflow's own; its column shows all of them
 REMOTE = re.compile(r"(https?|ssh|git)://|\w+@")  # what a browser may be able to open
 
 

@@ -217,18 +217,24 @@ class TrackedRun(ClosedWithStatus):
 
 
 def client_of(uri: str) -> Any:
-    """A client of the store, without MLflow's log lines, usage reports and minutes of retries by default."""
+    """A client of the store."""
+    quieten_mlflow()
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def quieten_mlflow() -> None:
+    """No log lines, progress bars, usage reports and minutes of retries by default; call it before the import."""
     for name, value in (
         ("MLFLOW_LOGGING_LEVEL", "WARNING"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),  # the URL may hold a password
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
     ):
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    return MlflowClient(uri)
 
 
 def one_line(error: Exception) -> str:

@@ -20,14 +20,15 @@ from pipelines.tracking.tracked_run import one_line
 
 HOST, PORT = "127.0.0.1", "5000"
 VIEW = "eer"  # name of the kept view
-FIRST = "cross_same"  # the condition that runs are sorted by
-COLUMNS = [
-    *(f"metrics.`eer/{condition}`" for condition in (FIRST, *(name for name in CONDITIONS if name != FIRST))),
-    "metrics.`dev/eer_cross_same`",
-    *(f"attributes.`{name}`" for name in ("Models", "Dataset", "Source")),
-]
+EERS = [f"metrics.`eer/{condition}`" for condition in CONDITIONS]
+OTHERS = [f"attributes.`{name}`" for name in ("Models", "Dataset", "Source")]
+STATE = {
+    "selectedColumns": EERS + OTHERS,
+    "columnOrder": ["attributes.`Run Name`", "runDateAndNestInfo", *EERS, *OTHERS, "duration"],
+    "columnWidths": {"attributes.`Run Name`": 190} | dict.fromkeys(EERS, 120) | {OTHERS[1]: 190},  # pixels
+}
 TAGS = {
-    f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": COLUMNS, "viewMaximized": False}),
+    f"mlflow.sharedViewState.{VIEW}": json.dumps(STATE),
     "mlflow.experimentKind": "custom_model_development",  # Model training, not GenAI
 }
 
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def link(address: str, experiment: str) -> str:
-    """The page of an experiment's runs, with `COLUMNS`."""
+    """The page of an experiment's runs, with the view that is kept as `VIEW`."""
     return (
         f"{address.rstrip('/')}/#/experiments/{experiment}/runs"
         f"?workflowType=machine_learning&viewStateShareKey={VIEW}"
