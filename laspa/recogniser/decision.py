@@ -1,15 +1,21 @@
-"""From a score to a decision: the calibration of a model's folder, fitted on dev."""
+"""From a score to a decision: the calibration of a model's folder, by the languages heard."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
 from laspa.files import read_json
 
 CALIBRATION_FILE = "calibration.json"
+MIN_SPEECH = 0.5  # seconds of speech that an embedding needs; manifest.min_seconds of the pipeline
 FORM = 1  # of the file: raise it when its keys change their meaning
+CONFIDENT = 0.7  # posterior from which on a language counts as told: the best of four on dev
+ANY, SAME, DIFFERENT = "any", "same", "different"  # the languages heard in a pair
 EER = "eer"  # name of the threshold at which both error rates are equal
 
 
@@ -18,32 +24,53 @@ def far_name(far: float) -> str:
     return f"far_{far:g}"
 
 
+def pair_heard(same: Any, posterior: Any) -> np.ndarray:
+    """Which calibration fits: SAME or DIFFERENT languages where both are told with confidence, else ANY.
+
+    Args:
+        same: whether the model hears the same language on both sides.
+        posterior: the lower of the two posteriors.
+    """
+    return np.where(np.asarray(posterior) >= CONFIDENT, np.where(same, SAME, DIFFERENT), ANY)
+
+
 @dataclass(frozen=True)
-class Decision:
-    """What a score means.
+class PairDecision:
+    """What a score means for pairs of which this is heard.
 
     calibration: score → natural log likelihood ratio. thresholds: of the score, by `EER` and `far_name`.
     """
 
-    path: Path
+    heard: str
     calibration: Calibration
     thresholds: dict[str, float]
 
-    def log_likelihood_ratio(self, score: float) -> float:
-        """Natural logarithm of how much likelier the score is from one speaker than from two."""
-        return self.calibration.slope * score + self.calibration.offset
 
-    def threshold(self, far: float | None = None) -> float:
-        """Of the score: with equal error rates on dev, or with this rate of false acceptances.
+@dataclass(frozen=True)
+class Decision:
+    """A model's calibrations by the languages heard; ANY is always there."""
+
+    path: Path
+    pairs: dict[str, PairDecision]
+
+    def of(self, heard: str) -> PairDecision:
+        """That for such pairs, or for any where it has none."""
+        return self.pairs.get(heard, self.pairs[ANY])
+
+    def name(self, far: float | None) -> str:
+        """The name of a threshold: with equal error rates, or with this rate of false acceptances.
 
         Raises:
             LaspaError: no threshold of this rate.
         """
         name = EER if far is None else far_name(far)
-        if name not in self.thresholds:
-            known = ", ".join(one.removeprefix("far_") for one in self.thresholds if one != EER)
-            raise LaspaError(f"--far {far:g}: {self.path} has thresholds for {known}; give a --threshold")
-        return self.thresholds[name]
+        if name not in self.pairs[ANY].thresholds:
+            known = [one.removeprefix("far_") for one in self.pairs[ANY].thresholds if one != EER]
+            raise LaspaError(
+                f"--far {far:g}: {self.path} has thresholds for {' and '.join(known)}; give one of them, "
+                "or a --threshold"
+            )
+        return name
 
 
 def read_decision(folder: Path | None, digest: str) -> Decision | None:
@@ -56,22 +83,24 @@ def read_decision(folder: Path | None, digest: str) -> Decision | None:
     if path is None or not path.exists():
         return None
     found = read_json(path)
-    if not isinstance(found, dict) or found.get("form") != FORM:
-        form = found.get("form") if isinstance(found, dict) else None
+    form = found.get("form") if isinstance(found, dict) else None
+    if form != FORM:
         raise LaspaError(f"{path}: form is {form}, this laspa reads {FORM}; make it again (stage model)")
     if found["model"] != digest:
         raise LaspaError(
-            f"{path}: of another model ({found['model'][:12]}, the weights are {digest[:12]}); make it again "
-            "(stage model)"
+            f"{path}: of another model: {found['model'][:12]}, but the weights are {digest[:12]}; make it "
+            "again (stage model)"
         )
     return Decision(
         path,
-        Calibration(found["slope"], found["offset"]),
-        {name: entry["threshold"] for name, entry in found["thresholds"].items()},
+        {
+            heard: PairDecision(heard, Calibration(entry["slope"], entry["offset"]), entry["thresholds"])
+            for heard, entry in found["languages_heard"].items()
+        },
     )
 
 
 def probability(log_likelihood_ratio: float, prior: float) -> float:
-    """1 / (1 + e^−(r + ln(p / (1 − p)))): of one speaker, by Bayes' rule."""
+    """1 / (1 + e^−(r + ln(p / (1 − p)))): that it is one speaker, by Bayes' rule."""
     odds = log_likelihood_ratio + math.log(prior / (1 - prior))
     return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))

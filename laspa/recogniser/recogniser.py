@@ -14,9 +14,16 @@ from laspa.audio.speech import DETECTORS, FRAME, speech_of
 from laspa.audio.streaming import Channel, Recording, array_recording, mono_blocks, open_recording, pieces
 from laspa.errors import LaspaError
 from laspa.recogniser.backend import Backend, open_backend
-from laspa.recogniser.decision import Decision, probability, read_decision
+from laspa.recogniser.decision import (
+    ANY,
+    CALIBRATION_FILE,
+    MIN_SPEECH,
+    Decision,
+    pair_heard,
+    probability,
+    read_decision,
+)
 
-MIN_SPEECH = 0.5  # seconds; manifest.min_seconds of the pipeline
 WINDOW = 30.0  # seconds of speech embedded at once; a longer recording's windows are of equal length
 
 Source = str | Path | np.ndarray | Recording
@@ -47,7 +54,8 @@ class Verification:
 
     score: cosine of the two embeddings. log_likelihood_ratio: natural logarithm; None without calibration.
     probability: that it is one speaker, if `prior` was the probability before listening.
-    same: score > threshold. languages: heard in each recording.
+    same: score > threshold. languages: heard in each recording. languages_heard: whether ratio and threshold
+        are those for pairs in the same language, in different ones, or in any (laspa/recogniser/decision.py).
     """
 
     score: float
@@ -57,6 +65,7 @@ class Verification:
     same: bool
     threshold: float
     languages: tuple[Language | None, Language | None]
+    languages_heard: str | None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -188,7 +197,7 @@ class Recogniser:
         """Whether two recordings are of one speaker.
 
         Args:
-            threshold: of the score; by default that of the calibration with equal error rates on dev.
+            threshold: of the score; by default that with equal error rates on dev, for the languages heard.
             far: take the threshold with this rate of false acceptances on dev instead, such as 0.01.
             prior: probability that it is one speaker before listening, between 0 and 1.
             sample_rate, channel, vad: as of `embed`.
@@ -197,18 +206,21 @@ class Recogniser:
             LaspaError: as `hear`; a model without calibration and no `threshold`; an unknown `far`.
         """
         if not 0 < prior < 1:
-            raise LaspaError(f"prior is {prior}; a probability between 0 and 1 is needed, neither of them")
-        if threshold is None and self.decision is None:
+            raise LaspaError(f"prior is {prior:g}; give a probability above 0 and below 1")
+        decision = self.decision
+        if decision is None and threshold is None:
             raise LaspaError(
-                f"{self.backend.folder}: has no calibration.json, so there is no threshold; make it with the "
-                "stage model, or give one of your own by --threshold"
+                f"{self.backend.folder}: has no {CALIBRATION_FILE}, so there is no threshold and no "
+                "probability; make it (stage model), or give a threshold of your own by --threshold"
             )
+        name = decision.name(far) if decision else ""
         one, other = (self.hear(side, sample_rate, channel, vad) for side in (first, second))
         score = float(one.embedding @ other.embedding)
+        pair = decision and decision.of(_languages_heard(one.language, other.language))
+        ratio = None if pair is None else pair.calibration.slope * score + pair.calibration.offset
         if threshold is None:
-            assert self.decision is not None  # checked above
-            threshold = self.decision.threshold(far)
-        ratio = None if self.decision is None else self.decision.log_likelihood_ratio(score)
+            assert pair is not None  # without a decision there is a threshold
+            threshold = pair.thresholds[name]
         return Verification(
             score=score,
             log_likelihood_ratio=ratio,
@@ -217,7 +229,14 @@ class Recogniser:
             same=score > threshold,
             threshold=threshold,
             languages=(one.language, other.language),
+            languages_heard=None if pair is None else pair.heard,
         )
+
+
+def _languages_heard(one: Language | None, other: Language | None) -> str:
+    if one is None or other is None:
+        return ANY
+    return str(pair_heard(one.code == other.code, min(one.posterior, other.posterior)))
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
