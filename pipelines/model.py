@@ -10,6 +10,7 @@ from laspa.packaging.package import package
 from laspa.packaging.thresholds import score_split
 from laspa.params import load_params
 from pipelines import stage
+from pipelines.tracking.logged_model import log_model
 
 DATA, TRAINED, MODEL = Path("data"), Path("data/model"), Path("data/recogniser")
 METRICS = Path("reports/metrics.json")
@@ -20,9 +21,11 @@ def main() -> None:
     device = torch_device(params.train.device)
     model, _ = load_model(TRAINED)
     splits = {name: load_split(DATA, name) for name in ("dev", "test")}
-    scored = [score_split(model, split, device) for split in splits.values()]
+    dev, test = (score_split(model, split, device) for split in splits.values())
     manifest = splits["test"].manifest
-    package(TRAINED, MODEL, *scored, read_json(METRICS), manifest, params.system, params.evaluate)
+    metrics = read_json(METRICS)
+    package(TRAINED, MODEL, dev, test, metrics, manifest, params.system, params.evaluate)
+    log_model(MODEL, test, metrics, params)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from laspa.errors import LaspaError
+from laspa.hooks import hook
 
 
 class Encoded(NamedTuple):
@@ -36,13 +37,13 @@ class Backend(Protocol):
 
 
 def open_backend(source: str, device: str) -> Backend:
-    """The backend of a model: a folder as the stage train saves it.
+    """The backend of a model: a folder as the stage train saves it, or a `models:/` address of a registry.
 
     Raises:
         LaspaError: no such model, a damaged one, or one of another laspa.
     """
     if source.startswith("models:/"):
-        raise LaspaError(f"{source}: models of a registry cannot be loaded yet; name the model's folder")
+        source = str(hook("laspa.registry", "folder")(source))
     if source.endswith(".onnx"):
         raise LaspaError(f"{source}: exported models cannot be loaded yet; name the model's folder")
     if not Path(source).is_dir():

@@ -62,7 +62,7 @@ def answer(recogniser: Recogniser, request: Mapping[str, Any]) -> dict[str, Any]
     decoded = [decode_recording(text, name) for name, text in given.items()]
     if len(decoded) == 1:
         return _as_json(recogniser.hear(decoded[0]))
-    return recogniser.verify(*decoded).as_dict()
+    return recogniser.verify(decoded[0], decoded[1]).as_dict()
 
 
 def decode_recording(text: Any, name: str = "audio") -> Recording:

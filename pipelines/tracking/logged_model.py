@@ -17,11 +17,9 @@ import soundfile
 import laspa
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.evaluation.evaluate import condition_masks
-from laspa.evaluation.metadata import manifest_metadata
-from laspa.evaluation.score_files import read_scores
 from laspa.files import sha256_file
-from laspa.manifest.tables import read_manifest
 from laspa.models.saving import WEIGHTS_FILE
+from laspa.packaging.thresholds import Scored
 from laspa.params import Params
 from pipelines.tracking.metrics import evaluation_metrics
 from pipelines.tracking.runs import MODEL_TAG, PARENT_TAG, run_of_model
@@ -49,12 +47,12 @@ REQUIREMENTS = (
 )
 
 
-def log_model(folder: Path, scores: Path, manifest: Path, metrics: dict[str, Any], params: Params) -> None:
+def log_model(folder: Path, scored: Scored, metrics: dict[str, Any], params: Params) -> None:
     """Log the model to the run that trained it, and its error rates to the run of the pipeline.
 
     Args:
         folder: as `Recogniser.load` reads it.
-        scores: of the test list by this model.
+        scored: the test list, by this model.
         metrics: as reports/metrics.json, of the same list.
     """
     digest, list_digest = sha256_file(folder / WEIGHTS_FILE), metrics["trial_list"]["sha256"]
@@ -62,18 +60,18 @@ def log_model(folder: Path, scores: Path, manifest: Path, metrics: dict[str, Any
     tags = {MODEL_TAG: digest, LIST_TAG: list_digest}
     # The run ends, and so has sent everything, before the folder goes.
     with TemporaryDirectory() as temporary, run_of_model(digest, params) as run:
-        saved = save_model(Path(temporary) / "saved", folder, scores, manifest)
+        saved = save_model(Path(temporary) / "saved", folder, scored)
         _send(run, saved, tags, flat)
 
 
-def save_model(saved: Path, folder: Path, scores: Path, manifest: Path) -> Path:
+def save_model(saved: Path, folder: Path, scored: Scored) -> Path:
     """Write `saved`, a folder that `mlflow.pyfunc.load_model` loads in any process."""
     quieten_mlflow()
     import mlflow
 
     with TemporaryDirectory() as temporary:
         table = Path(temporary) / SCORES_FILE
-        pq.write_table(comparable_scores(scores, manifest), table)
+        pq.write_table(comparable_scores(scored), table)
         code = Path(temporary) / "laspa"
         shutil.copytree(Path(laspa.__file__).parent, code, ignore=shutil.ignore_patterns("__pycache__"))
         mlflow.pyfunc.save_model(
@@ -88,22 +86,21 @@ def save_model(saved: Path, folder: Path, scores: Path, manifest: Path) -> Path:
     return saved
 
 
-def comparable_scores(scores: Path, manifest: Path) -> pa.Table:
+def comparable_scores(scored: Scored) -> pa.Table:
     """The test trials with score and speakers: all that the paired bootstrap needs, without the data.
 
     Columns enroll_speaker and test_speaker (numbers), target, same_language, score; the list's digest is in
     the schema's metadata.
     """
-    trials, values = read_scores(scores)
-    metadata = manifest_metadata(trials, read_manifest(manifest))
-    sides = metadata.speakers(trials)
-    assert sides is not None  # a manifest has speakers
+    trials = scored.trials
+    speakers = scored.metadata.speakers(trials)
+    assert speakers is not None  # a manifest has them
     columns = {
-        "enroll_speaker": sides[0],
-        "test_speaker": sides[1],
+        "enroll_speaker": speakers[0],
+        "test_speaker": speakers[1],
         "target": trials.labels(),
-        "same_language": condition_masks(trials, metadata)["same_same"],
-        "score": values,
+        "same_language": condition_masks(trials, scored.metadata)["same_same"],
+        "score": scored.scores,
     }
     return pa.table(columns).replace_schema_metadata({LIST_TAG: trials.sha256()})
 
