@@ -33,8 +33,8 @@ def promote(name: str = NAME, margin: float = 0.005, force: bool = False) -> Non
         force: move the alias whatever the comparison says; the version gets a tag that says so.
 
     Raises:
-        LaspaError: no challenger, another test list, a comparison that was lost, another promotion at the same
-            time, or a registry that is away. The champion is then as it was.
+        LaspaError: no challenger, another test list, a challenger that is worse, another promotion at the
+            same time, or a registry that is away. The champion is then as it was.
     """
     with registry() as client:
         challenger = version_of(client, name, CHALLENGER)
@@ -132,7 +132,7 @@ def _move(client: Any, name: str, challenger: Any, champion: Any, tags: dict[str
 
 @contextmanager
 def _alone(client: Any, name: str) -> Iterator[None]:
-    """Only one promotion of `name` at a time, on any machine: a registered model of this name can be made once.
+    """Only one promotion of `name` at a time, on any machine: the lock is a registered model of its own.
 
     Raises:
         LaspaError: another promotion is running.

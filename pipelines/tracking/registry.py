@@ -19,7 +19,7 @@ ARTIFACTS = "artifacts"  # the folder of a pyfunc model with what it was saved w
 
 
 def register(model: str = "data/recogniser", name: str = NAME) -> str:
-    """Make a version of the folder's model, as it was logged, with the alias challenger; what to tell the user.
+    """Make a version of the folder's model, as it was logged, with the alias challenger; what to say.
 
     Raises:
         LaspaError: no such model, one that was not logged, or a registry that is away.
@@ -73,12 +73,11 @@ def fetch(client: Any, version: Any) -> Path:
     import mlflow
     from mlflow.utils.file_utils import local_file_uri_to_path
 
-    location = str(client.get_logged_model(version.model_id).artifact_location)
+    logged = version.source.removeprefix("models:/")  # the store keeps no id of the model but this
+    location = str(client.get_logged_model(logged).artifact_location)
     if location.startswith(("file:", "/")):
         return Path(local_file_uri_to_path(location)) / ARTIFACTS
-    cache = (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "laspa/models" / version.model_id
-    )
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "laspa/models" / logged
     if not cache.is_dir():
         with atomic_path(cache) as temporary:
             temporary.mkdir()
