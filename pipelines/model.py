@@ -20,12 +20,19 @@ def main() -> None:
     params = load_params(stage.PARAMS_FILE).resolve()
     device = torch_device(params.train.device)
     model, _ = load_model(TRAINED)
-    splits = {name: load_split(DATA, name) for name in ("dev", "test")}
-    dev, test = (score_split(model, split, device) for split in splits.values())
-    manifest = splits["test"].manifest
-    metrics = read_json(METRICS)
-    package(TRAINED, MODEL, dev, test, metrics, manifest, params.system, params.evaluate)
-    log_model(MODEL, test, metrics, params)
+    dev, test = (load_split(DATA, name) for name in ("dev", "test"))
+    scored, metrics = score_split(model, test, device), read_json(METRICS)
+    package(
+        TRAINED,
+        MODEL,
+        score_split(model, dev, device),
+        scored,
+        metrics,
+        test.manifest,
+        params.system,
+        params.evaluate,
+    )
+    log_model(MODEL, scored, metrics, params)
 
 
 if __name__ == "__main__":

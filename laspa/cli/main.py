@@ -1,4 +1,4 @@
-"""The command `laspa`: score files, trial lists and comparisons of any toolkit, without the pipeline."""
+"""The command `laspa`: recordings embedded and compared; score files and trial lists of any toolkit."""
 
 import argparse
 import importlib
@@ -14,15 +14,16 @@ from laspa.errors import LaspaError
 
 DEFAULT_RESAMPLES = 1000
 FEWEST_RESAMPLES = 100  # for the ends of a 95 % interval
-BAD_INPUT = 1
+BAD_INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; bad input ends it with one line on standard error and status 1."""
+    """Run a command: its status, mostly 0; bad input ends it with one line on standard error and status 2."""
     options = _parser().parse_args(arguments)
+    status: int | None = None
     try:
         module, function = options.run.split(":")
-        getattr(importlib.import_module(module), function)(options)
+        status = getattr(importlib.import_module(module), function)(options)
         sys.stdout.flush()
     except LaspaError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -32,12 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
         return BAD_INPUT
-    return 0
+    return status or 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="laspa", description=__doc__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_recogniser(commands)
     _add_evaluation(commands)
     _add_tune(commands)
     _add_corpus(commands)
@@ -52,6 +54,58 @@ def _command(commands: Any, run: str, text: str, description: str = "", **option
     command = commands.add_parser(name, help=text, description=description, **options)
     command.set_defaults(run=f"laspa.cli.{run}")
     return command
+
+
+def _add_recogniser(commands: Any) -> None:
+    shared = argparse.ArgumentParser(add_help=False)
+    add = shared.add_argument
+    add("--model", default="data/model", metavar="FOLDER", help="default: data/model")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add("--channel", type=_channel, metavar="N", help="the channel to hear, from 1, or mix for their mean")
+    add("--vad", default="energy", choices=("energy", "silero", "none"), help="what leaves out silence")
+
+    add = _command(
+        commands,
+        "recogniser:embed",
+        "embeddings of recordings",
+        "A table of utterance_id and vector, for files, all recordings of a folder, or a manifest.",
+        parents=[shared],
+    ).add_argument
+    add("sources", nargs="+", metavar="FILE", help="recordings, a folder, or a manifest (.parquet or .csv)")
+    add("--output", required=True, metavar="PARQUET")
+    add("--root", default=".", metavar="FOLDER", help="that the paths of a manifest start from")
+    bad = "fail, or skip: list bad recordings in OUTPUT.skipped.csv"
+    add("--on-bad-audio", default="fail", choices=("fail", "skip"), help=bad)
+
+    about = "Exit status: 0 the same speaker, 1 different speakers, 2 bad input."
+    command = _command(
+        commands, "recogniser:verify", "whether two recordings are of one speaker", about, parents=[shared]
+    )
+    add = command.add_argument
+    add("first", metavar="A")
+    add("second", metavar="B")
+    limits = command.add_mutually_exclusive_group()
+    limits.add_argument("--threshold", type=float, metavar="T", help="of the score, the cosine")
+    far = "the threshold with this rate of false acceptances, such as 0.01; default: equal error rates"
+    limits.add_argument("--far", type=float, metavar="RATE", help=far)
+    add("--prior", type=float, default=0.5, metavar="P", help="of one speaker before listening; default 0.5")
+    add("--json", action="store_true", help="print JSON")
+
+    add = _command(
+        commands, "recogniser:enrol", "enrol a speaker from recordings", parents=[shared]
+    ).add_argument
+    add("store", metavar="STORE", help="a Parquet file, made if it does not exist")
+    add("name", metavar="NAME")
+    add("files", nargs="+", metavar="FILE")
+    add("--replace", action="store_true", help="the embedding of a name that is enrolled already")
+
+    add = _command(
+        commands, "recogniser:identify", "the enrolled speakers nearest to a recording", parents=[shared]
+    ).add_argument
+    add("store", metavar="STORE")
+    add("file", metavar="FILE")
+    add("--top", type=_count, default=5, metavar="N", help="how many; default 5")
+    add("--json", action="store_true", help="print JSON")
 
 
 def _add_evaluation(commands: Any) -> None:
@@ -191,6 +245,10 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} should be a whole number of 1 or more")
     return int(text)
+
+
+def _channel(text: str) -> int | str:
+    return text if text == "mix" else _count(text)
 
 
 def _resamples(text: str) -> int:

@@ -9,7 +9,7 @@ import torch
 from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration, fit_calibration
 from laspa.evaluation.embedding import embed
-from laspa.evaluation.error_rates import TOLERANCE, cllr, error_rates
+from laspa.evaluation.error_rates import TOLERANCE, cllr, eer, error_rates
 from laspa.evaluation.intervals import percentile_interval, resampled_acceptance
 from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.evaluation.split import Split, embedding_rows, score_trials
@@ -105,11 +105,11 @@ def measure_thresholds(
     Returns:
         error_rates: by threshold and part of the list: trials, targets, far, frr, their `_low` and `_high`.
             Parts are all trials, those within a language and across (as labelled), and those heard as each.
-        cllr: in bits, by part.
+        ratios: EER and Cllr (in bits) of the log likelihood ratios by part, with the calibrations
+            `by_languages` heard, and with one `pooled` for all.
     """
     target = test.trials.labels()
     speakers = test.metadata.speakers(test.trials)
-    ratios = log_likelihood_ratios(test, fits)
     parts = _test_parts(test, fits)
     rates: dict[str, Any] = {}
     for name in fits[ANY]["thresholds"]:
@@ -117,7 +117,9 @@ def measure_thresholds(
         for heard, mask in _parts(test.heard, fits).items():
             limit[mask] = fits[heard]["thresholds"][name]
         accepted = test.scores > limit
-        drawn = resampled_acceptance(accepted, target, speakers, parts, resamples, seed) if speakers else {}
+        drawn = {}
+        if speakers is not None and resamples:
+            drawn = resampled_acceptance(accepted, target, speakers, parts, resamples, seed)
         rates[name] = {
             part: {
                 "trials": int(mask.sum()),
@@ -128,8 +130,22 @@ def measure_thresholds(
             | _intervals(drawn.get(part))
             for part, mask in parts.items()
         }
-    costs = {part: cllr(ratios[mask & target], ratios[mask & ~target]) for part, mask in parts.items()}
-    return {"error_rates": rates, "cllr": costs}
+    kinds = {"by_languages": fits, "pooled": {ANY: fits[ANY]}}
+    return {
+        "error_rates": rates,
+        "ratios": {kind: _of_ratios(test, parts, some) for kind, some in kinds.items()},
+    }
+
+
+def _of_ratios(
+    test: Scored, parts: dict[str, np.ndarray], fits: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, float]]:
+    target, ratios = test.trials.labels(), log_likelihood_ratios(test, fits)
+    found = {}
+    for part, mask in parts.items():
+        classes = ratios[mask & target], ratios[mask & ~target]
+        found[part] = {"eer": eer(*classes), "cllr": cllr(*classes)}
+    return found
 
 
 def _intervals(drawn: tuple[np.ndarray, np.ndarray] | None) -> dict[str, float]:

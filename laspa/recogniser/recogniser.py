@@ -216,7 +216,7 @@ class Recogniser:
         name = decision.name(far) if decision else ""
         one, other = (self.hear(side, sample_rate, channel, vad) for side in (first, second))
         score = float(one.embedding @ other.embedding)
-        pair = decision and decision.of(_languages_heard(one.language, other.language))
+        pair = None if decision is None else decision.of(_languages_heard(one.language, other.language))
         ratio = None if pair is None else pair.calibration.slope * score + pair.calibration.offset
         if threshold is None:
             assert pair is not None  # without a decision there is a threshold

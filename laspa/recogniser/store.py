@@ -72,11 +72,12 @@ class Store:
                 known = pc.is_in(old["name"], value_set=new["name"].combine_chunks())
                 if not replace and (twice := old["name"].filter(known).to_pylist()):
                     raise LaspaError(
-                        f"{self.path}: {twice[0]!r} is enrolled already; choose another name, or use --replace"
+                        f"{self.path}: {twice[0]!r} is enrolled already; take another name, or use --replace"
                     )
                 if old["embedding"].type != new["embedding"].type:
                     raise self._other_size(old["embedding"].type.byte_width // FLOAT, vectors.shape[1])
-                new = pa.concat_tables([old.filter(pc.invert(known)), new])
+                kept = old.filter(pc.invert(known)) if pc.any(known).as_py() else old
+                new = pa.concat_tables([kept, new])
             with atomic_path(self.path) as temporary:
                 # Neither compressed nor in a dictionary: vectors do not shrink, and reading is a copy.
                 pq.write_table(
@@ -95,23 +96,22 @@ class Store:
         Raises:
             LaspaError: no such store, or an empty or damaged one.
         """
-        best: list[Match] = []
+        best: list[tuple[float, int, int]] = []  # minus the score, row group, row in it
         with self._open() as file:
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
-                rows = _vectors(table)
+                rows = _vectors(file.read_row_group(group, columns=["embedding"]))
                 if rows.shape[1] != len(vector):
                     raise self._other_size(rows.shape[1], len(vector))
                 scores = rows @ vector
                 nearest = np.argpartition(-scores, min(top, len(scores)) - 1)[:top]
-                found = table["name"].take(pa.array(nearest)).to_pylist()
-                best += [
-                    Match(name, float(score)) for name, score in zip(found, scores[nearest], strict=True)
-                ]
-                best = sorted(best, key=lambda match: (-match.score, match.name))[:top]
+                best = sorted(best + [(-float(scores[row]), group, int(row)) for row in nearest])[:top]
+            names = {
+                group: file.read_row_group(group, columns=["name"])["name"]
+                for group in {one[1] for one in best}
+            }
         if not best:
             raise LaspaError(f"{self.path}: nobody is enrolled")
-        return best
+        return [Match(names[group][row].as_py(), -score) for score, group, row in best]
 
     def _other_size(self, there: int, here: int) -> LaspaError:
         return LaspaError(f"{self.path}: holds embeddings of {there} dimensions, not {here}")
