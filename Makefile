@@ -1,6 +1,7 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
 .PHONY: help repro test regression services expectations ablation results ui lint docs lock setup
+.PHONY: help repro test regression services expectations ablation results ui serve lint lock setup
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -38,7 +39,10 @@ results: $(INSTALLED) ## Run the comparison on the full budget, after `make repr
 	@dvc --cd studies/results repro
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
-	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	@python -m pipelines.tracking.ui
+
+serve: $(INSTALLED) ## Serve the registered champion, on this machine only; after `laspa register` and `laspa promote`
+	@python -m pipelines.serving.app
 
 lint: $(INSTALLED) ## Check style, types and which module imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports --no-logo

@@ -13,6 +13,7 @@ from laspa.packaging.thresholds import score_split
 from laspa.params import load_params
 from laspa.trials.conditions import CONDITIONS
 from pipelines import stage
+from pipelines.tracking.logged_model import log_model
 
 DATA, TRAINED, EVALUATION = Path("data"), Path("data/trained"), Path("data/evaluation")
 MODEL, METRICS = Path("data/model"), Path("reports/metrics.json")
@@ -28,17 +29,19 @@ def main() -> None:
     model, _ = load_model(TRAINED / system)
     dev, test = (load_split(DATA, name) for name in ("dev", "test"))
     found = read_json(EVALUATION / system / "metrics.json")
+    scored = score_split(model, test, device)
     package(
         TRAINED / system,
         MODEL,
         score_split(model, dev, device),
-        score_split(model, test, device),
+        scored,
         found,
         test.manifest,
         system,
         params.evaluate,
     )
     write_json(METRICS, metrics(found), sort=False)
+    log_model(MODEL, scored, found, params)
 
 
 def metrics(found: dict[str, Any]) -> dict[str, Any]:

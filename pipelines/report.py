@@ -49,7 +49,7 @@ def main() -> None:
             table.to_csv(folder / name, index=False, lineterminator="\n")
         for name, shown in figures.items():
             write_text(folder / f"{name}.svg", file_svg(shown.figure))
-    with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params) as run:
+    with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params, last=True) as run:
         run.log_artifacts(PLOTS, "plots")
         run.log_artifacts(PAGE, "report")
 

@@ -66,6 +66,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_corpus(commands)
     _add_models(commands)
     _add_backend(commands)
+    _add_registry(commands)
     return parser
 
 
@@ -303,6 +304,22 @@ def _add_backend(commands: Any) -> None:
     )
     add("--seed", type=int, default=1)
     add("--json", action="store_true", help="print JSON, rates as fractions of 1")
+def _add_registry(commands: Any) -> None:
+    text = "enter the trained model in MLflow's registry, as the challenger"
+    add = _command(commands, "registry:register", text).add_argument
+    add("--model", default="data/model", metavar="FOLDER", help="as the stage model writes it")
+    add("--name", default="laspa", help="of the registered model (default laspa)")
+    add = _command(
+        commands,
+        "registry:promote",
+        "make the challenger the champion, if it is not worse",
+        "Compare the challenger with the champion on the same test list. It becomes the champion if its EER "
+        "is not higher across / within a language, and within a language at most a margin higher.",
+    ).add_argument
+    add("--name", default="laspa", help="of the registered model (default laspa)")
+    margin = "of the EER within a language, in points (default 0.5)"
+    add("--margin", type=float, default=0.5, metavar="POINTS", help=margin)
+    add("--force", action="store_true", help="whatever the comparison says, which is recorded")
 
 
 def _count(text: str) -> int:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from laspa.errors import LaspaError
+from laspa.hooks import hook
 
 
 class Encoded(NamedTuple):
@@ -38,13 +39,13 @@ class Backend(Protocol):
 
 
 def open_backend(source: str, device: str) -> Backend:
-    """The backend of a model: a folder as the stage train saves it, or a file of `laspa export`.
+    """The backend of a model: a folder as the stage model writes it, a file of `laspa export`, or a `models:/` address.
 
     Raises:
         LaspaError: no such model, a damaged one, or one of another laspa.
     """
     if source.startswith("models:/"):
-        raise LaspaError(f"{source}: models of a registry cannot be loaded yet; name the model's folder")
+        source = str(hook("laspa.registry", "folder")(source))
     if source.endswith(".onnx"):
         return OnnxBackend(Path(source), device)
     if not Path(source).is_dir():
