@@ -63,7 +63,8 @@ def array_recording(samples: np.ndarray, sample_rate: int | None, name: str = "a
         values = values.astype(np.float32) / 32768
     if not np.issubdtype(values.dtype, np.floating):
         raise LaspaError(f"{name}: of type {values.dtype}; give floating point in [-1, 1], or int16")
-    columns = values.astype(np.float32, copy=False).reshape(len(values), -1)
+    columns = values.astype(np.float32, copy=False)
+    columns = columns[:, None] if columns.ndim == 1 else columns
     return Recording(name, int(sample_rate), lambda: iter([columns]))
 
 
@@ -150,11 +151,18 @@ def _refuse_incomplete(path: Path) -> None:
             raise LaspaError(f"{path}: {cut}; copy or record it again")
 
 
+class _Forward(soundfile.SoundFile):
+    """Only read forward: soundfile seeks after each block otherwise, which breaks MP3 and Vorbis there."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _stream(path: Path | str) -> tuple[int, Iterator[np.ndarray]]:
     if Path(path).suffix.lower() in DECODERS:
         return stream_other(path)
     try:
-        file = soundfile.SoundFile(str(path))
+        file = _Forward(str(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         raise cannot_be_decoded(path, error) from None
 

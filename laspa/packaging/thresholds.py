@@ -117,7 +117,9 @@ def measure_thresholds(
         for heard, mask in _parts(test.heard, fits).items():
             limit[mask] = fits[heard]["thresholds"][name]
         accepted = test.scores > limit
-        drawn = resampled_acceptance(accepted, target, speakers, parts, resamples, seed) if speakers else {}
+        drawn = {}
+        if speakers is not None and resamples:
+            drawn = resampled_acceptance(accepted, target, speakers, parts, resamples, seed)
         rates[name] = {
             part: {
                 "trials": int(mask.sum()),

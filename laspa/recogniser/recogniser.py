@@ -155,10 +155,12 @@ class Recogniser:
         speech = DETECTORS[vad](blocks)
         seconds = min(int(speech.sum()) * FRAME, total) / SAMPLE_RATE
         if seconds < MIN_SPEECH:
+            keep = (
+                "" if vad == "none" or total < MIN_SPEECH * SAMPLE_RATE else ", or keep silence by --vad none"
+            )
             raise LaspaError(
                 f"{seconds:.2f} s of speech in {total / SAMPLE_RATE:.2f} s, at least {MIN_SPEECH:g} s are "
-                "needed; give a longer recording"
-                + ("" if vad == "none" else ", or keep silence by --vad none")
+                f"needed; give a longer recording{keep}"
             )
         samples = round(seconds * SAMPLE_RATE)
         windows = -(-samples // round(WINDOW * SAMPLE_RATE))

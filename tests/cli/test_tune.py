@@ -95,7 +95,7 @@ def test_best_params_that_do_not_fit_change_nothing(
 ) -> None:
     file = project / "reports/tune/best.yaml"
     file.unlink() if best is None else file.write_text(best, encoding="utf-8")
-    assert main(["tune", "apply"]) == 1
+    assert main(["tune", "apply"]) == 2
     assert expected in capsys.readouterr().err
     assert (project / "params.yaml").read_bytes() == PARAMS_FILE.read_bytes()
 
