@@ -1,6 +1,6 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression services expectations ablation results ui lint lock setup
+.PHONY: help repro test regression services expectations ablation results experiments ui lint lock setup
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -36,6 +36,12 @@ ablation: $(INSTALLED) ## Measure what each part of LASPA gives, after `make rep
 
 results: $(INSTALLED) ## Run the comparison on the full budget, after `make repro`, and write docs/results.md
 	@dvc --cd studies/results repro
+
+# `dvc exp show` has 300 columns: every metric, all of params.yaml, every dependency. This leaves what tells most.
+EERS := conditions.(cross_same|same_same|cross_cross|all).eer$$
+REST := Created|conditions|language_probe|m(apc|se)$$|added_|trial_list|.*/
+experiments: $(INSTALLED) ## Compare the experiments: their EERs, and the params that they changed
+	@[ -t 1 ] || export COLUMNS=160; dvc exp show --no-pager --only-changed --keep '$(EERS)' --drop '$(REST)'
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
 	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
