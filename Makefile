@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help repro test regression services expectations ablation results ui lint docs lock setup
 .PHONY: help repro test regression services expectations ablation results ui serve lint lock setup
+.PHONY: help repro test regression services expectations ablation results experiments ui lint lock setup
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -37,6 +38,12 @@ ablation: $(INSTALLED) ## Measure what each part of LASPA gives, after `make rep
 
 results: $(INSTALLED) ## Run the comparison on the full budget, after `make repro`, and write docs/results.md
 	@dvc --cd studies/results repro
+
+# `dvc exp show` has 300 columns: every metric, all of params.yaml, every dependency. This leaves what tells most.
+EERS := conditions.(cross_same|same_same|cross_cross|all).eer$$
+REST := Created|conditions|language_probe|m(apc|se)$$|added_|trial_list|.*/
+experiments: $(INSTALLED) ## Compare the experiments: their EERs, and the params that they changed
+	@[ -t 1 ] || export COLUMNS=160; dvc exp show --no-pager --only-changed --keep '$(EERS)' --drop '$(REST)'
 
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
 	@python -m pipelines.tracking.ui

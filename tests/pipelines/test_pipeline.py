@@ -4,6 +4,7 @@ All tests share one run of the tiny project, and work in copies of it where they
 """
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,20 @@ def test_the_second_run_runs_nothing(project: Path) -> None:
     assert (project / "dvc.lock").read_bytes() == before
 
 
-def test_an_experiment_is_found_in_mlflow(copy: Path) -> None:
+def test_an_experiment_is_found_in_mlflow_and_in_dvc(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not tracked_runs(copy, 4)
     run(copy, "dvc", "exp", "run", "-S", "prefix_len=4", "model")
     assert len(tracked_runs(copy, 4)) == 2  # of LASPA and LASPA+; the baseline has no prefix
-    shown = run(copy, "dvc", "exp", "show", "--csv").stdout
+    assert len(run(copy, "dvc", "metrics", "diff").stdout.splitlines()) <= 1 + 30
+    monkeypatch.setenv("COLUMNS", "160")
+    makefile = (copy / "Makefile").read_text()
+    eers, rest = (re.findall(rf"^{name} := (.*)$", makefile, re.MULTILINE)[0] for name in ("EERS", "REST"))
+    options = ["--keep", eers.replace("$$", "$"), "--drop", rest.replace("$$", "$")]
+    shown = run(copy, "dvc", "exp", "show", "--no-pager", "--only-changed", *options).stdout
+    assert max(map(len, shown.splitlines())) <= 160
+    assert shown.split()[1:3] == ["Experiment", "conditions.cross_same.eer"]
+    assert "conditions.all.eer" in shown
     assert "prefix_len" in shown
-    assert "conditions.cross_same.eer" in shown
 
 
 def test_a_temporary_experiment_is_found_in_the_same_database(copy: Path) -> None:
