@@ -1,4 +1,4 @@
-"""What the site adds to the pages under docs/: help texts of the commands; links that lead out of docs/ become text."""
+"""What the site changes in the pages under docs/: help texts are added, links that lead elsewhere removed."""
 
 import argparse
 import os

@@ -1,5 +1,6 @@
 """The docs: every command in them can be parsed, every page is on the site, and the site builds."""
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -68,7 +69,7 @@ def dvc_command(words: list[str]) -> None:
     from dvc.cli import parse_args
 
     parse_args(words[1:])
-    names = [value for flag, value in zip(words, words[1:], strict=False) if flag in ("-S", "--set-param")]
+    names = [value for flag, value in itertools.pairwise(words) if flag in ("-S", "--set-param")]
     known = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for name in names:
         section = known

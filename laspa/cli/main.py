@@ -304,6 +304,8 @@ def _add_backend(commands: Any) -> None:
     )
     add("--seed", type=int, default=1)
     add("--json", action="store_true", help="print JSON, rates as fractions of 1")
+
+
 def _add_registry(commands: Any) -> None:
     text = "enter the trained model in MLflow's registry, as the challenger"
     add = _command(commands, "registry:register", text).add_argument

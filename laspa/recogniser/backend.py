@@ -39,7 +39,7 @@ class Backend(Protocol):
 
 
 def open_backend(source: str, device: str) -> Backend:
-    """The backend of a model: a folder as the stage model writes it, a file of `laspa export`, or a `models:/` address.
+    """The backend of a model's folder, of a file of `laspa export`, or of a `models:/` address.
 
     Raises:
         LaspaError: no such model, a damaged one, or one of another laspa.

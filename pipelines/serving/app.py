@@ -28,7 +28,8 @@ ANSWER_SECONDS = "60"  # MLflow's limit on the whole request
 MESSAGE_CHARACTERS = 500
 
 Message = MutableMapping[str, Any]
-Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class Limits:
