@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
+from laspa.cli.main import extra_with
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.params import Params, load_params, with_overrides
@@ -41,7 +42,13 @@ def _run_in_checkout(name: str) -> None:
             f"{file}: no such file; a sweep reads a project's params and data: call this in a checkout's root"
         )
     sys.path.insert(0, str(Path.cwd()))
-    found.load()()
+    try:
+        command = found.load()
+    except ModuleNotFoundError as error:
+        if not extra_with(error.name or ""):
+            raise
+        raise LaspaError(f"this needs {error.name}: pip install 'laspa[tune]'") from None
+    command()
 
 
 def apply(options: argparse.Namespace) -> None:
