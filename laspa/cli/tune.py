@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
-from laspa.cli.main import extra_with
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.hooks import hook
@@ -29,30 +28,7 @@ def tune(options: argparse.Namespace) -> None:
 
 def confirm(options: argparse.Namespace) -> None:
     """Measure what the best of the sweep gains, in the checkout that this is called in."""
-<<<<<<< HEAD
     hook(ENTRY_POINTS, "confirm")()
-=======
-    _run_in_checkout("confirm")
-
-
-def _run_in_checkout(name: str) -> None:
-    found = next(iter(entry_points(group=ENTRY_POINTS, name=name)), None)
-    if found is None:
-        raise LaspaError(f"laspa is installed without its entry points {ENTRY_POINTS}; install it again")
-    file = Path(*found.module.split(".")).with_suffix(".py")
-    if not file.exists():
-        raise LaspaError(
-            f"{file}: no such file; a sweep reads a project's params and data: call this in a checkout's root"
-        )
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        command = found.load()
-    except ModuleNotFoundError as error:
-        if not extra_with(error.name or ""):
-            raise
-        raise LaspaError(f"this needs {error.name}: pip install 'laspa[tune]'") from None
-    command()
->>>>>>> pythons
 
 
 def apply(options: argparse.Namespace) -> None:
