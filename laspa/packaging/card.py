@@ -6,10 +6,12 @@ import jinja2
 import pandas as pd
 import yaml
 
-from laspa.corpora.catalogue import CORPORA
+from laspa.corpora.catalogue import CORPORA, EMBEDDED
+from laspa.corpora.corpus import Corpus
 from laspa.params.dotted import flatten
 from laspa.recogniser.decision import EER, MIN_SPEECH
 from laspa.trials.conditions import CONDITIONS
+from laspa.trials.splits import PARTS, rows_of_split
 
 OWN_LICENCE = "apache-2.0"  # of the code, and of models trained on the embedded corpus alone
 TAGS = ["speaker-verification", "speaker-recognition", "speaker-embedding", "cross-lingual"]
@@ -35,9 +37,10 @@ def render_card(
         keep_trailing_newline=True,
     )
     environment.filters |= {"interval": _interval, "threshold": _threshold}
-    corpora = [CORPORA[one] for one in sorted(manifest["corpus"].unique()) if one in CORPORA]
+    parts = {split: rows_of_split(manifest, split) for split in PARTS}
+    licence = OWN_LICENCE if _embedded(parts["train"]) else "other"
     return environment.get_template("README.md").render(
-        front_matter=_front_matter(name, config, metrics, corpora),
+        front_matter=_front_matter(name, config, metrics, licence, _corpora(parts["test"])),
         name=name,
         digest=digest,
         config=config,
@@ -45,18 +48,29 @@ def render_card(
         why_none=why_none,
         metrics=metrics,
         system=flatten(config["system"]),
-        data=_data(manifest),
-        corpora=corpora,
+        data=_data(parts),
+        corpora=_corpora(parts["train"]),
         conditions=CONDITIONS,
-        synthetic=[one.name for one in corpora] == ["synthetic"],
-        own_licence=_licence(corpora) == OWN_LICENCE,
+        synthetic=_embedded(manifest),
+        own_licence=licence == OWN_LICENCE,
         min_speech=MIN_SPEECH,
     )
 
 
-def _front_matter(name: str, config: dict[str, Any], metrics: dict[str, Any], corpora: list[Any]) -> str:
+def _corpora(rows: pd.DataFrame) -> list[Corpus]:
+    return [CORPORA[one] for one in sorted(rows["corpus"].unique()) if one in CORPORA]
+
+
+def _embedded(rows: pd.DataFrame) -> bool:
+    """Whether no recording of a person is among them."""
+    return set(rows["corpus"]) <= EMBEDDED
+
+
+def _front_matter(
+    name: str, config: dict[str, Any], metrics: dict[str, Any], licence: str, tested: list[Corpus]
+) -> str:
     dataset = {
-        "name": f"{', '.join(one.name for one in corpora)}, {metrics['trial_list']['name']}",
+        "name": f"{', '.join(one.name for one in tested)}, {metrics['trial_list']['name']}",
         "type": "speaker-verification-trials",
         "revision": metrics["trial_list"]["sha256"],
     }
@@ -68,7 +82,6 @@ def _front_matter(name: str, config: dict[str, Any], metrics: dict[str, Any], co
         }
         for condition, rates in _in_order(metrics["conditions"])
     ]
-    licence = _licence(corpora)
     found: dict[str, Any] = {"license": licence}
     if licence == "other":
         found["license_name"] = "as-the-training-data"
@@ -91,24 +104,19 @@ def _in_order(conditions: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(name, conditions[name]) for name in CONDITIONS if name in conditions]
 
 
-def _licence(corpora: list[Any]) -> str:
-    return OWN_LICENCE if [one.name for one in corpora] == ["synthetic"] else "other"
-
-
-def _data(manifest: pd.DataFrame) -> list[dict[str, Any]]:
-    """Speakers, utterances, hours and languages of each split."""
-    seconds = manifest["num_samples"] / manifest["sample_rate"]
+def _data(parts: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Speakers, utterances, hours and languages of each part of the data that has any."""
     return [
         {
             "split": split,
             "corpora": ", ".join(sorted(rows["corpus"].unique())),
             "speakers": rows["speaker"].nunique(),
             "utterances": len(rows),
-            "hours": float(seconds[rows.index].sum() / 3600),
+            "hours": float((rows["num_samples"] / rows["sample_rate"]).sum() / 3600),
             "languages": ", ".join(sorted(rows["language"].unique())),
         }
-        for split in ("train", "dev", "test")
-        if len(rows := manifest[manifest["split"] == split])
+        for split, rows in parts.items()
+        if len(rows)
     ]
 
 

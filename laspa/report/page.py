@@ -17,7 +17,7 @@ from laspa.report.summary import MAIN_CONDITIONS, difference, headliners, main_c
 from laspa.report.svg import PageFigure, page_svg
 from laspa.report.text import counted, interval_text, percent, points_text, term_abbreviation
 from laspa.trials.conditions import CONDITIONS
-from laspa.trials.splits import OTHER, rows_of_split
+from laspa.trials.splits import OTHER, PARTS, rows_of_split
 
 VERDICTS = {"lower": "lower", "higher": "higher: worse", "unclear": "not shown", "unknown": ""}
 
@@ -79,7 +79,7 @@ def split_table(manifest: pd.DataFrame) -> list[dict[str, Any]]:
     `other` is a row of its own where it is there.
     """
     rows = []
-    for split in ("train", "dev", "test", OTHER):
+    for split in PARTS:
         part = rows_of_split(manifest, split)
         if split == OTHER and part.empty:
             continue

@@ -3,6 +3,7 @@
 import pandas as pd
 
 OTHER = "other"  # the trial list, and its rates, of the corpora that stand apart
+PARTS = ("train", "dev", "test", OTHER)  # that `rows_of_split` gives
 OUT_OF_CORPUS = ("synthetic_other",)  # on which no model is trained or tuned
 
 
