@@ -65,7 +65,10 @@ def statistics_pooling(frames: Tensor, mask: Tensor | None = None, unbiased: boo
     mean = masked_mean(frames, mask)
     variance = masked_mean((frames - mean[:, :, None]).square(), mask)
     if unbiased:
-        count = frames.new_tensor([[frames.shape[-1]]]) if mask is None else mask.sum(dim=-1, keepdim=True)
+        real = (
+            frames.new_ones(1, frames.shape[-1]) if mask is None else mask
+        )  # summed: exported graphs keep it
+        count = real.sum(dim=-1, keepdim=True)
         variance = variance * count / (count - 1).clamp(min=1)
     return torch.cat([mean, variance.clamp(min=VARIANCE_FLOOR).sqrt()], dim=1)
 
