@@ -19,16 +19,17 @@ from laspa.params.loading import read_yaml
 from laspa.tuning.space import Values
 
 ENTRY_POINTS = "laspa.sweep"  # of the project's pipeline, which the library does not import
+EXTRA = "tune"
 
 
 def tune(options: argparse.Namespace) -> None:
     """Run the sweep of the checkout that this is called in."""
-    hook(ENTRY_POINTS, "search")()
+    hook(ENTRY_POINTS, "search", EXTRA)()
 
 
 def confirm(options: argparse.Namespace) -> None:
     """Measure what the best of the sweep gains, in the checkout that this is called in."""
-    hook(ENTRY_POINTS, "confirm")()
+    hook(ENTRY_POINTS, "confirm", EXTRA)()
 
 
 def apply(options: argparse.Namespace) -> None:

@@ -45,7 +45,7 @@ def open_backend(source: str, device: str) -> Backend:
         LaspaError: no such model, a damaged one, or one of another laspa.
     """
     if source.startswith("models:/"):
-        source = str(hook("laspa.registry", "folder")(source))
+        source = str(hook("laspa.registry", "folder", "pipeline")(source))
     if source.endswith(".onnx"):
         return OnnxBackend(Path(source), device)
     if not Path(source).is_dir():
