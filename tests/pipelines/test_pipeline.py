@@ -48,7 +48,9 @@ def tracked_runs(folder: Path, prefix_len: int) -> list[Any]:
     return [
         run
         for run in found
-        if run.info.status == "FINISHED" and any("eer" in name for name in run.data.metrics)
+        if run.info.status == "FINISHED"
+        and run.data.tags["laspa.kind"] == "train"  # not the run of the whole experiment
+        and any("eer" in name for name in run.data.metrics)
     ]
 
 
