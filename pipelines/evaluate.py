@@ -18,12 +18,11 @@ from laspa.evaluation.as_norm import TOP, as_norm
 from laspa.evaluation.calibration import Calibration, fit_calibration
 from laspa.evaluation.diagnostics import attention_profile, gradient_norms
 from laspa.evaluation.embedding import Embeddings, embed_speakers, reconstruct
-from laspa.evaluation.evaluate import evaluate, list_metrics, measure, parts_of
-from laspa.evaluation.metadata import manifest_metadata
+from laspa.evaluation.evaluate import measure, parts_of
 from laspa.evaluation.probes import Probed, disentanglement
 from laspa.evaluation.score_files import write_scores
 from laspa.evaluation.split import Split, embedding_rows, load_split, score_trials
-from laspa.evaluation.system import SystemEvaluation, evaluate_other, evaluate_system
+from laspa.evaluation.system import SystemEvaluation, evaluate_other, evaluate_system, rates_of_list
 from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, sha256_file, write_json
 from laspa.models.device import torch_device
@@ -118,11 +117,7 @@ def _official(
     found = {}
     for name, trials in lists.items():
         scores = score_trials(trials, name, ids, vectors)
-        metadata = manifest_metadata(trials, manifest)
-        rates = evaluate(trials, scores, metadata, options.bootstrap, options.seed)
-        metrics = list_metrics(rates, trials, name, metadata)
-        kept = {key: metrics[key] for key in ("conditions", "omitted", "trial_list")}
-        found[name] = kept, trials, scores
+        found[name] = rates_of_list(name, trials, scores, manifest, options), trials, scores
     return found
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from laspa.evaluation.calibration import Calibration
@@ -88,8 +89,15 @@ def evaluate_other(
     ids = split.features.utterance_ids
     embeddings = embed_speakers(model.to(device), split.features, ids, device)
     scores = score_trials(split.trials, split.name, ids, embeddings)
-    metadata = manifest_metadata(split.trials, split.manifest)
-    rates = evaluate(split.trials, scores, metadata, options.bootstrap, options.seed)
-    metrics = list_metrics(rates, split.trials, split.name, metadata)
-    kept = {key: metrics[key] for key in ("conditions", "omitted", "trial_list")}
-    return {OTHER: (kept, split.trials, scores)}
+    measured = rates_of_list(split.name, split.trials, scores, split.manifest, options)
+    return {OTHER: (measured, split.trials, scores)}
+
+
+def rates_of_list(
+    name: str, trials: TrialList, scores: np.ndarray, manifest: pd.DataFrame, options: Evaluate
+) -> dict[str, Any]:
+    """The rates by condition of a list beside the test list, `omitted` conditions and what list it is."""
+    metadata = manifest_metadata(trials, manifest)
+    rates = evaluate(trials, scores, metadata, options.bootstrap, options.seed)
+    metrics = list_metrics(rates, trials, name, metadata)
+    return {key: metrics[key] for key in ("conditions", "omitted", "trial_list")}
