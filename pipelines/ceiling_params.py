@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from laspa.corpora.catalogue import EMBEDDED
+from laspa.corpora.catalogue import declared_by_params
 from laspa.errors import LaspaError
 from laspa.files import write_text
 from laspa.params import load_params, with_overrides
@@ -14,7 +14,7 @@ FOLDER = Path("studies/results/ceiling")
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
-    if "synthetic" not in params.corpora or not set(params.corpora) <= EMBEDDED:
+    if not declared_by_params(params.corpora):
         raise LaspaError(
             f"params.yaml: corpus is {params.corpus}; the study's ceiling needs the synthetic one"
         )

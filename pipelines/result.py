@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from laspa.files import read_json
-from laspa.report.summary import OTHER, headliners
+from laspa.report.summary import headliners
 from laspa.report.text import counted, headline, left_out, takeaway
+from laspa.trials.splits import OTHER
 from pipelines import stage
 
 SUMMARY, PAGE = Path("reports/summary.json"), Path("reports/index.html")

@@ -16,11 +16,9 @@ from laspa.backend.saving import Backend, load_backend, save_backend
 from laspa.backend.verdict import lines
 from laspa.errors import LaspaError
 from laspa.evaluation.metadata import read_metadata
-from laspa.evaluation.score_files import read_embeddings
+from laspa.evaluation.score_files import MODEL_KEY, read_embeddings
 from laspa.evaluation.scores import cosine_scores
 from laspa.trials.lists import TrialList, read_parquet, rows_of
-
-MODEL_KEY = b"laspa.model"  # of an embeddings file's metadata: digest of the model that made them
 
 
 def fit(options: argparse.Namespace) -> None:

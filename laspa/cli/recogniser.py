@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 
 from laspa.audio.decoders import DECODERS, MissingDecoder
 from laspa.errors import LaspaError
+from laspa.evaluation.score_files import MODEL_KEY
 from laspa.files import atomic_path
 from laspa.progress import progress
 from laspa.recogniser.recogniser import Language, Recogniser
-from laspa.recogniser.store import MODEL_KEY, Store, check_name
+from laspa.recogniser.store import Store, check_name
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", *DECODERS}  # of the recordings in a folder
 ROWS_PER_GROUP = 1024  # embeddings in memory at a time

@@ -21,3 +21,8 @@ CORPORA: dict[str, Corpus] = {
         asterisk.CORPUS,
     )
 }
+
+
+def declared_by_params(names: list[str]) -> bool:
+    """Whether params.yaml declares all speakers and languages of a model's corpora."""
+    return "synthetic" in names and set(names) <= EMBEDDED

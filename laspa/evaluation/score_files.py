@@ -30,6 +30,8 @@ from laspa.trials.lists import (
 EXPECTED = "`enroll test score` or `enroll test score label`"
 LABELS = {"target": True, "nontarget": False, "1": True, "0": False}
 
+MODEL_KEY = b"laspa.model"  # of an embeddings file's metadata: digest of the model that made them
+
 
 def read_scores(path: Path | str, keep_duplicates: bool = False) -> tuple[TrialList, np.ndarray]:
     """The trials of a score file and their scores, (trials,) float64.

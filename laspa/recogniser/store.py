@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from laspa.errors import LaspaError
+from laspa.evaluation.score_files import MODEL_KEY
 from laspa.files import atomic_path
 
-MODEL_KEY = b"laspa.model"  # of the file's metadata: digest of the model that made the embeddings
 ROWS_PER_GROUP = 65_536  # compared at a time: 50 MB of 192 dimensions
 FLOAT = 4  # bytes
 LOCK_SECONDS = 60.0  # another enrolment is waited for; one into a million rows takes a few seconds
@@ -58,7 +58,7 @@ class Store:
             how many names the store has now.
 
         Raises:
-            LaspaError: a name that is none, comes twice, or is enrolled already; embeddings of another size.
+            LaspaError: a bad name, a name given twice or enrolled already, or embeddings of another size.
         """
         for name in names:
             check_name(name)

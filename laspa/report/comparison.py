@@ -11,7 +11,8 @@ from laspa.evaluation.metadata import manifest_metadata
 from laspa.evaluation.score_files import read_scores, scores_of
 from laspa.files import read_json
 from laspa.params import Evaluate
-from laspa.report.summary import BASELINE, OTHER, Summary
+from laspa.report.summary import BASELINE, Summary
+from laspa.trials.splits import OTHER
 
 SCORES = {"": "scores.parquet", OTHER: "scores_other.parquet"}  # of the stage evaluate, by part
 

@@ -9,8 +9,7 @@ from laspa.report.seeds import interval
 
 BASELINE, LASPA, PLUS = "baseline", "laspa", "laspa_plus"
 MAIN_CONDITIONS = ("cross_same", "same_same", "all")  # in tables without room for all
-# Parts of a system's results that hold `conditions` of their own, where they were measured.
-OTHER, PAIR_NORM = "other", "pair_norm"
+PAIR_NORM = "pair_norm"  # like OTHER, a part of a system's results with `conditions` of its own
 
 Summary = dict[str, Any]
 

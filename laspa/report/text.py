@@ -4,7 +4,6 @@ from typing import Any
 
 from laspa.report.summary import (
     BASELINE,
-    OTHER,
     PAIR_NORM,
     Summary,
     difference,
@@ -15,6 +14,7 @@ from laspa.report.summary import (
     verdict,
 )
 from laspa.trials.conditions import CONDITIONS
+from laspa.trials.splits import OTHER
 
 LABELS = {
     "baseline": "Baseline",

@@ -13,7 +13,7 @@ import pandas as pd
 from great_expectations.expectations.expectation import Expectation
 
 from laspa.audio.reading import SAMPLE_RATE
-from laspa.corpora.catalogue import EMBEDDED
+from laspa.corpora.catalogue import declared_by_params
 from laspa.corpora.size import compare_sizes
 from laspa.features.mel_statistics import SILENT_STD
 from laspa.features.settings import mel_settings, num_frames
@@ -186,7 +186,7 @@ def _splits(manifest: pd.DataFrame, params: Params) -> Table:
     rows = pd.DataFrame(counts, columns=["split", "speakers", "utterances"])
     remedy = "use more speakers, or other shares in manifest.dev_share and manifest.test_share"
     checks = {"each split has two speakers or more": _between(remedy, "speakers", low=2)}
-    if _declared(params):
+    if declared_by_params(params.corpora):
         declared = [getattr(params.synthetic, f"{split}_speakers") for split in SPLITS]
         rows["declared"] = [*declared, params.synthetic_other.speakers][: len(rows)]
         remedy = "run dvc repro download; see data/skipped.csv for recordings left out"
@@ -200,16 +200,11 @@ def _parts(manifest: pd.DataFrame, params: Params) -> dict[str, pd.DataFrame]:
     return {name: rows_of_split(manifest, name) for name in names}
 
 
-def _declared(params: Params) -> bool:
-    """Whether params.yaml declares all speakers and languages, as of the embedded corpora."""
-    return "synthetic" in params.corpora and set(params.corpora) <= EMBEDDED
-
-
 def _languages(manifest: pd.DataFrame, params: Params) -> Table:
     """One row per split and language; `allowed` says whether the language may stand there."""
     labelled = pd.concat([rows.assign(split=name) for name, rows in _parts(manifest, params).items()])
     rows = labelled.groupby(["split", "language"]).size().rename("utterances").reset_index()
-    if _declared(params):
+    if declared_by_params(params.corpora):
         seen, unseen = set(params.synthetic.languages), set(params.synthetic.unseen_languages)
         what = "languages are as declared, the unseen ones in the test split alone"
         remedy = "run dvc repro download, or mend synthetic.languages and synthetic.unseen_languages"

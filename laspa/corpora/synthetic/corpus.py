@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from laspa.audio.reading import SAMPLE_RATE
 from laspa.corpora.corpus import CC0, Corpus, Listing
 from laspa.corpora.synthetic.channel import record
-from laspa.corpora.synthetic.synthesis import SAMPLE_RATE, Recipe, Speaker, gender_of, synthesise
+from laspa.corpora.synthetic.synthesis import Recipe, Speaker, gender_of, synthesise
 from laspa.corpora.synthetic.text import phrase
 from laspa.corpora.synthetic.voices import generator_for, speaker_voice, voice_in
 from laspa.params import Synthetic

@@ -7,9 +7,9 @@ import numpy as np
 from scipy import fft
 
 from laspa.audio.generated_noise import coloured_noise
+from laspa.audio.reading import SAMPLE_RATE
 from laspa.audio.reverberation import image_response
 
-SAMPLE_RATE = 16_000
 SIDES = ((2.5, 5.0), (2.0, 4.0), (2.2, 3.0))  # m: from a car to a living room
 WALL_DISTANCE = 0.3  # m, at least, of talker and microphone
 SECONDS_TO_60_DB = (0.08, 0.3)

@@ -20,6 +20,7 @@ import pandas as pd
 import soundfile
 import soxr
 
+from laspa.audio.reading import SAMPLE_RATE
 from laspa.corpora.corpus import Listing
 from laspa.corpora.synthetic import espeak
 from laspa.corpora.synthetic.voices import generator_for
@@ -28,7 +29,6 @@ from laspa.files import atomic_path
 from laspa.manifest.index import INDEX_COLUMNS
 from laspa.progress import progress
 
-SAMPLE_RATE = 16_000
 CHARACTERS_PER_SECOND = 20  # espeak-ng speaks 16 to 20 of CLDR names (measured): no text is too short
 LENGTH_SPREAD = 0.25  # standard deviation of log length; our choice
 SECONDS_AT_LEAST = 1.0
