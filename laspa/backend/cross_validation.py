@@ -9,6 +9,7 @@ import numpy as np
 from laspa.backend.parts import Fitted, Speech, fit, one_hot, posteriors, score_matrix, transform
 from laspa.errors import LaspaError
 from laspa.evaluation.error_rates import eer
+from laspa.evaluation.probes import folds
 from laspa.progress import progress
 
 GROUPS, INNER_GROUPS = 8, 5  # of speakers, at most; our choice: 36 and 15 pairs of them
@@ -66,7 +67,7 @@ def cross_validate(
             f"are scored while others are learnt from, so {FEWEST_SPEAKERS} are needed, and a target trial "
             "needs two utterances of one speaker"
         )
-    group = _groups(speech.speakers, GROUPS, seed)
+    group = folds(speech.speakers, GROUPS, seed)
     pieces: list[tuple[np.ndarray, ...]] = []
     chosen: list[tuple[str, ...]] = []
     transformed = np.zeros(speech.vectors.shape)
@@ -100,7 +101,7 @@ def choose(speech: Speech, allowed: tuple[str, ...], seed: int) -> tuple[tuple[s
     """
     if len(np.unique(speech.speakers)) < FEWEST_SPEAKERS:
         return (), 0.0, 1.0
-    group = _groups(speech.speakers, INNER_GROUPS, seed)
+    group = folds(speech.speakers, INNER_GROUPS, seed)
     best: tuple[float, tuple[str, ...], float, float] | None = None
     for parts in CANDIDATES:
         if not set(parts) <= set(allowed):
@@ -147,10 +148,3 @@ def _pairs(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarra
     else:
         place, other = (side.ravel() for side in np.indices((len(rows), len(columns))))
     return place, other
-
-
-def _groups(speakers: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """A group number for each utterance, the same for all of a speaker."""
-    names, number = np.unique(speakers, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    return np.asarray((order % min(most, len(names)))[number])

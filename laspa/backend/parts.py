@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from laspa.errors import LaspaError
-from laspa.evaluation.as_norm import SMALLEST_SPREAD
+from laspa.evaluation.as_norm import nearest_cohort
 from laspa.evaluation.pair_norm import LEAST_SPEAKERS, background
-from laspa.evaluation.scores import cosine_scores, length_normalised
+from laspa.evaluation.probes import linear_classifier, scaled
+from laspa.evaluation.scores import cosine_scores, group_means, length_normalised
 
 PARTS = {
     "means": "each language's mean taken away",
@@ -19,7 +20,6 @@ PARTS = {
 }
 DIRECTIONS = 4  # of within-speaker language differences, at most; measured (docs/adapting.md)
 SHRINKAGE = 0.5  # of the covariance within speakers, towards a multiple of the identity; measured
-REGULARISATION = 10.0  # inverse strength of the language classifier, as of the probes
 TOP = 20  # nearest cohort speakers of AS-norm; our choice for small cohorts
 
 
@@ -117,7 +117,7 @@ def one_hot(languages: np.ndarray, fitted: Fitted) -> np.ndarray:
 def posteriors(fitted: Fitted, vectors: np.ndarray, languages: np.ndarray | None = None) -> np.ndarray:
     """(n, languages): 1 for the language of a label; where it is unknown, what the classifier hears, and
     without a classifier all languages alike."""
-    unit = length_normalised(vectors.astype(np.float64)) * np.sqrt(vectors.shape[1])
+    unit = scaled(vectors.astype(np.float64))
     labels = np.full(len(vectors), "") if languages is None else languages
     known = one_hot(labels, fitted)
     if (unknown := ~known.any(axis=1)).any():
@@ -173,9 +173,7 @@ def score_matrix(
 
 def _nearest(fitted: Fitted, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of each vector's highest cosines with the cohort, (n,) each."""
-    cosines = moved @ length_normalised(fitted.cohort).T
-    highest = np.sort(cosines, axis=1)[:, -min(TOP, len(fitted.cohort)) :]
-    return highest.mean(axis=1), np.maximum(highest.std(axis=1), SMALLEST_SPREAD)
+    return nearest_cohort(moved, fitted.cohort, min(TOP, len(fitted.cohort)))
 
 
 def _moved(fitted: Fitted, vectors: np.ndarray, spoken: np.ndarray) -> np.ndarray:
@@ -209,21 +207,17 @@ def _whitening(vectors: np.ndarray, speakers: np.ndarray) -> np.ndarray:
 
 def _within(vectors: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Vectors minus their group's mean."""
-    _, number = np.unique(groups, return_inverse=True)
-    sums = np.zeros((number.max() + 1, vectors.shape[1]))
-    np.add.at(sums, number, vectors)
-    return np.asarray(vectors - (sums / np.bincount(number)[:, None])[number])
+    number = np.unique(groups, return_inverse=True)[1]
+    return np.asarray(vectors - group_means(vectors, number)[number])
 
 
 def _classifier(speech: Speech) -> tuple[np.ndarray, np.ndarray]:
     """Multinomial logistic regression on unit vectors: weights (languages, D) and bias (languages,)."""
-    from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    size = speech.vectors.shape[1]
-    vectors = length_normalised(speech.vectors.astype(np.float64)) * np.sqrt(size)
+    vectors = scaled(speech.vectors.astype(np.float64))
     with threadpool_limits(1):
-        found = LogisticRegression(C=REGULARISATION / size, max_iter=500).fit(vectors, speech.languages)
+        found = linear_classifier(vectors.shape[1]).fit(vectors, speech.languages)
     weights, bias = found.coef_, found.intercept_
     if len(weights) == 1:  # scikit-learn has one row for two classes
         weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2

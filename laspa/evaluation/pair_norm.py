@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from laspa.errors import LaspaError
-from laspa.evaluation.scores import cosine_scores, length_normalised
+from laspa.evaluation.scores import cosine_scores, group_means, length_normalised
 
 LEAST_SPEAKERS = 4  # of a language; with one or two, errors within a language rise (our measurement)
 BLOCK = 4096  # trials at a time, to bound memory
@@ -41,9 +41,7 @@ def background(embeddings: np.ndarray, languages: np.ndarray, speakers: np.ndarr
         )
     pairs = np.array([languages, speakers], dtype=str)
     groups, number = np.unique(pairs, axis=1, return_inverse=True)
-    sums = np.zeros((groups.shape[1], embeddings.shape[1]))
-    np.add.at(sums, number.ravel(), length_normalised(embeddings.astype(np.float64)))
-    return Background(sums / np.bincount(number.ravel())[:, None], *groups)
+    return Background(group_means(length_normalised(embeddings.astype(np.float64)), number.ravel()), *groups)
 
 
 def pair_norm(
