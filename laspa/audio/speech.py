@@ -30,17 +30,14 @@ def energy_gate(blocks: Blocks) -> np.ndarray:
     Raises:
         LaspaError: samples that are not finite, or nothing but digital silence.
     """
-    power = np.concatenate([np.empty(0), *(_power(piece) for piece in pieces(blocks(), FRAME * READ_FRAMES))])
-    _refuse_unusable(power)
+    power = _usable_power(blocks)
     loud = np.sort(power)[-min(LOUD_FRAMES, len(power))]
     return _widened(power > max(loud * 10 ** (-BELOW_LOUD_DB / 10), SILENCE**2))
 
 
 def everything(blocks: Blocks) -> np.ndarray:
     """All frames, silent ones too; raises as `energy_gate` does."""
-    power = np.concatenate([np.empty(0), *(_power(piece) for piece in pieces(blocks(), FRAME * READ_FRAMES))])
-    _refuse_unusable(power)
-    return np.ones(len(power), dtype=bool)
+    return np.ones(len(_usable_power(blocks)), dtype=bool)
 
 
 def silero(blocks: Blocks) -> np.ndarray:
@@ -90,7 +87,9 @@ def _power(piece: np.ndarray) -> np.ndarray:
     return np.add.reduceat(squares, starts) / np.diff(np.append(starts, len(piece)))
 
 
-def _refuse_unusable(power: np.ndarray) -> None:
+def _usable_power(blocks: Blocks) -> np.ndarray:
+    """Mean power of every frame, (frames,), none of them NaN and not all of them silent."""
+    power = np.concatenate([np.empty(0), *(_power(piece) for piece in pieces(blocks(), FRAME * READ_FRAMES))])
     if not np.isfinite(power).all():
         bad = np.flatnonzero(~np.isfinite(power))
         raise LaspaError(
@@ -98,7 +97,8 @@ def _refuse_unusable(power: np.ndarray) -> None:
             f"{bad[0] * FRAME / SAMPLE_RATE:.2f} s; mend the recording"
         )
     if not (power > SILENCE**2).any():
-        raise LaspaError(f"{'silent from end to end' if len(power) else 'holds no samples'}")
+        raise LaspaError("silent from end to end" if len(power) else "holds no samples")
+    return power
 
 
 def _widened(speech: np.ndarray) -> np.ndarray:

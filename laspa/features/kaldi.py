@@ -8,7 +8,7 @@ import scipy.sparse
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
-from laspa.features.settings import PREEMPHASIS, framing, log_floor
+from laspa.features.settings import PREEMPHASIS, framing, log_floor, not_finite, refuse_short
 from laspa.params import Features
 
 BLOCK_FRAMES = 256  # half a megabyte of windowed samples, which stays in a processor's cache; measured
@@ -32,11 +32,7 @@ def fbank(signal: np.ndarray, settings: Features) -> np.ndarray:
         LaspaError: a signal shorter than one frame, or bands narrower than the transform resolves.
     """
     length, hop, size = framing(settings)
-    if len(signal) < length:
-        raise LaspaError(
-            f"{len(signal)} samples at {SAMPLE_RATE} Hz, but one frame needs {length} "
-            f"({1000 * length / SAMPLE_RATE:g} ms); leave the recording out or shorten features.window_ms"
-        )
+    refuse_short(len(signal), length)
     window, filters = _window(settings), _filters(settings)
     # Taking the mean m away before pre-emphasis takes (1 − 0.97)·m away after it, so that the whole signal is
     # pre-emphasised at once. Only the first sample of a frame differs, as it has none before it.
@@ -64,10 +60,8 @@ def log_fbank(signal: np.ndarray, settings: Features) -> np.ndarray:
     Raises:
         LaspaError: as `fbank`, and a signal with NaN or infinite samples.
     """
-    if bad := int(np.count_nonzero(~np.isfinite(signal))):
-        raise LaspaError(
-            f"{bad} of {len(signal)} samples are NaN or infinite; mend the recording or leave it out"
-        )
+    if not np.isfinite(signal).all():
+        raise not_finite(signal)
     bands = fbank(signal, settings)
     return np.asarray(bands - bands.mean(axis=0), dtype=np.float16)
 

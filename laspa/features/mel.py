@@ -10,7 +10,7 @@ from torch import Tensor
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
 from laspa.features.kaldi import log_fbank
-from laspa.features.settings import LOG_FLOOR, framing
+from laspa.features.settings import LOG_FLOOR, framing, not_finite, refuse_short
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features
 
@@ -36,11 +36,7 @@ def mel_power(signal: Tensor, settings: Features) -> Tensor:
         LaspaError: a signal shorter than one frame, or bands narrower than the transform resolves.
     """
     _, hop, size = framing(settings)
-    if len(signal) < size:
-        raise LaspaError(
-            f"{len(signal)} samples at {SAMPLE_RATE} Hz, but one frame needs {size} "
-            f"({1000 * size / SAMPLE_RATE:g} ms); leave the recording out or shorten features.window_ms"
-        )
+    refuse_short(len(signal), size)
     window, groups = _window_and_filters(settings)
     frames = signal.unfold(0, size, hop)
     mel = torch.empty(len(frames), settings.num_mels)
@@ -74,10 +70,7 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     mel = mel.clamp_(min=LOG_FLOOR).log_()
     mean = mel.mean(dim=0)
     if not bool(torch.isfinite(mean).all()):  # one bad sample is in every band's mean
-        bad = int(np.count_nonzero(~np.isfinite(signal)))
-        raise LaspaError(
-            f"{bad} of {len(signal)} samples are NaN or infinite; mend the recording or leave it out"
-        )
+        raise not_finite(signal)
     return (mel - mean).half().numpy()
 
 

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from laspa.audio.reading import SAMPLE_RATE
+from laspa.errors import LaspaError
 from laspa.params import Features
 
 LOG_FLOOR = 1e-8  # energy in one mel band of the rounding of 16-bit samples (our choice)
@@ -37,6 +40,23 @@ def log_floor(settings: Features) -> float:
     integers, which mutes silence less.
     """
     return KALDI_FLOOR / settings.kaldi_full_scale**2 if settings.kind == "kaldi" else LOG_FLOOR
+
+
+def refuse_short(num_samples: int, frame: int) -> None:
+    """Raises LaspaError for a recording that is shorter than one frame, both in samples."""
+    if num_samples < frame:
+        raise LaspaError(
+            f"{num_samples} samples at {SAMPLE_RATE} Hz, but one frame needs {frame} "
+            f"({1000 * frame / SAMPLE_RATE:g} ms); leave the recording out or shorten features.window_ms"
+        )
+
+
+def not_finite(signal: np.ndarray) -> LaspaError:
+    """What to raise for a recording with samples that are NaN or infinite."""
+    bad = int(np.count_nonzero(~np.isfinite(signal)))
+    return LaspaError(
+        f"{bad} of {len(signal)} samples are NaN or infinite; mend the recording or leave it out"
+    )
 
 
 def framing(settings: Features) -> tuple[int, int, int]:
