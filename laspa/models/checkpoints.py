@@ -29,7 +29,7 @@ class Kind(NamedTuple):
     """A public architecture.
 
     encoder: its name in laspa/models/encoders.py. last: their name of the weights that give the embedding.
-    rename: from one of their names to ours, None where it is not known. ignored: what only training needs.
+    rename: from one of their names to ours, None where it is not known.
     """
 
     what: str
@@ -37,7 +37,6 @@ class Kind(NamedTuple):
     features: Features
     last: str
     rename: Callable[[str], str | None]
-    ignored: str = r"$^"
 
 
 def import_checkpoint(kind: str, file: Path, output: Path) -> int:
@@ -50,7 +49,7 @@ def import_checkpoint(kind: str, file: Path, output: Path) -> int:
     if kind not in KINDS:
         raise LaspaError(unknown_choice("laspa import", kind, KINDS))
     public = KINDS[kind]
-    tensors = {name: value for name, value in _read(file).items() if not re.match(public.ignored, name)}
+    tensors = _read(file)
     if public.last not in tensors:
         raise LaspaError(f"{file}: has no {public.last}, so it is not a checkpoint of {public.what}")
     dim = len(tensors[public.last])

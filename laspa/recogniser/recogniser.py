@@ -128,9 +128,9 @@ class Recogniser:
     ) -> Utterance:
         """A recording's embedding, language and seconds of speech; arguments as of `embed`.
 
-        Speech of more than `WINDOW` seconds is cut into the fewest equal windows that are not longer; the
-        embedding is the mean of theirs, each of unit length, and the posteriors are averaged too (our
-        choice). Memory does not grow with the recording.
+        Speech longer than `WINDOW` seconds is cut into as few equal windows as possible. The result is the
+        mean of the windows' embeddings, each scaled to unit length first, and the mean of their posteriors
+        (our choice). Memory does not grow with the recording.
 
         Raises:
             LaspaError: a recording that is missing, empty, damaged, cut short, silent, not finite, with less
@@ -223,7 +223,7 @@ class Recogniser:
         one, other = (self.hear(side, sample_rate, channel, vad) for side in (first, second))
         score = float(one.embedding @ other.embedding)
         pair = None if decision is None else decision.of(_languages_heard(one.language, other.language))
-        ratio = None if pair is None else pair.calibration.slope * score + pair.calibration.offset
+        ratio = None if pair is None else float(pair.calibration(np.asarray(score)))
         if threshold is None:
             assert pair is not None  # without a decision there is a threshold
             threshold = pair.thresholds[name]
