@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from laspa.errors import LaspaError
@@ -28,7 +29,8 @@ ANSWER_SECONDS = "60"  # MLflow's limit on the whole request
 MESSAGE_CHARACTERS = 500
 
 Message = MutableMapping[str, Any]
-Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class Limits:
@@ -140,8 +142,8 @@ def load(address: str) -> Any:
     if address.startswith("models:/"):
         folder = folder_of(address).parents[1]
     else:
-        folder = os.path.abspath(address)
-        if not os.path.isfile(os.path.join(folder, "MLmodel")):
+        folder = Path(address).resolve()
+        if not (folder / "MLmodel").is_file():
             raise LaspaError(f"{address}: neither models:/NAME@ALIAS nor a folder with an MLmodel")
     return mlflow.pyfunc.load_model(str(folder))
 
