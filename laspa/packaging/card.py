@@ -6,7 +6,6 @@ import jinja2
 import pandas as pd
 import yaml
 
-import laspa
 from laspa.corpora.catalogue import CORPORA
 from laspa.params.dotted import flatten
 from laspa.recogniser.decision import EER, MIN_SPEECH
@@ -52,7 +51,6 @@ def render_card(
         synthetic=[one.name for one in corpora] == ["synthetic"],
         own_licence=_licence(corpora) == OWN_LICENCE,
         min_speech=MIN_SPEECH,
-        version=laspa.__version__,
     )
 
 

@@ -19,6 +19,7 @@ from laspa.recogniser.decision import (
     CALIBRATION_FILE,
     MIN_SPEECH,
     Decision,
+    decision_of,
     pair_heard,
     probability,
     read_decision,
@@ -81,7 +82,7 @@ class Recogniser:
 
     @classmethod
     def load(cls, source: str | Path, device: str = "auto") -> "Recogniser":
-        """A model's folder, such as data/model.
+        """A model's folder, such as data/model, or a file of `laspa export`, which needs no torch.
 
         Args:
             device: auto (a GPU where there is one), cpu or cuda.
@@ -156,10 +157,12 @@ class Recogniser:
         speech = DETECTORS[vad](blocks)
         seconds = min(int(speech.sum()) * FRAME, total) / SAMPLE_RATE
         if seconds < MIN_SPEECH:
+            keep = (
+                "" if vad == "none" or total < MIN_SPEECH * SAMPLE_RATE else ", or keep silence by --vad none"
+            )
             raise LaspaError(
                 f"{seconds:.2f} s of speech in {total / SAMPLE_RATE:.2f} s, at least {MIN_SPEECH:g} s are "
-                "needed; give a longer recording"
-                + ("" if vad == "none" else ", or keep silence by --vad none")
+                f"needed; give a longer recording{keep}"
             )
         samples = round(seconds * SAMPLE_RATE)
         windows = -(-samples // round(WINDOW * SAMPLE_RATE))
@@ -181,7 +184,10 @@ class Recogniser:
     @cached_property
     def decision(self) -> Decision | None:
         """The calibration and thresholds of the model's folder, or None where it has none."""
-        return read_decision(self.backend.folder, self.digest)
+        backend = self.backend
+        if backend.calibration is not None and backend.folder is not None:
+            return decision_of(backend.calibration, backend.folder, backend.digest)
+        return read_decision(backend.folder, backend.digest)
 
     def verify(
         self,

@@ -142,7 +142,7 @@ def load(address: str) -> Any:
     if address.startswith("models:/"):
         folder = folder_of(address).parents[1]
     else:
-        folder = Path(address).resolve()
+        folder = Path(address).absolute()
         if not (folder / "MLmodel").is_file():
             raise LaspaError(f"{address}: neither models:/NAME@ALIAS nor a folder with an MLmodel")
     return mlflow.pyfunc.load_model(str(folder))

@@ -18,7 +18,7 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 ARTIFACTS = "artifacts"  # the folder of a pyfunc model with what it was saved with
 
 
-def register(model: str = "data/recogniser", name: str = NAME) -> str:
+def register(model: str = "data/model", name: str = NAME) -> str:
     """Make a version of the folder's model, as it was logged, with the alias challenger; what to say.
 
     Raises:

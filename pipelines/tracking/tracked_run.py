@@ -227,7 +227,7 @@ def client_of(uri: str) -> Any:
 
 
 def quieten_mlflow() -> None:
-    """No log lines, progress bars, usage reports and minutes of retries, unless set; before the import."""
+    """No log lines, progress bars, usage reports or minutes of retries unless set; call it before import."""
     for name, value in (
         ("MLFLOW_LOGGING_LEVEL", "WARNING"),
         ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
