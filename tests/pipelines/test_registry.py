@@ -200,7 +200,7 @@ def test_what_is_not_there_is_one_line(client: Any, tmp_path: Path, monkeypatch:
 
 
 def test_a_logged_model_is_loaded_in_a_process_without_the_project(tmp_path: Path) -> None:
-    model = calibrate(small_model(tmp_path / "model"), any=(5.0, -2.0, 0.5))
+    model = calibrate(small_model(tmp_path / "of_another_name"), any=(5.0, -2.0, 0.5))
     saved = logged_model.save_model(tmp_path / "saved", model, scored("test", 1))
     code = (
         "import json, sys, mlflow\n"
@@ -219,5 +219,6 @@ def test_a_logged_model_is_loaded_in_a_process_without_the_project(tmp_path: Pat
     command = [sys.executable, "-S", "-c", start + code, str(saved)]
     ended = subprocess.run(command, cwd=tmp_path, env={"HOME": str(tmp_path)}, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
+    assert (saved / registry.ARTIFACTS / logged_model.MODEL_ARTIFACT / "config.json").is_file()
     pinned = (saved / "requirements.txt").read_text().split()
     assert all("==" in line and "+" not in line for line in pinned)
