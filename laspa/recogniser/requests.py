@@ -62,6 +62,8 @@ def answer(recogniser: Recogniser, request: Mapping[str, Any]) -> dict[str, Any]
     decoded = [decode_recording(text, name) for name, text in given.items()]
     if len(decoded) == 1:
         return _as_json(recogniser.hear(decoded[0]))
+    if recogniser.decision is None:  # said here, without the model's folder in it
+        raise LaspaError("this model has no calibration, so that it only embeds; leave other out")
     return recogniser.verify(decoded[0], decoded[1]).as_dict()
 
 

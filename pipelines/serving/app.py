@@ -148,19 +148,26 @@ def load(address: str) -> Any:
     return mlflow.pyfunc.load_model(str(folder))
 
 
-def main() -> None:
-    address = os.environ.get("MODEL") or MODEL
+def asgi_app() -> Limits:
+    """MLflow's scoring server of the model that MODEL in the environment names, with the limits."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", tracking_uri())
     os.environ.setdefault("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", ANSWER_SECONDS)
-    model = load(address)
+    model = load(os.environ.get("MODEL") or MODEL)
     import torch
-    import uvicorn
     from mlflow.pyfunc.scoring_server import init
 
     torch.set_num_threads(1)  # requests are answered beside each other, by threads of their own
+    return Limits(init(model))
+
+
+def main() -> None:
+    app = asgi_app()
+    import uvicorn
+
     host, port = os.environ.get("HOST") or HOST, int(os.environ.get("PORT") or PORT)
+    address = os.environ.get("MODEL") or MODEL
     print(f"{address} at http://{host}:{port}: /ping, /invocations", file=sys.stderr, flush=True)
-    uvicorn.run(Limits(init(model)), host=host, port=port, log_level="warning")
+    uvicorn.run(app, host=host, port=port, log_level="warning")
 
 
 if __name__ == "__main__":

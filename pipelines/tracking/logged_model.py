@@ -72,12 +72,14 @@ def save_model(saved: Path, folder: Path, scored: Scored) -> Path:
     with TemporaryDirectory() as temporary:
         table = Path(temporary) / SCORES_FILE
         pq.write_table(comparable_scores(scored), table)
+        kept = Path(temporary) / MODEL_ARTIFACT  # MLflow keeps a folder under its own name
+        shutil.copytree(folder, kept)
         code = Path(temporary) / "laspa"
         shutil.copytree(Path(laspa.__file__).parent, code, ignore=shutil.ignore_patterns("__pycache__"))
         mlflow.pyfunc.save_model(
             path=str(saved),
             python_model=str(CODE),
-            artifacts={MODEL_ARTIFACT: str(folder), SCORES_ARTIFACT: str(table)},
+            artifacts={MODEL_ARTIFACT: str(kept), SCORES_ARTIFACT: str(table)},
             code_paths=[str(code)],
             signature=_signature(),
             input_example=[{"audio": example_recording()}],

@@ -63,6 +63,7 @@ class TrackedRun(ClosedWithStatus):
         self._pending: deque[Record] = deque()
         self._away_since: float | None = None
         self._began = time.time()
+        quieten_mlflow()
         self._changed = threading.Condition()
         self._tried, self._stop, self._given_up = threading.Event(), threading.Event(), threading.Event()
         self._ended = False
@@ -204,7 +205,8 @@ class TrackedRun(ClosedWithStatus):
         """Log the machine's load every few seconds and once at the end; steps are seconds since the start."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        monitor = SystemMetricsMonitor(run_id="", tracking_uri=self._uri)
+        # It only reads the machine: with an address that is never asked, it does not open the store.
+        monitor = SystemMetricsMonitor(run_id="", tracking_uri="http://127.0.0.1")
         ended = False
         while not ended:
             ended = self._stop.wait(SYSTEM_METRICS_SECONDS)
