@@ -170,7 +170,9 @@ def test_a_registered_model_is_loaded_by_its_address(
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = enter(client, tmp_path, 1)
-    monkeypatch.setattr(backend, "hook", lambda group, name, extra: getattr(registry, {"folder": "folder_of"}[name]))
+    monkeypatch.setattr(
+        backend, "hook", lambda group, name, extra: getattr(registry, {"folder": "folder_of"}[name])
+    )
     with pytest.raises(LaspaError, match=r"no alias or version 'champion', it has challenger, 1; make one"):
         Recogniser.load("models:/laspa@champion")
     promotion.promote()
