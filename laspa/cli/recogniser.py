@@ -12,6 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from laspa.audio.decoders import DECODERS, MissingDecoder
+from laspa.cli.checkout import of_checkout
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.progress import progress
@@ -28,7 +29,13 @@ def embed(options: argparse.Namespace) -> None:
     files = list(_files(options))
     output = Path(options.output)
     if output.suffix != ".parquet":
-        raise LaspaError(f"--output {output}: a name that ends in .parquet is needed")
+        if output.suffix:
+            raise LaspaError(
+                f"--output {output}: a name that ends in .parquet is needed, or a folder's for shards"
+            )
+        return _embed_in_shards(options, files, output)
+    if options.engine != "local":
+        raise LaspaError(f"--engine {options.engine} writes shards: --output {output} should name a folder")
     recogniser = Recogniser.load(options.model, options.device)
     skipped: list[tuple[str, str]] = []
 
@@ -54,6 +61,18 @@ def embed(options: argparse.Namespace) -> None:
         with atomic_path(table) as temporary:
             pa.csv.write_csv(pa.table(columns), temporary)
     print(f"{written} embeddings in {output}" + (f"; {len(skipped)} skipped: {table}" if skipped else ""))
+
+
+def _embed_in_shards(options: argparse.Namespace, files: list[tuple[str, Path]], folder: Path) -> None:
+    from laspa.recogniser.shards import Job, embed_in_shards, local_engine
+
+    engine = local_engine
+    if options.engine == "ray":
+        engine = of_checkout("laspa.embed", "ray", "the engine for Ray is part of the pipeline")
+    job = Job(options.model, options.device, options.channel, options.vad, options.on_bad_audio == "skip")
+    written, skipped = embed_in_shards(files, folder, job, options.shard_size, engine)
+    table = f"; {skipped} skipped: {folder}.skipped.csv" if skipped else ""
+    print(f"{written} embeddings in {folder}{table}")
 
 
 def _write(path: Path, rows: Iterator[tuple[str, np.ndarray]], digest: str) -> int:

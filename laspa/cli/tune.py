@@ -4,13 +4,13 @@ import argparse
 import io
 import shlex
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
 
+from laspa.cli.checkout import of_checkout
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.params import Params, load_params, with_overrides
@@ -32,16 +32,7 @@ def confirm(options: argparse.Namespace) -> None:
 
 
 def _run_in_checkout(name: str) -> None:
-    found = next(iter(entry_points(group=ENTRY_POINTS, name=name)), None)
-    if found is None:
-        raise LaspaError(f"laspa is installed without its entry points {ENTRY_POINTS}; install it again")
-    file = Path(*found.module.split(".")).with_suffix(".py")
-    if not file.exists():
-        raise LaspaError(
-            f"{file}: no such file; a sweep reads a project's params and data: call this in a checkout's root"
-        )
-    sys.path.insert(0, str(Path.cwd()))
-    found.load()()
+    of_checkout(ENTRY_POINTS, name, "a sweep reads a project's params and data")()
 
 
 def apply(options: argparse.Namespace) -> None:

@@ -22,13 +22,14 @@ class Encoded(NamedTuple):
 class Backend(Protocol):
     """A model that can be asked.
 
-    digest: SHA-256 of the model's weights; embeddings of equal digests can be compared.
+    digest: SHA-256 of the model's weights; embeddings of equal digests can be compared. dim: of these.
     languages: that its posteriors tell apart, in their order.
     folder: of the model's calibration, where there may be one.
     calibration: the content of calibration.json that an exported model brings with it, or None.
     """
 
     digest: str
+    dim: int
     languages: list[str]
     folder: Path | None
     calibration: dict[str, Any] | None
@@ -37,7 +38,7 @@ class Backend(Protocol):
         """Speech, (samples,) float32 at 16 kHz, full scale ±1; the caller bounds its length."""
 
 
-def open_backend(source: str, device: str) -> Backend:
+def open_backend(source: str, device: str, threads: int | None = None) -> Backend:
     """The backend of a model: a folder as the stage train saves it, or a file of `laspa export`.
 
     Raises:
@@ -46,16 +47,18 @@ def open_backend(source: str, device: str) -> Backend:
     if source.startswith("models:/"):
         raise LaspaError(f"{source}: models of a registry cannot be loaded yet; name the model's folder")
     if source.endswith(".onnx"):
-        return OnnxBackend(Path(source), device)
+        return OnnxBackend(Path(source), device, threads)
     if not Path(source).is_dir():
         raise LaspaError(f"{source}: no such model folder; train one (dvc repro), or name another by --model")
-    return TorchBackend(Path(source), device)
+    return TorchBackend(Path(source), device, threads)
 
 
 class TorchBackend:
     """A saved model (laspa/models/saving.py) on torch."""
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, device: str, threads: int | None) -> None:
+        import torch
+
         from laspa.files import sha256_file
         from laspa.models.device import torch_device
         from laspa.models.saving import CONFIG_FILE, WEIGHTS_FILE, load_model
@@ -64,6 +67,9 @@ class TorchBackend:
         self._features = _mel_params(config["features"], folder / CONFIG_FILE)
         self._device = torch_device(device)
         self._model = model.to(self._device).eval()
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.dim = model.system.model.embedding_dim
         self.folder: Path | None = folder
         self.calibration: dict[str, Any] | None = None
         self.languages: list[str] = config["languages"]
@@ -87,7 +93,7 @@ class TorchBackend:
 class OnnxBackend:
     """A file of `laspa export` on onnxruntime, which needs no torch. `folder` is the file, for messages."""
 
-    def __init__(self, path: Path, device: str) -> None:
+    def __init__(self, path: Path, device: str, threads: int | None) -> None:
         from laspa.models.onnx_metadata import MEL, read_metadata
 
         if not path.is_file():
@@ -99,7 +105,9 @@ class OnnxBackend:
         except ImportError:
             raise LaspaError(f"{path}: needs onnxruntime: pip install 'laspa[onnx]'") from None
         try:
-            self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads or 0  # 0: all cores
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no narrower base class
             reason = " ".join(str(error).split()).rpartition(" : ")[2][:200]
             raise LaspaError(
@@ -109,7 +117,7 @@ class OnnxBackend:
         self._input = metadata.input
         self._features = _mel_params(metadata.features, path) if metadata.input == MEL else None
         self.folder: Path | None = path
-        self.digest, self.languages = metadata.digest, metadata.languages
+        self.digest, self.dim, self.languages = metadata.digest, metadata.dim, metadata.languages
         self.calibration = metadata.calibration
 
     def encode(self, speech: np.ndarray) -> Encoded:
