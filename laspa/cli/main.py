@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ BAD_INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: its status, mostly 0; bad input ends it with one line on standard error and status 2."""
-    options = _parser().parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     status: int | None = None
     try:
         module, function = options.run.split(":")
@@ -27,6 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except LaspaError as error:
         print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except ModuleNotFoundError as error:
+        if not (extra := extra_with(error.name or "")):
+            raise
+        print(f"error: this needs {error.name}: pip install 'laspa[{extra}]'", file=sys.stderr)
         return BAD_INPUT
     except BrokenPipeError:  # as in `laspa metrics … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -36,7 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status or 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def extra_with(module: str) -> str | None:
+    """The first extra of laspa that brings a module, by the metadata of the installed package."""
+    from importlib.metadata import requires
+
+    wanted = module.partition(".")[0].lower().replace("_", "-")
+    for requirement in requires("laspa") or []:
+        package = re.match(r"[\w-]+", requirement)
+        extra = re.search(r"extra == ['\"](.+)['\"]", requirement)
+        if package and extra and package[0] == wanted:
+            return extra[1]
+    return None
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of `laspa` and its commands."""
     parser = argparse.ArgumentParser(prog="laspa", description=__doc__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_recogniser(commands)
@@ -44,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_tune(commands)
     _add_corpus(commands)
+    _add_models(commands)
+    _add_backend(commands)
+    _add_registry(commands)
     return parser
 
 
@@ -170,7 +193,8 @@ def _add_evaluation(commands: Any) -> None:
     add("--output", required=True, metavar="FILE", help=".parquet, else text")
     add("--cohort", metavar="PARQUET", help="AS-norm with these embeddings of training data")
     add("--cohort-top", type=_count, metavar="N", help="nearest cohort speakers that count")
-    add("--manifest", metavar="PARQUET", help="speakers and splits, needed by --cohort")
+    add("--manifest", metavar="PARQUET", help="speakers and splits, needed by --cohort; languages")
+    add("--backend", metavar="FILE", help="score by what `laspa backend fit` has learnt")
 
     add = _command(
         commands,
@@ -237,6 +261,70 @@ def _add_corpus(commands: Any) -> None:
         add("--params", default="params.yaml", metavar="YAML", help="the project's params")
     add("--model", default="data/model", metavar="FOLDER", help="as train saves it")
     add("--json", action="store_true", help="print JSON")
+
+
+def _add_models(commands: Any) -> None:
+    command = commands.add_parser(
+        "import",
+        help="a public recogniser as a model folder",
+        description="Make a model folder of a public recogniser's weights, for `Recogniser.load`.",
+    )
+    command.set_defaults(run="laspa.cli.models:import_model")
+    add = command.add_argument
+    add("kind", metavar="KIND", help="campplus (3D-Speaker)")
+    add("file", metavar="FILE", help="weights: safetensors, or torch.save of tensors alone")
+    add("--output", required=True, metavar="FOLDER", help="the model folder")
+
+
+def _add_backend(commands: Any) -> None:
+    command = commands.add_parser(
+        "backend",
+        help="take the language out of finished embeddings, where it pays",
+        description="Learn on a user's own speakers what takes the language out of finished embeddings.",
+    )
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    add = _command(
+        actions,
+        "backend:fit",
+        "learn a backend, and say by cross-validation over speakers whether it pays",
+    ).add_argument
+    add("--embeddings", required=True, metavar="PARQUET", help="columns utterance_id, vector")
+    add("--manifest", required=True, metavar="PARQUET", help="columns utterance_id, speaker, language")
+    add("--output", required=True, metavar="FILE", help="the backend, for laspa score --backend")
+    add("--parts", metavar="LIST", help="that may be used: means,nuisance,whiten,pair,as_norm (default all)")
+    add(
+        "--languages-by",
+        default="label",
+        choices=("label", "posterior"),
+        help="validate with labels, or as if languages had to be told from the embedding",
+    )
+    add(
+        "--bootstrap",
+        type=_resamples,
+        default=DEFAULT_RESAMPLES,
+        metavar="N",
+        help="resamples of the speakers",
+    )
+    add("--seed", type=int, default=1)
+    add("--json", action="store_true", help="print JSON, rates as fractions of 1")
+
+
+def _add_registry(commands: Any) -> None:
+    text = "enter the trained model in MLflow's registry, as the challenger"
+    add = _command(commands, "registry:register", text).add_argument
+    add("--model", default="data/model", metavar="FOLDER", help="as the stage model writes it")
+    add("--name", default="laspa", help="of the registered model (default laspa)")
+    add = _command(
+        commands,
+        "registry:promote",
+        "make the challenger the champion, if it is not worse",
+        "Compare the challenger with the champion on the same test list. It becomes the champion if its EER "
+        "is not higher across / within a language, and within a language at most a margin higher.",
+    ).add_argument
+    add("--name", default="laspa", help="of the registered model (default laspa)")
+    margin = "of the EER within a language, in points (default 0.5)"
+    add("--margin", type=float, default=0.5, metavar="POINTS", help=margin)
+    add("--force", action="store_true", help="whatever the comparison says, which is recorded")
 
 
 def _count(text: str) -> int:

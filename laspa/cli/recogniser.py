@@ -12,9 +12,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from laspa.audio.decoders import DECODERS, MissingDecoder
-from laspa.cli.checkout import of_checkout
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.hooks import hook
 from laspa.progress import progress
 from laspa.recogniser.recogniser import Language, Recogniser
 from laspa.recogniser.store import MODEL_KEY, Store, check_name
@@ -68,7 +68,7 @@ def _embed_in_shards(options: argparse.Namespace, files: list[tuple[str, Path]],
 
     engine = local_engine
     if options.engine == "ray":
-        engine = of_checkout("laspa.embed", "ray", "the engine for Ray is part of the pipeline")
+        engine = hook("laspa.embed", "ray")
     job = Job(options.model, options.device, options.channel, options.vad, options.on_bad_audio == "skip")
     written, skipped = embed_in_shards(files, folder, job, options.shard_size, engine)
     table = f"; {skipped} skipped: {folder}.skipped.csv" if skipped else ""

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
-from laspa.cli.checkout import of_checkout
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.hooks import hook
 from laspa.params import Params, load_params, with_overrides
 from laspa.params.dotted import flatten, get, put
 from laspa.params.loading import read_yaml
@@ -23,16 +23,12 @@ ENTRY_POINTS = "laspa.sweep"  # of the project's pipeline, which the library doe
 
 def tune(options: argparse.Namespace) -> None:
     """Run the sweep of the checkout that this is called in."""
-    _run_in_checkout("search")
+    hook(ENTRY_POINTS, "search")()
 
 
 def confirm(options: argparse.Namespace) -> None:
     """Measure what the best of the sweep gains, in the checkout that this is called in."""
-    _run_in_checkout("confirm")
-
-
-def _run_in_checkout(name: str) -> None:
-    of_checkout(ENTRY_POINTS, name, "a sweep reads a project's params and data")()
+    hook(ENTRY_POINTS, "confirm")()
 
 
 def apply(options: argparse.Namespace) -> None:

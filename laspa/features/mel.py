@@ -9,6 +9,7 @@ from torch import Tensor
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
+from laspa.features.kaldi import log_fbank
 from laspa.features.settings import LOG_FLOOR, framing
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features
@@ -55,6 +56,8 @@ def mel_power(signal: Tensor, settings: Features) -> Tensor:
 def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     """Natural logarithm of `mel_power`, floored, minus each band's mean over the utterance.
 
+    For the kind kaldi it is `laspa.features.kaldi.log_fbank`.
+
     Args:
         signal: (samples,) float32 at 16 kHz, full scale ±1.
         settings: window, hop and band.
@@ -65,6 +68,8 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     Raises:
         LaspaError: as `mel_power`, and a signal with NaN or infinite samples.
     """
+    if settings.kind == "kaldi":
+        return log_fbank(signal, settings)
     mel = mel_power(torch.from_numpy(np.ascontiguousarray(signal, dtype=np.float32)), settings)
     mel = mel.clamp_(min=LOG_FLOOR).log_()
     mean = mel.mean(dim=0)

@@ -55,7 +55,7 @@ class CAMPPlus(nn.Module):
             else:
                 hidden = layer(hidden)
         frames = zero_padding(self.last(hidden), mask)
-        return self.project(statistics_pooling(frames, mask)), frames.transpose(1, 2)
+        return self.project(statistics_pooling(frames, mask, unbiased=True)), frames.transpose(1, 2)
 
 
 class FrontEnd(nn.Module):

@@ -53,11 +53,11 @@ class Laspa(nn.Module):
         self.centring = LanguageCentring(num_languages, dim) if model.centring == "language" else None
         self.fusion: nn.ModuleDict | None = None
         self.decoder: nn.Module | None = None
-        if weights.nll or weights.mapc or weights.mse:
+        if system.has_language_encoder:
             encoder = ENCODERS[model.language_encoder](num_mels, dim)
             self.language_encoder = encoder
             self.language_head = nn.Linear(dim, num_languages)
-            if weights.mse or model.heads == "fused":
+            if system.has_fusion:
                 self.fusion = _fusion(system, self.speaker_encoder.frame_dim, encoder.frame_dim)
             if weights.mse:
                 self.decoder = Decoder(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from laspa.errors import LaspaError
+from laspa.hooks import hook
 
 
 class Encoded(NamedTuple):
@@ -39,13 +40,13 @@ class Backend(Protocol):
 
 
 def open_backend(source: str, device: str, threads: int | None = None) -> Backend:
-    """The backend of a model: a folder as the stage train saves it, or a file of `laspa export`.
+    """The backend of a model's folder, of a file of `laspa export`, or of a `models:/` address.
 
     Raises:
         LaspaError: no such model, a damaged one, or one of another laspa.
     """
     if source.startswith("models:/"):
-        raise LaspaError(f"{source}: models of a registry cannot be loaded yet; name the model's folder")
+        source = str(hook("laspa.registry", "folder")(source))
     if source.endswith(".onnx"):
         return OnnxBackend(Path(source), device, threads)
     if not Path(source).is_dir():
@@ -115,7 +116,7 @@ class OnnxBackend:
             ) from None
         metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
         self._input = metadata.input
-        self._features = _mel_params(metadata.features, path) if metadata.input == MEL else None
+        self._features: Any = _mel_params(metadata.features, path) if metadata.input == MEL else None
         self.folder: Path | None = path
         self.digest, self.dim, self.languages = metadata.digest, metadata.dim, metadata.languages
         self.calibration = metadata.calibration
@@ -126,18 +127,23 @@ class OnnxBackend:
         Raises:
             LaspaError: a file that takes log-mels, and no torch to compute them with.
         """
-        given = speech
-        if self._features is not None:
-            try:
-                from laspa.features.mel import log_mel
-            except ImportError:
-                raise LaspaError(
-                    f"{self.folder}: takes log-mels, which need torch; export the model with --input waveform"
-                ) from None
-            given = log_mel(speech, self._features)
+        given = speech if self._features is None else self._log_mel(speech)
         found = self._session.run(None, {self._input: given[None].astype(np.float32, copy=False)})
         embedding, posterior = (*(one[0] for one in found), None)[:2]
         return Encoded(embedding, posterior)
+
+    def _log_mel(self, speech: np.ndarray) -> np.ndarray:
+        if self._features.kind == "kaldi":
+            from laspa.features.kaldi import log_fbank
+
+            return log_fbank(speech, self._features)
+        try:
+            from laspa.features.mel import log_mel
+        except ImportError:
+            raise LaspaError(
+                f"{self.folder}: takes log-mels, which need torch; export the model with --input waveform"
+            ) from None
+        return log_mel(speech, self._features)
 
 
 def _mel_params(features: dict[str, Any], place: Path) -> Any:

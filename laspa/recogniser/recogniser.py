@@ -27,7 +27,7 @@ from laspa.recogniser.decision import (
 
 WINDOW = 30.0  # seconds of speech embedded at once; a longer recording's windows are of equal length
 
-Source = str | Path | np.ndarray
+Source = str | Path | np.ndarray | Recording
 
 
 class Language(NamedTuple):
@@ -108,7 +108,8 @@ class Recogniser:
         """Embeddings of unit length: (D,) float32 of one recording, (N, D) of a list.
 
         Args:
-            source: a file; an array, (samples,) or (samples, channels), with `sample_rate`; or a list.
+            source: a file; an array, (samples,) or (samples, channels), with `sample_rate`; a `Recording`;
+                or a list.
             sample_rate: of arrays, Hz.
             channel: which one to hear, from 1, or "mix" for their mean; by default the mean of channels that
                 hold the same sound, and others are refused.
@@ -117,7 +118,7 @@ class Recogniser:
         Raises:
             LaspaError: as `hear`.
         """
-        if isinstance(source, (str, Path, np.ndarray)):
+        if isinstance(source, (str, Path, np.ndarray, Recording)):
             return self.hear(source, sample_rate, channel, vad).embedding
         if not len(source):
             raise LaspaError("embed: an empty list; give at least one recording")
@@ -138,9 +139,10 @@ class Recogniser:
         """
         if vad not in DETECTORS:
             raise LaspaError(f"vad is {vad!r}; {', '.join(DETECTORS)} are known")
-        recording = (
-            array_recording(source, sample_rate) if isinstance(source, np.ndarray) else open_recording(source)
-        )
+        if isinstance(source, np.ndarray):
+            recording = array_recording(source, sample_rate)
+        else:
+            recording = source if isinstance(source, Recording) else open_recording(source)
         try:
             return self._heard(recording, channel, vad)
         except MissingDecoder:

@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 
 from laspa.errors import LaspaError
-from laspa.manifest.tables import trained_languages
+from laspa.manifest.tables import rows_of_split, trained_languages
 from laspa.params import Trials
 from laspa.trials.lists import TrialList, rows_of
 
@@ -15,6 +15,8 @@ DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do
 def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> TrialList:
     """Trials of a split: targets and non-targets, within a language and across, `per_group` of each at most.
 
+    The splits are those of `rows_of_split`, `other` among them.
+
     Targets are every pair of a speaker's utterances, thinned at random to the same number a
     speaker; non-targets are random pairs of speakers, of one gender where genders are known and
     `same_gender` asks for it. No utterance meets itself and no pair comes twice.
@@ -22,7 +24,7 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> Tria
     Raises:
         LaspaError: a split without targets or without non-targets.
     """
-    rows = manifest[manifest["split"] == split].reset_index(drop=True)
+    rows = rows_of_split(manifest, split).reset_index(drop=True)
     generator = np.random.default_rng(options.seed)
     speaker = rows["speaker"].factorize()[0]
     language = rows["language"].factorize()[0]

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.manifest.tables import OTHER
 from laspa.trials.columns import (
     LABEL,
     NAME,
@@ -245,8 +246,8 @@ def read_trials(path: Path | str) -> TrialList:
 
 
 def official_lists(folder: Path) -> dict[str, TrialList]:
-    """The publishers' trial lists by name: the tables beside those of the splits."""
-    files = sorted(file for file in folder.glob("*.parquet") if file.stem not in ("dev", "test"))
+    """The publishers' trial lists by name: the tables beside those that were drawn."""
+    files = sorted(file for file in folder.glob("*.parquet") if file.stem not in ("dev", "test", OTHER))
     return {
         file.stem: trials_of_table(file, read_parquet(file, ("enroll", "test", "target"))) for file in files
     }

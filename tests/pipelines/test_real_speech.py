@@ -20,8 +20,8 @@ def test_one_language_goes_through_and_says_what_it_cannot_have(tmp_path: Path) 
         pytest.skip(f"REAL SPEECH IS NOT TESTED: {speech} is missing; LASPA_REAL_SPEECH may name its folder")
     overrides = {"corpus": "folder", "folder.paths": [str(speech)], "train.epochs": 3}
     project = make_tiny_project(tmp_path / "project", overrides)
-    run(project, "dvc", "repro", "evaluate")
-    metrics = read_json(project / "reports" / "metrics.json")
+    run(project, "dvc", "repro", "evaluate@laspa_plus")
+    metrics = read_json(project / "data/evaluation/laspa_plus/metrics.json")
     assert set(metrics["conditions"]) == {"all", "same_same"}
     assert set(metrics["omitted"]) == {"cross_cross", "cross_same", "same_cross"}
     # Chance is 0.5: the voices are told apart.
@@ -39,7 +39,7 @@ def test_a_folder_and_the_prompts_of_a_woman_in_two_languages_are_joined(tmp_pat
             pytest.skip(f"REAL SPEECH IS NOT TESTED: {place} is missing; {remedy}")
     overrides = {"corpus": ["folder", "asterisk"], "folder.paths": [str(speech)], "train.epochs": 1}
     project = make_tiny_project(tmp_path / "project", overrides)
-    run(project, "dvc", "repro", "evaluate")
+    run(project, "dvc", "repro", "evaluate@laspa_plus")
     manifest = read_manifest(project / "data/manifest.parquet")
     of_asterisk = manifest["speaker"].str.startswith("asterisk-")
     assert set(manifest.loc[of_asterisk, "split"]) == {"test"}
@@ -48,4 +48,4 @@ def test_a_folder_and_the_prompts_of_a_woman_in_two_languages_are_joined(tmp_pat
     }
     assert set(manifest.loc[~of_asterisk, "language"]) == {"deu"}
     assert set(manifest.loc[manifest["speaker"] == "asterisk-allison", "language"]) == {"eng", "spa"}
-    assert "cross_same" in read_json(project / "reports/metrics.json")["conditions"]
+    assert "cross_same" in read_json(project / "data/evaluation/laspa_plus/metrics.json")["conditions"]

@@ -86,7 +86,7 @@ DAMAGE: dict[str, tuple[Callable[[pd.DataFrame], object], list[str], str]] = {
         lambda table: change(table, 0, "split", "train"),
         [
             "manifest_speakers: a speaker stands in one split only",
-            "manifest_splits: each split has as many speakers as synthetic declares",
+            "manifest_splits: each split has as many speakers as declared",
         ],
         "1 of 7 rows: speaker dev0, which dev, train (splits=2)",
     ),
@@ -100,7 +100,7 @@ DAMAGE: dict[str, tuple[Callable[[pd.DataFrame], object], list[str], str]] = {
     ),
     "an unseen language in training": (
         lambda table: change(table, 15, "language", "fi"),
-        ["manifest_languages: languages are as synthetic declares, the unseen ones in the test split alone"],
+        ["manifest_languages: languages are as declared, the unseen ones in the test split alone"],
         "1 of 8 rows: split train, language fi (allowed=False)",
     ),
     "too short": (
@@ -131,7 +131,7 @@ DAMAGE: dict[str, tuple[Callable[[pd.DataFrame], object], list[str], str]] = {
         lambda table: table.drop(index=table.index[table["split"] == "dev"]),
         [
             "manifest_splits: each split has two speakers or more",
-            "manifest_splits: each split has as many speakers as synthetic declares",
+            "manifest_splits: each split has as many speakers as declared",
         ],
         "1 of 3 rows: split dev (speakers=0)",
     ),
@@ -339,7 +339,7 @@ def test_the_stage_fails_with_the_page_there_and_no_summary(
     )
     manifest.to_parquet("data/manifest.parquet")
     monkeypatch.setattr("sys.argv", ["validate", "manifest"])
-    with pytest.raises(LaspaError, match="as many speakers as synthetic declares"):
+    with pytest.raises(LaspaError, match="as many speakers as declared"):
         validate.main()
     index = (tmp_path / "reports/data_docs/index.html").read_text(encoding="utf-8")
     assert "split train (declared=240, speakers=3)" in index

@@ -12,15 +12,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from laspa.files import read_json, write_json
+from laspa.manifest.tables import read_manifest
 from laspa.models.losses import TERMS
-from laspa.params import load_params
+from laspa.params import Evaluate, load_params
+from laspa.report import text
+from laspa.report.comparison import read_summary
 from laspa.report.figure_data import DET_RATES
 from laspa.report.figures import DEV_MARKERS
 from laspa.report.html import COLOURS
@@ -28,6 +31,8 @@ from laspa.report.page import corpora_table, plot_tables, render, split_table
 from laspa.report.page_figures import page_figures
 from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import Results, read_results
+from laspa.report.seeds import over_seeds, read_seeds
+from laspa.report.summary import Summary
 from laspa.report.svg import STAND_INS, file_svg
 from laspa.report.text import term_abbreviation
 from laspa.trials.conditions import CONDITIONS
@@ -35,7 +40,8 @@ from pipelines.result import result_text
 from pipelines.tracking.runs import flat_params
 
 REPOSITORY = Path(__file__).parents[2]
-NO_ABLATION: dict[str, Any] = {"manifest_sha256": "", "systems": {}}
+SYSTEMS = ["baseline", "laspa", "laspa_plus"]
+DRAWS = Evaluate(bootstrap=100, seed=1)
 DVC = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))
 ALL_FIGURES = {
     "systems",
@@ -79,14 +85,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory, write_results: Callable[...
 @pytest.fixture(scope="module")
 def results(folder: Path) -> Results:
     params = flat_params(load_params(REPOSITORY / "params.yaml").resolve())
+    on_demand = {"prefix_heads": read_prefix_heads(folder / "studies/prefix_heads.json")}
     return read_results(
-        folder / "data",
-        folder / "reports",
-        params,
-        {"Features, digest": "cd" * 32},
-        NO_ABLATION,
-        read_prefix_heads(folder / "studies/prefix_heads.json"),
+        folder / "data", summary_of(folder), params, {"Features, digest": "cd" * 32}, on_demand
     )
+
+
+def summary_of(folder: Path) -> Summary:
+    manifest = read_manifest(folder / "data/manifest.parquet")
+    return read_summary(folder / "data", "laspa_plus", SYSTEMS, manifest, DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +169,8 @@ def test_figures_follow_the_colour_scheme(page: str) -> None:
 
 def test_the_headline_says_what_was_measured(page: str, results: Results) -> None:
     eer = results.summary["systems"]["laspa"]["conditions"]["cross_same"]["eer"]
-    assert f">{100 * eer['mean']:.1f}<small>" in page
-    assert results.summary["trained"]["trial_list"]["sha256"] in page
+    assert f">{100 * eer:.1f}<small>" in page
+    assert results.default["trial_list"]["sha256"] in page
     assert "cd" * 32 in page
     assert "<code>prefix_len</code>" in page
 
@@ -192,8 +199,8 @@ def test_official_lists_are_shown_with_what_they_are(page: str, results: Results
     conditions = {"cross_same": rates | {"eer": 0.0456, "trials": 5}, "all": rates | {"trials": 37_611}}
     info = {"name": "voxceleb1-o", "sha256": "12ab" * 16, "trials": 37_611, "speakers": 40}
     measured = {"voxceleb1-o": {"conditions": conditions, "omitted": {}, "trial_list": info}}
-    summary = results.summary | {"trained": results.summary["trained"] | {"official": measured}}
-    changed = replace(results, summary=summary)
+    systems = results.summary["systems"] | {"laspa_plus": results.default | {"official": measured}}
+    changed = replace(results, summary=results.summary | {"systems": systems})
     page = render(changed, page_figures(changed))
     table = page[page.index("Official lists") :]
     assert "voxceleb1-o<small>40 speakers, SHA-256 12ab12ab" in table
@@ -211,14 +218,16 @@ def test_names_from_a_corpus_cannot_become_markup(results: Results) -> None:
 
 
 def test_another_process_writes_the_same_bytes(folder: Path, page: str, results: Results) -> None:
+    write_json(folder / "reports/summary.json", results.summary)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom laspa.params import load_params\n"
+        "import json, sys\nfrom pathlib import Path\nfrom laspa.params import load_params\n"
         "from laspa.report.page_figures import page_figures\nfrom laspa.report.page import render\n"
         "from laspa.report.prefix_heads import read_prefix_heads\n"
         "from laspa.report.results import read_results\nfrom pipelines.tracking.runs import flat_params\n"
         f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}).resolve())\n"
-        "results = read_results(Path('data'), Path('reports'), params, {'Features, digest': 'cd' * 32}, "
-        f"{NO_ABLATION}, read_prefix_heads(Path('studies/prefix_heads.json')))\n"
+        "summary = json.loads(Path('reports/summary.json').read_text())\n"
+        "results = read_results(Path('data'), summary, params, {'Features, digest': 'cd' * 32}, "
+        "{'prefix_heads': read_prefix_heads(Path('studies/prefix_heads.json'))})\n"
         "sys.stdout.write(render(results, page_figures(results)))\n"
     )
     environment = {
@@ -237,27 +246,74 @@ def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
     tmp_path: Path, write_results: Callable[..., None]
 ) -> None:
     write_results(tmp_path, seeds=1, speakers=4, languages=1, language_encoder=False, epochs=1, utterances=3)
-    results = read_results(tmp_path / "data", tmp_path / "reports", {}, {}, NO_ABLATION)
+    results = read_results(tmp_path / "data", summary_of(tmp_path), {}, {})
     page = render(results, page_figures(results))
     assert not {"attention", "reconstruction", "prefix-heads"} & set(read(page).figures)
     assert "Not measured yet." in page
     assert "dvc --cd studies/prefix_heads repro" in page
     assert "cross / same: no speaker speaks two languages" in page
-    assert "one seed, so no conclusion" in page
+    assert "beside the baseline: the EER of all trials is" in page
     assert "no errors at these rates" in page or "det" in read(page).figures
-    text = result_text(results.summary, 1)
-    assert "cross / same left out: no speaker speaks two languages" in text
-    assert "1 seed" in text
+    printed = result_text(results.summary)
+    assert "cross / same left out: no speaker speaks two languages" in printed
+    assert "1 seed" in printed
 
 
 def test_what_is_printed_last(results: Results) -> None:
-    lines = result_text(results.summary, 10).splitlines()
+    lines = result_text(results.summary).splitlines()
     row = next(line for line in lines if line.startswith("cross / same  "))
-    base = results.summary["systems"]["baseline"]["conditions"]["cross_same"]["eer"]["mean"]
-    assert row.split()[3] == f"{100 * base:.1f}"
+    base = results.summary["systems"]["baseline"]["conditions"]["cross_same"]["eer"]
+    assert row.split()[4] == f"{100 * base:.1f}"
     assert lines[-2:] == ["Report   reports/index.html", "Runs     make ui"]
-    table = [line for line in lines if "   " in line][:5]
-    assert len({re.split(r" {3,}", line)[0] for line in table}) == 5
+    labels = [line[:13].strip() for line in lines if re.search(r"\) {3}|\)$", line)]
+    assert [label for label in labels if label] == [CONDITIONS[name].label for name in text.READING_ORDER]
+    assert len(labels) == 15  # three systems in five conditions
+    assert any(line.startswith("LASPA+ beside the baseline: the EER of cross / same is") for line in lines)
+
+
+def test_other_voices_and_pair_norm_are_shown_where_they_were_measured(results: Results) -> None:
+    assert "other voices" not in result_text(results.summary)
+    rates = {"all": {"eer": 0.4, "eer_low": 0.3, "eer_high": 0.5, "trials": 9, "targets": 4}}
+    info = {"name": "other", "sha256": "ab", "trials": 9000, "speakers": 12}
+    worse = {"eer": 0.1, "eer_low": 0.05, "eer_high": 0.15, "p_value": 0.01}
+    changed = {}
+    for name, system in results.summary["systems"].items():
+        other = {"conditions": rates, "trial_list": info, "pair_norm": {"conditions": rates}}
+        difference = system.get("difference", {}) | {"other": {"conditions": {"all": worse}}}
+        changed[name] = system | {"other": other} | ({"difference": difference} if name != "baseline" else {})
+    printed = result_text(results.summary | {"systems": changed})
+    assert "9,000 trials of 12 other speakers" in printed
+    rows = [re.split(" {3,}", line) for line in printed.splitlines()]
+    heads = ["minus baseline, points", "EER in %, other voices", "minus baseline, points"]
+    assert rows[4][2:] == ["EER in %, this corpus", *heads]
+    assert [row[1:] for row in rows if "LASPA+, pair norm" in row] == [
+        ["LASPA+, pair norm", "–", "–", "40.0 (30.0–50.0)", "–"]
+    ]
+    assert any(row[-1] == "+10.0 (+5.00 to +15.0)" for row in rows)
+    assert "the EER of all trials is" in printed
+    with_other = replace(results, summary=results.summary | {"systems": changed})
+    assert "EER in %, other voices" in render(with_other, page_figures(with_other))
+
+
+def test_what_was_measured_on_demand_is_shown_beside_the_run(
+    folder: Path, results: Results, page: str
+) -> None:
+    assert "<code>make ablation</code> trains LASPA without each of its parts" in page
+    ablation = over_seeds(read_seeds(folder / "studies/ablation/systems"))
+    changed = replace(results, ablation=ablation, study=read_json(REPOSITORY / "reports/study.json"))
+    shown = render(changed, page_figures(changed))
+    assert "LASPA − prefix" in shown
+    assert "2 epochs, 3 seeds" in shown
+    assert "The same over 3 seeds" in shown
+
+
+def test_what_was_measured_on_other_data_is_left_out(folder: Path, results: Results) -> None:
+    study = {"trial_list": results.default["trial_list"], "systems": {}}
+    ablation = {"manifest_sha256": results.manifest_sha256, "systems": {"laspa": {}}}
+    moved = {"study": study | {"trial_list": {}}, "ablation": ablation | {"manifest_sha256": "ab"}}
+    for on_demand, there in (({"study": study, "ablation": ablation}, True), (moved, False)):
+        found = read_results(folder / "data", results.summary, {}, {}, on_demand)
+        assert (found.study is not None, found.ablation is not None) == (there, there)
 
 
 def test_plot_files(results: Results) -> None:
