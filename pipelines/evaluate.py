@@ -64,13 +64,12 @@ def main() -> None:
     probed = Probed(metrics["language_probe_accuracy"], metrics["language_probe_chance"])
     inspected = _spread(embeddings.utterance_ids, INSPECTED)
     results = {
-        "metrics": metrics,
+        "metrics": metrics | {name: measured for name, (measured, *_) in other.items()},
         "probe": disentanglement(
             vectors, embeddings.utterance_ids, test.manifest, options.seed, {"speaker": probed}
         ),
         "detail": _detail(found, calibration, not_calibrated)
-        | _as_norm(model, test, found, training, options, device)
-        | {name: measured for name, (measured, *_) in other.items()},
+        | _as_norm(model, test, found, training, options, device),
         "attention": attention_profile(model, test.features, inspected, device),
         "gradients": _gradients(model, config, training, test.manifest),
     }

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from laspa.files import atomic_path
 from laspa.manifest.index import LISTS_FOLDER
-from laspa.manifest.tables import OTHER, read_manifest, rows_of_split
+from laspa.manifest.tables import read_manifest
 from laspa.params import load_params
 from laspa.trials.drawing import generate_trials, official_trials
 from laspa.trials.lists import official_lists, write_list
+from laspa.trials.splits import OTHER, rows_of_split
 from pipelines import stage
 
 MANIFEST, TRIALS = Path("data/manifest.parquet"), Path("data/trials")

@@ -53,11 +53,11 @@ def laspa_command(words: list[str]) -> None:
     while rest and choices and rest[0] in choices:
         parser = choices[rest.pop(0)]
         choices = subcommands(parser)
-    assert parser.prog != "laspa", f"no such command: {' '.join(words)}"
+    assert parser.prog != "laspa" or rest == ["--help"], f"no such command: {' '.join(words)}"
     known = {option for action in parser._actions for option in action.option_strings}
     given = {word.partition("=")[0] for word in rest if word.startswith("--")}
     assert given <= known, f"no such option: {given - known}"
-    if rest and not re.search(r"[…|\[]", " ".join(rest)):
+    if rest and rest != ["--help"] and not re.search(r"[…|\[]", " ".join(rest)):
         command_parser().parse_args(words[1:])
 
 
@@ -71,7 +71,7 @@ def dvc_command(words: list[str]) -> None:
     parse_args(words[1:])
     names = [value for flag, value in itertools.pairwise(words) if flag in ("-S", "--set-param")]
     known = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for name in names:
+    for name in set(names) - {"NAME=VALUE"}:
         section = known
         for part in name.partition("=")[0].split("."):
             assert part in section, f"params.yaml has no {name}"

@@ -116,10 +116,10 @@ def test_the_core_measures_scores_without_the_extras(installed: Path, used: Path
 
 def test_a_command_without_its_extra_says_which_to_install(installed: Path, used: Path) -> None:
     (used / "pipelines").mkdir()
-    (used / "pipelines/tune.py").write_text("import ray\n", encoding="utf-8")
+    (used / "pipelines/tune.py").write_text("import matplotlib, ray\n", encoding="utf-8")
     ended = core_alone(installed, used, f"sys.path.append('.'); {COMMAND}", "tune")
     assert ended.returncode != 0
-    assert ended.stderr == "error: this needs ray: pip install 'laspa[tune]'\n"
+    assert ended.stderr == "error: this needs matplotlib: pip install 'laspa[tune]'\n"
 
 
 def test_a_module_of_no_extra_is_a_fault_of_ours(installed: Path, used: Path) -> None:

@@ -118,9 +118,10 @@ def score(options: argparse.Namespace) -> None:
 
 def trials(options: argparse.Namespace) -> None:
     """Write a trial list drawn from a manifest."""
-    from laspa.manifest.tables import read_manifest, rows_of_split
+    from laspa.manifest.tables import read_manifest
     from laspa.params import Trials
     from laspa.trials.drawing import generate_trials
+    from laspa.trials.splits import rows_of_split
 
     needed = ("utterance_id", "speaker", "language", "gender", "split")
     read_parquet(options.manifest, needed)

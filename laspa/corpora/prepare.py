@@ -12,10 +12,10 @@ from laspa.errors import LaspaError
 from laspa.files import write_json
 from laspa.manifest.index import FOLDERS_FILE, INDEX_COLUMNS, INDEX_FILE, LISTS_FOLDER
 from laspa.manifest.language_codes import unify
-from laspa.manifest.tables import OUT_OF_CORPUS
 from laspa.params import Params
 from laspa.params.messages import unknown_choice
 from laspa.trials.lists import TrialList, read_list, write_list
+from laspa.trials.splits import OUT_OF_CORPUS
 
 
 def prepare(params: Params, root: Path, raw: Path) -> None:

@@ -13,10 +13,10 @@ from laspa.evaluation.evaluate import Rates, evaluate, list_metrics
 from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.evaluation.probes import trained_language_probe
 from laspa.evaluation.split import Split, load_split, score_trials
-from laspa.manifest.tables import OTHER
 from laspa.models.laspa import Laspa, added_parameters_percent
 from laspa.params import Evaluate
 from laspa.trials.lists import TrialList
+from laspa.trials.splits import OTHER
 
 
 @dataclass

@@ -6,8 +6,6 @@ import pandas as pd
 
 from laspa.errors import LaspaError
 
-OTHER = "other"  # the name of the trial list, and of its rates, of what follows
-OUT_OF_CORPUS = ("synthetic_other",)  # corpora on which no model is trained or tuned
 COPIES_FILE = "copies.parquet"  # in the features' folder, where there are augmented copies
 
 
@@ -26,18 +24,6 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
 def trained_languages(manifest: pd.DataFrame) -> set[str]:
     """The languages that are heard in training."""
     return set(manifest.loc[manifest["split"] == "train", "language"])
-
-
-def rows_of_split(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The rows of train, dev or test; or `other`: of corpora that only test models of other corpora.
-
-    Those stand in the manifest's split test, but are no part of the test split of the corpora that a model is
-    trained for: they are drawn trials from, counted and measured by themselves.
-    """
-    other = manifest.get("corpus", pd.Series("", manifest.index)).isin(OUT_OF_CORPUS)
-    if split == OTHER:
-        return manifest[other]
-    return manifest[(manifest["split"] == split) & ~other]
 
 
 def read_utterances(manifest: Path | str, features: Path | str) -> pd.DataFrame:

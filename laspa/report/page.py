@@ -7,7 +7,6 @@ import pandas as pd
 
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.size import corpus_sizes
-from laspa.manifest.tables import OTHER, rows_of_split
 from laspa.models.losses import TERMS
 from laspa.report import prefix_heads, text
 from laspa.report.figure_data import DET_RATES, MIN_PAIR_TRIALS, det_curve, present_conditions
@@ -18,6 +17,7 @@ from laspa.report.summary import MAIN_CONDITIONS, difference, headliners, main_c
 from laspa.report.svg import PageFigure, page_svg
 from laspa.report.text import counted, interval_text, percent, points_text, term_abbreviation
 from laspa.trials.conditions import CONDITIONS
+from laspa.trials.splits import OTHER, rows_of_split
 
 VERDICTS = {"lower": "lower", "higher": "higher: worse", "unclear": "not shown", "unknown": ""}
 

@@ -5,9 +5,10 @@ import pandas as pd
 import pyarrow as pa
 
 from laspa.errors import LaspaError
-from laspa.manifest.tables import rows_of_split, trained_languages
+from laspa.manifest.tables import trained_languages
 from laspa.params import Trials
 from laspa.trials.lists import TrialList, rows_of
+from laspa.trials.splits import rows_of_split
 
 DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
 

@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
-from laspa.manifest.tables import OTHER
 from laspa.trials.columns import (
     LABEL,
     NAME,
@@ -33,6 +32,7 @@ from laspa.trials.columns import (
     read_columns,
     shared_numbering,
 )
+from laspa.trials.splits import OTHER
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "voxceleb": ("label", "enroll", "test"),
@@ -248,9 +248,7 @@ def read_trials(path: Path | str) -> TrialList:
 def official_lists(folder: Path) -> dict[str, TrialList]:
     """The publishers' trial lists by name: the tables beside those that were drawn."""
     files = sorted(file for file in folder.glob("*.parquet") if file.stem not in ("dev", "test", OTHER))
-    return {
-        file.stem: trials_of_table(file, read_parquet(file, ("enroll", "test", "target"))) for file in files
-    }
+    return {one.stem: trials_of_table(one, read_parquet(one, ("enroll", "test", "target"))) for one in files}
 
 
 def write_table(path: Path | str, trials: TrialList, scores: np.ndarray | None = None) -> None:

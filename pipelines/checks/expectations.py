@@ -19,8 +19,8 @@ from laspa.features.mel_statistics import SILENT_STD
 from laspa.features.settings import mel_settings, num_frames
 from laspa.manifest.build import SPLITS
 from laspa.manifest.language_codes import iso_639_3
-from laspa.manifest.tables import OTHER, OUT_OF_CORPUS, rows_of_split
 from laspa.params import Params
+from laspa.trials.splits import OTHER, OUT_OF_CORPUS, rows_of_split
 
 TEXT_COLUMNS = ("utterance_id", "speaker", "language", "gender", "corpus", "split", "path")
 STATISTICS = ("mean", "std", "min", "max", "non_finite")

@@ -64,7 +64,7 @@ def test_fit_and_score(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("files")
 def test_what_it_was_learnt_of_is_not_scored(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(FIT) == 0
-    assert main(score("mine")) == 1
+    assert main(score("mine")) == 2
     assert "was learnt of 32 utterance(s) of mine.txt" in capsys.readouterr().err
     again = people(speakers=8, seed=0)
     write("again", again)
@@ -75,7 +75,7 @@ def test_what_it_was_learnt_of_is_not_scored(capsys: pytest.CaptureFixture[str])
         pq.write_table(table.set_column(0, "utterance_id", [ids]), f"{file}.parquet")
     lines = Path("again.txt").read_text(encoding="utf-8").replace(" s0", " new-s0")
     Path("again.txt").write_text(lines, encoding="utf-8")
-    assert main(score("again", "--manifest", "again_manifest.parquet")) == 1
+    assert main(score("again", "--manifest", "again_manifest.parquet")) == 2
     assert "was learnt of 8 speaker(s) of again.txt" in capsys.readouterr().err
 
 
@@ -84,10 +84,10 @@ def test_another_recogniser_and_another_recording(capsys: pytest.CaptureFixture[
     assert main(FIT) == 0
     others = people(speakers=6, seed=1)
     write("others", others, model="xyz")
-    assert main(score("others")) == 1
+    assert main(score("others")) == 2
     assert "was learnt of embeddings of the model abc, others.parquet are of xyz" in capsys.readouterr().err
     write("others", others._replace(vectors=others.vectors[:, :7]))
-    assert main(score("others")) == 1
+    assert main(score("others")) == 2
     assert "was learnt of vectors of length 16, others.parquet has vectors of 7" in capsys.readouterr().err
     microphone = 4 * np.random.default_rng(5).normal(size=others.vectors.shape[1])
     write("others", others._replace(vectors=others.vectors + microphone))
@@ -101,11 +101,11 @@ def test_another_recogniser_and_another_recording(capsys: pytest.CaptureFixture[
 @pytest.mark.usefixtures("files")
 def test_bad_files(capsys: pytest.CaptureFixture[str]) -> None:
     pq.write_table(pq.read_table("mine_manifest.parquet").drop_columns(["language"]), "mine_manifest.parquet")
-    assert main(FIT) == 1
+    assert main(FIT) == 2
     assert "mine_manifest.parquet" in (error := capsys.readouterr().err)
     assert "language" in error
     Path("backend.safetensors").write_bytes(b"no backend")
-    assert main(score("others")) == 1
+    assert main(score("others")) == 2
     assert "backend.safetensors: not a backend" in capsys.readouterr().err
 
 

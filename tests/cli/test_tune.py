@@ -124,7 +124,7 @@ def run(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def test_a_sweep_runs_in_a_checkout_alone_and_ends_as_its_script_does(project: Path) -> None:
     ended = run(project, "tune")
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "pipelines/tune.py: no such file; a sweep reads a project's params" in ended.stderr
+    assert "pipelines/tune.py: no such file; it is a part of the project around laspa" in ended.stderr
     (project / "pipelines").mkdir()
     (project / "pipelines/__init__.py").touch()
     (project / "pipelines/tune.py").write_text(

@@ -26,6 +26,7 @@ SAMPLES = 16_000
 @pytest.fixture
 def params() -> Params:
     changes = {
+        "corpus": "synthetic",
         "synthetic.train_speakers": 3,
         "synthetic.dev_speakers": 2,
         "synthetic.test_speakers": 2,
@@ -142,6 +143,26 @@ def test_a_good_manifest_holds(manifest: pd.DataFrame, params: Params, tmp_path:
     assert failing(manifest_tables(manifest, params), tmp_path)[0] == []
     manifest["gender"] = pd.Series([None] * len(manifest), dtype="str")
     assert failing(manifest_tables(manifest, params), tmp_path)[0] == []
+
+
+def test_the_other_family_is_counted_by_itself(
+    manifest: pd.DataFrame, params: Params, tmp_path: Path
+) -> None:
+    others = manifest[manifest["split"] == "test"].assign(corpus="synthetic_other")
+    for column in ("utterance_id", "speaker", "path"):
+        others[column] = "other-" + others[column]
+    others["sha256"] = [f"{index:064x}" for index in range(100, 100 + len(others))]
+    manifest = pd.concat([manifest, others], ignore_index=True)
+    changes = {"corpus": ["synthetic", "synthetic_other"], "synthetic_other.languages": ["de", "en", "fi"]}
+    params = with_overrides(params, changes | {"synthetic_other.speakers": 3})
+    names, message = failing(manifest_tables(manifest, params), tmp_path)  # a speaker is missing
+    assert names == ["manifest_splits: each split has as many speakers as declared"]
+    assert "1 of 4 rows: split other (declared=3, speakers=2" in message
+    change(manifest, manifest.index[-1], "language", "fr")
+    params = with_overrides(params, {"synthetic_other.speakers": 2})
+    names, message = failing(manifest_tables(manifest, params), tmp_path)
+    assert names == ["manifest_languages: languages are as declared, the unseen ones in the test split alone"]
+    assert "split other, language fr (allowed=False)" in message
 
 
 @pytest.mark.parametrize("name", DAMAGE)

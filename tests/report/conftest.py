@@ -12,6 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from laspa.manifest.tables import read_manifest
+from laspa.params import Evaluate, load_params
+from laspa.report.comparison import read_summary
+from laspa.report.prefix_heads import read_prefix_heads
+from laspa.report.results import Results, read_results
+from laspa.report.summary import Summary
+from pipelines.tracking.runs import flat_params
+
 SEEN, UNSEEN = ["de", "en", "es", "fr", "hi", "it", "pl", "ta"], ["fi", "te"]
 SYSTEMS = [
     "baseline",
@@ -39,6 +47,35 @@ CONDITIONS = {
 def write_results() -> Callable[..., None]:
     """A function that writes such results into a folder."""
     return _write_results
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a whole run, made up."""
+    root = tmp_path_factory.mktemp("results")
+    _write_results(root, speakers=16)
+    return root
+
+
+@pytest.fixture(scope="session")
+def summary_of() -> Callable[[Path], Summary]:
+    """A function that reads the summary of such a folder."""
+
+    def read(folder: Path) -> Summary:
+        manifest = read_manifest(folder / "data/manifest.parquet")
+        draws = Evaluate(bootstrap=100, seed=1)
+        return read_summary(folder / "data", "laspa_plus", list(COMPARED), manifest, draws)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def results(folder: Path, summary_of: Callable[[Path], Summary]) -> Results:
+    params = flat_params(load_params(Path(__file__).parents[2] / "params.yaml").resolve())
+    on_demand = {"prefix_heads": read_prefix_heads(folder / "studies/prefix_heads.json")}
+    return read_results(
+        folder / "data", summary_of(folder), params, {"Features, digest": "cd" * 32}, on_demand
+    )
 
 
 def _write_results(

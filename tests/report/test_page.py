@@ -18,30 +18,21 @@ import pandas as pd
 import pytest
 import yaml
 
-from laspa.files import read_json, write_json
-from laspa.manifest.tables import read_manifest
+from laspa.files import write_json
 from laspa.models.losses import TERMS
-from laspa.params import Evaluate, load_params
-from laspa.report import text
-from laspa.report.comparison import read_summary
 from laspa.report.figure_data import DET_RATES
 from laspa.report.figures import DEV_MARKERS
 from laspa.report.html import COLOURS
 from laspa.report.page import corpora_table, plot_tables, render, split_table
 from laspa.report.page_figures import page_figures
-from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import Results, read_results
-from laspa.report.seeds import over_seeds, read_seeds
 from laspa.report.summary import Summary
 from laspa.report.svg import STAND_INS, file_svg
 from laspa.report.text import term_abbreviation
 from laspa.trials.conditions import CONDITIONS
 from pipelines.result import result_text
-from pipelines.tracking.runs import flat_params
 
 REPOSITORY = Path(__file__).parents[2]
-SYSTEMS = ["baseline", "laspa", "laspa_plus"]
-DRAWS = Evaluate(bootstrap=100, seed=1)
 DVC = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))
 ALL_FIGURES = {
     "systems",
@@ -72,28 +63,6 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
     "--enable-logging=stderr",
 ]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, write_results: Callable[..., None]) -> Path:
-    """Results of a whole run, made up."""
-    root = tmp_path_factory.mktemp("results")
-    write_results(root, speakers=16)
-    return root
-
-
-@pytest.fixture(scope="module")
-def results(folder: Path) -> Results:
-    params = flat_params(load_params(REPOSITORY / "params.yaml").resolve())
-    on_demand = {"prefix_heads": read_prefix_heads(folder / "studies/prefix_heads.json")}
-    return read_results(
-        folder / "data", summary_of(folder), params, {"Features, digest": "cd" * 32}, on_demand
-    )
-
-
-def summary_of(folder: Path) -> Summary:
-    manifest = read_manifest(folder / "data/manifest.parquet")
-    return read_summary(folder / "data", "laspa_plus", SYSTEMS, manifest, DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +212,7 @@ def test_another_process_writes_the_same_bytes(folder: Path, page: str, results:
 
 
 def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
-    tmp_path: Path, write_results: Callable[..., None]
+    tmp_path: Path, write_results: Callable[..., None], summary_of: Callable[[Path], Summary]
 ) -> None:
     write_results(tmp_path, seeds=1, speakers=4, languages=1, language_encoder=False, epochs=1, utterances=3)
     results = read_results(tmp_path / "data", summary_of(tmp_path), {}, {})
@@ -257,63 +226,6 @@ def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
     printed = result_text(results.summary)
     assert "cross / same left out: no speaker speaks two languages" in printed
     assert "1 seed" in printed
-
-
-def test_what_is_printed_last(results: Results) -> None:
-    lines = result_text(results.summary).splitlines()
-    row = next(line for line in lines if line.startswith("cross / same  "))
-    base = results.summary["systems"]["baseline"]["conditions"]["cross_same"]["eer"]
-    assert row.split()[4] == f"{100 * base:.1f}"
-    assert lines[-2:] == ["Report   reports/index.html", "Runs     make ui"]
-    labels = [line[:13].strip() for line in lines if re.search(r"\) {3}|\)$", line)]
-    assert [label for label in labels if label] == [CONDITIONS[name].label for name in text.READING_ORDER]
-    assert len(labels) == 15  # three systems in five conditions
-    assert any(line.startswith("LASPA+ beside the baseline: the EER of cross / same is") for line in lines)
-
-
-def test_other_voices_and_pair_norm_are_shown_where_they_were_measured(results: Results) -> None:
-    assert "other voices" not in result_text(results.summary)
-    rates = {"all": {"eer": 0.4, "eer_low": 0.3, "eer_high": 0.5, "trials": 9, "targets": 4}}
-    info = {"name": "other", "sha256": "ab", "trials": 9000, "speakers": 12}
-    worse = {"eer": 0.1, "eer_low": 0.05, "eer_high": 0.15, "p_value": 0.01}
-    changed = {}
-    for name, system in results.summary["systems"].items():
-        other = {"conditions": rates, "trial_list": info, "pair_norm": {"conditions": rates}}
-        difference = system.get("difference", {}) | {"other": {"conditions": {"all": worse}}}
-        changed[name] = system | {"other": other} | ({"difference": difference} if name != "baseline" else {})
-    printed = result_text(results.summary | {"systems": changed})
-    assert "9,000 trials of 12 other speakers" in printed
-    rows = [re.split(" {3,}", line) for line in printed.splitlines()]
-    heads = ["minus baseline, points", "EER in %, other voices", "minus baseline, points"]
-    assert rows[4][2:] == ["EER in %, this corpus", *heads]
-    assert [row[1:] for row in rows if "LASPA+, pair norm" in row] == [
-        ["LASPA+, pair norm", "–", "–", "40.0 (30.0–50.0)", "–"]
-    ]
-    assert any(row[-1] == "+10.0 (+5.00 to +15.0)" for row in rows)
-    assert "the EER of all trials is" in printed
-    with_other = replace(results, summary=results.summary | {"systems": changed})
-    assert "EER in %, other voices" in render(with_other, page_figures(with_other))
-
-
-def test_what_was_measured_on_demand_is_shown_beside_the_run(
-    folder: Path, results: Results, page: str
-) -> None:
-    assert "<code>make ablation</code> trains LASPA without each of its parts" in page
-    ablation = over_seeds(read_seeds(folder / "studies/ablation/systems"))
-    changed = replace(results, ablation=ablation, study=read_json(REPOSITORY / "reports/study.json"))
-    shown = render(changed, page_figures(changed))
-    assert "LASPA − prefix" in shown
-    assert "2 epochs, 3 seeds" in shown
-    assert "The same over 3 seeds" in shown
-
-
-def test_what_was_measured_on_other_data_is_left_out(folder: Path, results: Results) -> None:
-    study = {"trial_list": results.default["trial_list"], "systems": {}}
-    ablation = {"manifest_sha256": results.manifest_sha256, "systems": {"laspa": {}}}
-    moved = {"study": study | {"trial_list": {}}, "ablation": ablation | {"manifest_sha256": "ab"}}
-    for on_demand, there in (({"study": study, "ablation": ablation}, True), (moved, False)):
-        found = read_results(folder / "data", results.summary, {}, {}, on_demand)
-        assert (found.study is not None, found.ablation is not None) == (there, there)
 
 
 def test_plot_files(results: Results) -> None:

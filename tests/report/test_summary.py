@@ -5,14 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from scipy import stats
 
 from laspa.errors import LaspaError
-from laspa.manifest.tables import read_manifest
-from laspa.params import Evaluate
-from laspa.report.comparison import differences, read_summary
 from laspa.report.results import read_results
 from laspa.report.seeds import interval, over_seeds, read_seeds
 from laspa.report.summary import difference, headliners, rate, verdict
@@ -125,33 +121,6 @@ def test_one_run_s_rates_have_their_intervals_over_speakers() -> None:
     assert rate(summary, "laspa", "all") == {"mean": 0.2, "low": 0.19, "high": pytest.approx(0.21)}
     assert rate(summary, "laspa", "all", part="other") is None
     assert headliners(summary) == ["baseline", "laspa"]
-
-
-def test_differences_are_those_of_the_same_trials_and_speakers(
-    tmp_path: Path, write_results: Callable[..., None]
-) -> None:
-    write_results(tmp_path, speakers=12)
-    manifest = read_manifest(tmp_path / "data/manifest.parquet")
-    draws, evaluation = Evaluate(bootstrap=100, seed=1), tmp_path / "data/evaluation"
-    summary = read_summary(tmp_path / "data", "laspa_plus", ["baseline", "laspa_plus"], manifest, draws)
-    found = summary["systems"]["laspa_plus"]["difference"]["conditions"]
-    # The scores are the same but for what speaking one language adds to both kinds of trials.
-    assert found["cross_same"]["eer"] < 0
-    assert found["same_same"] == {"eer": 0, "eer_low": 0, "eer_high": 0, "p_value": 1}
-    assert (summary["systems"]["laspa_plus"]["seeds"], summary["default"]) == ([1], "laspa_plus")
-    assert "difference" not in summary["systems"]["baseline"]
-    scores = evaluation / "laspa_plus/scores.parquet"
-    pd.read_parquet(scores).sample(frac=1, random_state=0).to_parquet(scores)  # paired by trial, not by row
-    again = differences(evaluation / "baseline", evaluation / "laspa_plus", manifest, draws)
-    assert again["conditions"] == found
-    assert "other" not in again
-    for system in ("baseline", "laspa_plus"):
-        file = evaluation / system / "scores.parquet"
-        (evaluation / system / "scores_other.parquet").write_bytes(file.read_bytes())
-    assert differences(evaluation / "baseline", evaluation / "laspa_plus", manifest, draws) == {
-        "conditions": found,
-        "other": {"conditions": found},
-    }
 
 
 def test_numbers_in_words() -> None:

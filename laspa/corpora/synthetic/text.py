@@ -58,17 +58,26 @@ def dates_and_quantities(language: str, characters: int, generator: np.random.Ge
     """Random dates with the day of the week, and numbers of UNITS, a sentence each; at least `characters`.
 
     Raises:
-        LaspaError: a language that CLDR does not know.
+        LaspaError: a language that CLDR does not know or has no names of units in.
     """
-    locale = _locale(language)
+    locale, units = _locale(language), _units(language)
 
     def sentence() -> str:
         if generator.random() < 0.5:
             return format_date(FIRST_DAY + timedelta(int(generator.integers(DAYS))), "full", locale)
-        unit = UNITS[generator.integers(len(UNITS))]
+        unit = units[generator.integers(len(units))]
         return format_unit(int(generator.integers(2, MOST)), unit, "long", locale=locale)
 
     return ". ".join(_enough(sentence, characters))
+
+
+@cache
+def _units(language: str) -> tuple[str, ...]:
+    """Those of UNITS that CLDR has a name for; babel writes `12 length-meter` where it has none."""
+    said = ((unit, format_unit(MOST, unit, "long", locale=_locale(language))) for unit in UNITS)
+    if not (kept := tuple(unit for unit, text in said if unit not in text)):
+        raise LaspaError(f"the language {language!r}, but CLDR has no names of units in it")
+    return kept
 
 
 def _enough(draw: Callable[[], str], characters: int) -> list[str]:
