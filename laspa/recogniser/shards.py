@@ -81,9 +81,10 @@ def embed_in_shards(
     if len(missing) < len(shards):
         print(f"{len(shards) - len(missing)} of {len(shards)} shards are there already")
     absolute = os.path.abspath(job.model) if Path(job.model).exists() else job.model
-    done = engine(Job(**asdict(job) | {"model": absolute}), missing) if missing else iter(())
-    for _ in progress(done, len(missing), "embed", "shard"):
-        pass
+    if missing:
+        done = engine(Job(**asdict(job) | {"model": absolute}), missing)
+        for _ in progress(done, len(missing), "embed", "shard"):
+            pass
     return _finish(folder, shards)
 
 

@@ -3,6 +3,7 @@
 A row of the data set is a shard, so that files and bytes are those of one process, however Ray schedules.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -30,6 +31,7 @@ def ray_engine(job: Job, shards: list[Shard]) -> Iterator[None]:
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False  # we show our own
             context.print_on_execution_start = False
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
             most = min(len(shards), max(1, int(ray.cluster_resources().get("CPU", 1))))
             rows = [shard._asdict() for shard in shards]
             done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
