@@ -95,7 +95,10 @@ def _add_recogniser(commands: Any) -> None:
         parents=[shared],
     ).add_argument
     add("sources", nargs="+", metavar="FILE", help="recordings, a folder, or a manifest (.parquet or .csv)")
-    add("--output", required=True, metavar="PARQUET")
+    add("--output", required=True, metavar="PARQUET", help="or a folder, for shards that a run can resume")
+    engines = "what computes shards: this process, or Ray (RAY_ADDRESS names a cluster)"
+    add("--engine", default="local", choices=("local", "ray"), help=engines)
+    add("--shard-size", type=_count, default=1000, metavar="N", help="recordings in a shard (default 1000)")
     add("--root", default=".", metavar="FOLDER", help="that the paths of a manifest start from")
     bad = "fail, or skip: list bad recordings in OUTPUT.skipped.csv"
     add("--on-bad-audio", default="fail", choices=("fail", "skip"), help=bad)

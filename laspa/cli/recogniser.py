@@ -15,6 +15,7 @@ from laspa.audio.decoders import DECODERS, MissingDecoder
 from laspa.errors import LaspaError
 from laspa.evaluation.score_files import MODEL_KEY
 from laspa.files import atomic_path
+from laspa.hooks import hook
 from laspa.progress import progress
 from laspa.recogniser.recogniser import Language, Recogniser
 from laspa.recogniser.store import Store, check_name
@@ -29,7 +30,13 @@ def embed(options: argparse.Namespace) -> None:
     files = list(_files(options))
     output = Path(options.output)
     if output.suffix != ".parquet":
-        raise LaspaError(f"--output {output}: a name that ends in .parquet is needed")
+        if output.suffix:
+            raise LaspaError(
+                f"--output {output}: a name that ends in .parquet is needed, or a folder's for shards"
+            )
+        return _embed_in_shards(options, files, output)
+    if options.engine != "local":
+        raise LaspaError(f"--engine {options.engine} writes shards: --output {output} should name a folder")
     recogniser = Recogniser.load(options.model, options.device)
     skipped: list[tuple[str, str]] = []
 
@@ -55,6 +62,18 @@ def embed(options: argparse.Namespace) -> None:
         with atomic_path(table) as temporary:
             pa.csv.write_csv(pa.table(columns), temporary)
     print(f"{written} embeddings in {output}" + (f"; {len(skipped)} skipped: {table}" if skipped else ""))
+
+
+def _embed_in_shards(options: argparse.Namespace, files: list[tuple[str, Path]], folder: Path) -> None:
+    from laspa.recogniser.shards import Job, embed_in_shards, local_engine
+
+    engine = local_engine
+    if options.engine == "ray":
+        engine = hook("laspa.embed", "ray")
+    job = Job(options.model, options.device, options.channel, options.vad, options.on_bad_audio == "skip")
+    written, skipped = embed_in_shards(files, folder, job, options.shard_size, engine)
+    table = f"; {skipped} skipped: {folder}.skipped.csv" if skipped else ""
+    print(f"{written} embeddings in {folder}{table}")
 
 
 def _write(path: Path, rows: Iterator[tuple[str, np.ndarray]], digest: str) -> int:

@@ -33,7 +33,7 @@ def fbank(signal: np.ndarray, settings: Features) -> np.ndarray:
     """
     length, hop, size = framing(settings)
     refuse_short(len(signal), length)
-    window, filters = _window(settings), _filters(settings)
+    window, filters = kaldi_window(settings), kaldi_filters(settings)
     # Taking the mean m away before pre-emphasis takes (1 − 0.97)·m away after it, so that the whole signal is
     # pre-emphasised at once. Only the first sample of a frame differs, as it has none before it.
     signal = np.ascontiguousarray(signal, dtype=np.float32)
@@ -66,7 +66,8 @@ def log_fbank(signal: np.ndarray, settings: Features) -> np.ndarray:
     return np.asarray(bands - bands.mean(axis=0), dtype=np.float16)
 
 
-def _window(settings: Features) -> np.ndarray:
+def kaldi_window(settings: Features) -> np.ndarray:
+    """(samples of a window,) float32."""
     length, _, _ = framing(settings)
     wave = np.cos(2 * np.pi * np.arange(length) / (length - 1))
     povey = settings.kaldi_window == "povey"
@@ -75,7 +76,7 @@ def _window(settings: Features) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _filters(settings: Features) -> scipy.sparse.csr_array:
+def kaldi_filters(settings: Features) -> scipy.sparse.csr_array:
     """(num_mels, bins): mostly zeros. Kaldi gives the bin at half the sample rate no weight."""
     _, _, size = framing(settings)
 

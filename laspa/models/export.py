@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from laspa.errors import LaspaError
-from laspa.features.mel_module import LogMel
+from laspa.features.mel_module import front_end
 from laspa.features.settings import framing, mel_params, mel_settings
 from laspa.files import atomic_path, sha256_file
 from laspa.models.laspa import Laspa
@@ -76,10 +76,10 @@ def export_onnx(
     graph = _quantised(_graph(encoder, MEL, outputs, (*EXAMPLE, settings["num_mels"])), int8)
     whole: nn.Module = encoder
     if waveform:
-        front = LogMel(params, settings["sample_rate"])
+        front = front_end(params, settings["sample_rate"])
         whole = nn.Sequential(front, encoder)
-        example = EXAMPLE[0], front.size + front.hop * EXAMPLE[1] + 1
-        frames = _graph(front, WAVEFORM, ["log_mel"], example, least=front.size)
+        example = EXAMPLE[0], front.least + front.hop * EXAMPLE[1] + 1
+        frames = _graph(front, WAVEFORM, ["log_mel"], example, least=front.least)
         graph = onnx.compose.merge_models(frames, graph, [("log_mel", MEL)], prefix1="front/")
         _rename(graph, f"front/{WAVEFORM}", WAVEFORM)
     digest = sha256_file(folder / WEIGHTS_FILE) + ("-int8" if int8 else "")

@@ -9,9 +9,18 @@ FORM = "1"  # of the keys that begin with laspa.: raise it when they change thei
 FORM_KEY = "laspa.form"
 WAVEFORM, MEL = "waveform", "mel"  # names of the input: (batch, samples) or (batch, frames, mels) float32
 EMBEDDING, POSTERIOR = "embedding", "posterior"  # names of the outputs
-# sherpa-onnx has kaldi's front end alone, and loads files of these frameworks alone. A file of ours says
-# `laspa`, so that it is refused there and not fed with other features.
-FRAMEWORK = "laspa"
+# sherpa-onnx computes these features alone, whatever a file says, and loads only files of frameworks that it
+# knows. Any other file of ours says `laspa`, so that it is refused there, not fed with other features.
+SHERPA = {
+    "kind": "kaldi",
+    "kaldi_window": "povey",
+    "num_mels": 80,
+    "window_ms": 25,
+    "hop_ms": 10,
+    "low_hz": 20,
+    "high_hz": 7600,
+    "sample_rate": 16_000,
+}
 
 
 class OnnxMetadata(NamedTuple):
@@ -32,12 +41,17 @@ class OnnxMetadata(NamedTuple):
 
     def write(self, version: str) -> dict[str, str]:
         """As ONNX metadata: the keys that sherpa-onnx reads, and ours."""
+        settings = self.features["settings"]
+        sherpa = self.input == MEL and all(settings.get(name) == value for name, value in SHERPA.items())
         return {
-            "framework": FRAMEWORK,
+            "framework": "wespeaker" if sherpa else "laspa",
+            "feature_normalize_type": "global-mean",  # over the recording
             "language": ",".join(self.languages) or "any",
-            "sample_rate": str(self.features["settings"]["sample_rate"]),
+            "sample_rate": str(settings["sample_rate"]),
             "output_dim": str(self.dim),
-            "normalize_samples": "1",  # full scale is ±1, not that of 16-bit integers
+            "normalize_samples": "0"
+            if settings.get("kaldi_full_scale", 1) > 1
+            else "1",  # 1: full scale is ±1
             "comment": f"speaker embeddings of unit length, exported by laspa {version}",
             FORM_KEY: FORM,
             "laspa.input": self.input,

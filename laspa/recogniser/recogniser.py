@@ -81,16 +81,17 @@ class Recogniser:
         self.backend = backend
 
     @classmethod
-    def load(cls, source: str | Path, device: str = "auto") -> "Recogniser":
+    def load(cls, source: str | Path, device: str = "auto", threads: int | None = None) -> "Recogniser":
         """A model's folder, such as data/model, or a file of `laspa export`, which needs no torch.
 
         Args:
             device: auto (a GPU where there is one), cpu or cuda.
+            threads: of the model on a CPU; by default all cores. torch then has them in the whole process.
 
         Raises:
             LaspaError: no such model, a damaged one, or one of another laspa.
         """
-        return cls(open_backend(str(source), device))
+        return cls(open_backend(str(source), device, threads))
 
     @property
     def digest(self) -> str:

@@ -137,11 +137,36 @@ def test_the_file_says_what_it_is(folder, file):
     assert found["output_dim"] == "24"
     assert found["normalize_samples"] == "1"
     assert found["language"] == "de,en,hi"
-    assert found["framework"] == "laspa"  # which sherpa-onnx refuses: its features are kaldi's
+    assert found["framework"] == "laspa"  # which sherpa-onnx refuses: it computes kaldi's features
     weights = sha256_file(folder / "model.safetensors")
     assert found["laspa.model"] == weights
     assert json.loads(found["laspa.features"]) == {"settings": SETTINGS, "digest": digest(SETTINGS)}
     assert json.loads(found["laspa.calibration"]) == {"form": 1, "model": weights, "slope": 2.5}
+
+
+def test_sherpa_onnx_gives_the_same_embedding_where_features_are_kaldis(tmp_path):
+    sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed")
+    kaldi = Features(
+        kind="kaldi", num_mels=80, window_ms=25, hop_ms=10, low_hz=20, high_hz=7600, shard_utterances=1
+    )
+    settings = mel_settings(kaldi)
+    torch.manual_seed(0)
+    features = {"settings": settings, "digest": digest(settings)}
+    model = Laspa(small_system(), 80, 4, 3).eval()
+    save_model(tmp_path / "model", model, features, list("abcd"), ["de", "en", "hi"])
+    export_onnx(tmp_path / "model", tmp_path / "model.onnx", waveform=False)
+    config = sherpa_onnx.SpeakerEmbeddingExtractorConfig(model=str(tmp_path / "model.onnx"))
+    extractor = sherpa_onnx.SpeakerEmbeddingExtractor(config)
+    assert extractor.dim == 24
+    signal = np.random.default_rng(0).normal(size=48_000).astype(np.float32) * 0.1
+    stream = extractor.create_stream()
+    stream.accept_waveform(16_000, signal)
+    stream.input_finished()
+    found = np.array(extractor.compute(stream))
+    # Its frames of 400 samples are centred on those of 160 (kaldi's snip_edges=false), mirrored at the ends.
+    beyond = (400 - 160) // 2
+    mirrored = np.concatenate([signal[:beyond][::-1], signal, signal[-beyond:][::-1]])
+    assert cosine(found[None], embedded(model, log_mel(mirrored, kaldi))[0][None])[0] >= 0.9999
 
 
 def test_quantised_weights_are_smaller_and_named_as_other_ones(model, folder, file, tmp_path):
@@ -156,7 +181,7 @@ def test_quantised_weights_are_smaller_and_named_as_other_ones(model, folder, fi
 
 
 def test_a_file_whose_embeddings_differ_is_not_written(folder, file, tmp_path, monkeypatch):
-    front = export.LogMel(FEATURES, 16_000)
+    front = export.front_end(FEATURES, 16_000)
     torch.manual_seed(1)
     other = export._Recognise(Laspa(small_system(), MELS, 4, 3).eval(), languages=True)
     metadata = export.OnnxMetadata("0", "waveform", 24, {}, [], None)

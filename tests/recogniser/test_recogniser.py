@@ -39,7 +39,7 @@ def refused(message, function, *arguments, **options):
 class Told:
     """A backend whose answers are known: the embedding is the mean sample and 1."""
 
-    digest, languages, folder, calibration = "told", ["de", "en"], None, None
+    digest, dim, languages, folder, calibration = "told", 2, ["de", "en"], None, None
 
     def __init__(self, posterior=None):
         self.heard, self.posterior = [], posterior
