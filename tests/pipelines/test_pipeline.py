@@ -243,7 +243,8 @@ def test_a_stage_reads_only_what_it_lists(project: Path, tmp_path: Path, name: s
     for dep in (dep for dep in stage["deps"] if not dep.startswith(("laspa", "pipelines"))):
         (folder / dep).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (project / dep).is_dir() else shutil.copy)(project / dep, folder / dep)
-    shutil.copy(REPOSITORY / "params.yaml", folder)
+    if "params.yaml" not in stage["deps"]:
+        shutil.copy(REPOSITORY / "params.yaml", folder)
     params = yaml.safe_load((project / "params.yaml").read_text())
     listed = {dotted: get(params, dotted) for dotted in stage.get("params", [])}
     set_params(folder, listed)
