@@ -17,7 +17,7 @@ THRESHOLD = 0.9
 
 
 def test_the_tiny_corpus_gets_its_languages_back(tmp_path: Path) -> None:
-    project = make_tiny_project(tmp_path / "tiny")
+    project = make_tiny_project(tmp_path / "tiny", {"corpus": "synthetic"})
     run(project, "dvc", "repro", "train")
     known = read_manifest(project / "data" / "manifest.parquet")
     shutil.copytree(project / "data" / "model", project / "models" / "lid")
