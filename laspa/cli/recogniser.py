@@ -69,7 +69,7 @@ def _embed_in_shards(options: argparse.Namespace, files: list[tuple[str, Path]],
 
     engine = local_engine
     if options.engine == "ray":
-        engine = hook("laspa.embed", "ray")
+        engine = hook("laspa.embed", "ray", "tune")
     job = Job(options.model, options.device, options.channel, options.vad, options.on_bad_audio == "skip")
     written, skipped = embed_in_shards(files, folder, job, options.shard_size, engine)
     table = f"; {skipped} skipped: {folder}.skipped.csv" if skipped else ""

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from laspa.audio.decoders import MissingDecoder
 from laspa.audio.streaming import Channel
 from laspa.errors import LaspaError
+from laspa.evaluation.score_files import MODEL_KEY
 from laspa.files import atomic_path, read_json, write_json
 from laspa.progress import progress
 from laspa.recogniser.recogniser import Recogniser
-from laspa.recogniser.store import MODEL_KEY
 
 JOB_FILE = ".job.json"  # what the shards of a folder are; a dot keeps it from readers of the folder
 SKIPPED_KEY = b"laspa.skipped"  # of a shard's metadata: [[utterance_id, reason], …]
