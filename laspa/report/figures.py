@@ -14,9 +14,9 @@ from scipy.stats import norm
 
 from laspa.models.losses import TERMS
 from laspa.report.figure_data import DET_RANGE, DET_RATES, EmbeddingMap, det_curve, present_conditions
-from laspa.report.summary import BASELINE, LASPA, PLUS, Summary, rate
+from laspa.report.summary import BASELINE, Summary, difference, headliners, rate, verdict
 from laspa.report.svg import BLUE, GREEN, GREY, GRID, INK, MUTED, ORANGE, PURPLE, STAND_INS, SURFACE, styled
-from laspa.report.text import term_abbreviation
+from laspa.report.text import PLACES, percent, system_label, term_abbreviation
 from laspa.trials.conditions import CONDITIONS
 
 NARROW, WIDE = 4.6, 9.4  # inches: half and all of the page's width
@@ -33,32 +33,50 @@ LOSS_LABELS = {name: term.label for name, term in TERMS.items()} | {"grad_norm":
 LOSS_COLUMNS = 3
 DASHED = (0, (2, 2))
 MARKERS = "os^Dv"
+# What a difference to the baseline shows: the tip points to where the rate went.
+VERDICT_STYLES = {
+    "lower": (GREEN, "<"),
+    "higher": (ORANGE, ">"),
+    "unclear": (GREY, "o"),
+    "unknown": (GREY, "o"),
+}
 LINE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
 LINE_SPREAD = 0.12  # of a place on the axis, between lines, so that intervals do not cover each other
 
 
 @styled
-def systems(summary: Summary, names: list[str], labels: dict[str, str]) -> Figure:
-    """EER of every system, cross/same and same/same, with its interval; mean and each seed where several."""
-    both = ("cross_same", "same_same")
-    shown = [name for name in both if any(rate(summary, system, name) for system in names)] or ["all"]
-    figure, axes = _figure(WIDE, 0.9 + 0.27 * len(names), 1, len(shown), sharey=True)
-    for axis, condition in zip(axes, shown, strict=True):
-        for row, name in enumerate(names):
-            if found := rate(summary, name, condition):
-                colour = {BASELINE: BLUE, LASPA: ORANGE, PLUS: ORANGE}.get(name, GREY)
-                if found["low"] is not None:
-                    axis.plot(_ends(found), [row, row], color=colour, linewidth=2.2)
-                values = [100 * value for value in found.get("values", [])]
-                axis.plot(values, [row] * len(values), "|", color=colour, markersize=8, markeredgewidth=1)
-                mean = 100 * found["mean"]
-                axis.plot([mean], [row], "o", color=colour, markersize=6, markeredgecolor=SURFACE)
-        if reference := rate(summary, BASELINE, condition):
-            axis.axvline(100 * reference["mean"], color=BLUE, linewidth=1, linestyle=DASHED, zorder=0)
-        axis.set_title(f"EER, {CONDITIONS[condition].label} (%)")
+def comparison(summary: Summary, conditions: Sequence[str], places: Sequence[str]) -> Figure:
+    """EER of every system by condition, with its interval, a panel for each place; each seed where several.
+
+    Colour and marker say what the difference to the baseline shows; dashed: the baseline.
+    """
+    names = headliners(summary)
+    groups = [one for one in conditions if any(rate(summary, name, one) for name in names)]
+    rows = len(groups) * (len(names) + 1)
+    figure, axes = _figure(NARROW * len(places), 0.6 + 0.22 * rows, 1, len(places), sharey=True)
+    found = [rate(summary, name, group, part=place) for name in names for group in groups for place in PLACES]
+    right = max(one["mean"] if one["high"] is None else one["high"] for one in found if one)
+    headings = range(0, rows, len(names) + 1)
+    for axis, place in zip(axes, places, strict=True):
+        for heading, condition in zip(headings, groups, strict=True):
+            for row, name in enumerate(names, start=heading + 1):
+                if shown := rate(summary, name, condition, part=place):
+                    change = verdict(difference(summary, name, condition, place))
+                    style = (INK, "s") if name == BASELINE else VERDICT_STYLES[change]
+                    _rate_with_interval(axis, shown, row, *style)
+            if reference := rate(summary, BASELINE, condition, part=place):
+                ends = [heading + 0.5, heading + len(names) + 0.5]
+                axis.plot(
+                    2 * [100 * reference["mean"]], ends, color=MUTED, linestyle=DASHED, linewidth=1, zorder=0
+                )
+        axis.set(xlim=(0, 112 * right), title=f"EER in %, {PLACES[place]}")
         axis.grid(axis="y", visible=False)
-    axes[0].set_yticks(range(len(names)), [labels.get(name, name) for name in names])
-    axes[0].set_ylim(len(names) - 0.4, -0.6)
+        axis.tick_params(axis="y", length=0)
+    labels = [text for group in groups for text in (CONDITIONS[group].label, *map(system_label, names))]
+    axes[0].set_yticks(range(rows), labels)
+    for heading in headings:
+        axes[0].get_yticklabels()[heading].set_fontweight("bold")
+    axes[0].set_ylim(rows - 0.4, -0.6)
     return figure
 
 
@@ -295,6 +313,19 @@ def _ends(found: dict[str, Any]) -> list[float]:
 
 def _cell(axis: Axes, x: float, y: float, height: float, strength: float) -> None:
     axis.add_patch(Rectangle((x, y), 0.96, height, facecolor=ORANGE, alpha=strength, linewidth=0))
+
+
+def _rate_with_interval(axis: Axes, found: dict[str, Any], row: int, colour: str, marker: str) -> None:
+    """A rate as a marker with its interval and its number, and a tick for each seed."""
+    mean, last = 100 * found["mean"], 100 * (found["mean"] if found["high"] is None else found["high"])
+    if found["low"] is not None:
+        axis.plot(_ends(found), [row, row], color=colour, linewidth=2.2)
+    values = [100 * value for value in found.get("values", [])]
+    axis.plot(values, [row] * len(values), "|", color=colour, markersize=8, markeredgewidth=1)
+    axis.plot([mean], [row], marker, color=colour, markersize=7.5, markeredgecolor=SURFACE)
+    axis.annotate(
+        percent(found["mean"]), (last, row), (5, 0), textcoords="offset points", va="center", fontsize=8
+    )
 
 
 def _hide_frame(axis: Axes) -> None:

@@ -35,8 +35,9 @@ def environment(package: str, **filters: Any) -> jinja2.Environment:
     return found
 
 
-def _cell(text: str) -> Markup:
-    """`12.3 (11.0–13.6)` with the interval in small print below."""
+def _cell(text: str, word: str = "") -> Markup:
+    """`12.3 (11.0–13.6)` with the interval in small print below, and a word beside the number."""
     value, _, rest = text.partition(" (")
+    beside = Markup("<em>{}</em>").format(word) if word else ""
     small = Markup("<small>{}</small>").format(rest.rstrip(")")) if rest else ""
-    return Markup("{}{}").format(value, small)
+    return Markup("{}{}{}").format(value, beside, small)

@@ -15,30 +15,34 @@ from laspa.report.html import environment
 from laspa.report.results import Results
 from laspa.report.summary import MAIN_CONDITIONS, difference, headliners, main_condition, rate, verdict
 from laspa.report.svg import PageFigure, page_svg
-from laspa.report.text import counted, interval_text, percent, points_text, term_abbreviation
+from laspa.report.tables import comparison, places, study_comparison
+from laspa.report.text import PLACES, counted, interval_text, percent, points_text, term_abbreviation
 from laspa.trials.conditions import CONDITIONS
 from laspa.trials.splits import OTHER, PARTS, rows_of_split
 
-VERDICTS = {"lower": "lower", "higher": "higher: worse", "unclear": "not shown", "unknown": ""}
+VERDICTS = {"lower": "better", "higher": "worse", "unclear": "unclear", "unknown": ""}
 
 
 def render(results: Results, figures: dict[str, PageFigure]) -> str:
     """The page as HTML. The same results give the same bytes."""
     summary, ablation = results.summary, results.ablation or {"systems": {}}
     filters = {"percent": percent, "interval": interval_text, "points": points_text, "svg": page_svg}
-    filters["verdict"] = lambda found: VERDICTS[verdict(found)]
+    filters |= {"shown": verdict, "verdict": lambda found: VERDICTS[verdict(found)]}
     template = environment("laspa.report", **filters).get_template("report.html")
     return template.render(
         results=results,
         summary=summary,
         trained=results.default,
+        others=(results.default.get(OTHER) or {}).get("trial_list"),
         figures=figures,
         text=text,
         prefix_heads=prefix_heads,
         conditions=CONDITIONS,
         main_conditions=MAIN_CONDITIONS,
         main=main_condition(ablation),
-        headliners=headliners(summary),
+        groups=comparison(summary),
+        places={place: PLACES[place].capitalize() for place in places(summary)},
+        study=study_comparison(results.study) if results.study else [],
         ablation=ablation["systems"],
         ablated=headliners(ablation),
         rate=partial(rate, ablation),

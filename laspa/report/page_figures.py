@@ -9,30 +9,42 @@ from laspa.manifest.tables import trained_languages
 from laspa.report import figure_data, figures
 from laspa.report.prefix_heads import compared_condition
 from laspa.report.results import Results
-from laspa.report.summary import headliners, main_condition, rate
+from laspa.report.summary import Summary, headliners, main_condition, rate
 from laspa.report.svg import PageFigure
-from laspa.report.text import LABELS, interval_text, percent
+from laspa.report.tables import places
+from laspa.report.text import PLACES, READING_ORDER, interval_text, percent, system_label
 from laspa.trials.conditions import CONDITIONS
+
+FIGURE_CONDITIONS = READING_ORDER[:4]  # without same / cross, the easiest
+ABLATION_CONDITIONS = ("cross_same", "same_same")
 
 Named = Iterator[tuple[str, PageFigure]]
 
 
 def page_figures(results: Results) -> dict[str, PageFigure]:
     """The figures that these results allow, by name."""
-    parts = (_systems, _prefix_heads, _trials, _embeddings, _training, _reconstructions)
+    parts = (_comparison, _prefix_heads, _trials, _embeddings, _training, _reconstructions)
     return {name: figure for part in parts for name, figure in part(results)}
 
 
-def _systems(results: Results) -> Named:
-    shown = results.ablation or results.summary
-    names, condition = headliners(shown), main_condition(shown)
+def _comparison(results: Results) -> Named:
+    for place in places(results.summary):
+        figure = figures.comparison(results.summary, FIGURE_CONDITIONS, [place])
+        yield f"result-{place or 'home'}", PageFigure(figure, _told(results.summary, place))
+    if results.ablation:
+        figure = figures.comparison(results.ablation, ABLATION_CONDITIONS, [""])
+        yield "systems", PageFigure(figure, _told(results.ablation, ""))
+
+
+def _told(summary: Summary, place: str) -> str:
+    """EERs of all systems under the condition that matters most."""
+    condition = main_condition(summary)
     told = ", ".join(
-        f"{LABELS.get(name, name)} {interval_text(found)}"
-        for name in names
-        if (found := rate(shown, name, condition))
+        f"{system_label(name)} {interval_text(found)}"
+        for name in headliners(summary)
+        if (found := rate(summary, name, condition, part=place))
     )
-    figure = figures.systems(shown, names, LABELS)
-    yield "systems", PageFigure(figure, f"EER by system, in per cent: {told}.", wide=True)
+    return f"EER in per cent, {CONDITIONS[condition].label}, {PLACES[place]}: {told}."
 
 
 def _prefix_heads(results: Results) -> Named:
@@ -59,9 +71,11 @@ def _trials(results: Results) -> Named:
     text = f"Misses against false acceptances by condition. Their equal error rates: {told}."
     yield "det", PageFigure(figures.det(results.scores), text)
     kinds = {True: "targets", False: "non-targets"}
-    places = {True: "within a language", False: "across languages"}
+    relations = {True: "within a language", False: "across languages"}
     means = results.scores.groupby(["target", "same_language"])["score"].mean()
-    told = ", ".join(f"{kinds[target]} {places[same]} {mean:.2f}" for (target, same), mean in means.items())
+    told = ", ".join(
+        f"{kinds[target]} {relations[same]} {mean:.2f}" for (target, same), mean in means.items()
+    )
     text = f"Distributions of the cosine score. Means: {told}."
     yield "scores", PageFigure(figures.histograms(results.scores), text)
     languages, errors = figure_data.language_pair_eers(results.scores, results.manifest)

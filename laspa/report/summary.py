@@ -16,7 +16,7 @@ Summary = dict[str, Any]
 
 def headliners(summary: Summary) -> list[str]:
     """The systems of the comparison: the baseline first, the default last."""
-    last = {BASELINE: 0, LASPA: 1, summary.get("default"): 3}
+    last = {LASPA: 1, summary.get("default"): 3, BASELINE: 0}
     return sorted(summary["systems"], key=lambda name: (last.get(name, 2), name))
 
 

@@ -4,12 +4,10 @@ from typing import Any
 
 from laspa.report.summary import (
     BASELINE,
-    PAIR_NORM,
     Summary,
     difference,
     headliners,
     main_condition,
-    rate,
     relative,
     verdict,
 )
@@ -80,64 +78,53 @@ def relative_text(summary: Summary, system: str, condition: str) -> str:
     return "–" if change is None else f"{_sign(change)}{abs(100 * change):.0f} %"
 
 
-def headline(summary: Summary) -> list[list[str]]:
-    """The comparison as a table: a row per condition and system, its EER and the difference to the baseline.
-
-    Where there are rates of other voices, they are in two further columns. Rates with pair norm, where there
-    are any, are rows of their own.
-    """
-    systems = headliners(summary)
-    places = [
-        place
-        for place in PLACES
-        if any(rate(summary, name, condition, part=place) for name in systems for condition in CONDITIONS)
-    ]
-    heads = ["target / non-target", "system"]
-    for place in places:
-        heads += [f"EER in %, {PLACES[place]}", "minus baseline, points"]
-    rows = [heads]
-    for condition in READING_ORDER:
-        for norm in ("", PAIR_NORM):
-            for system in systems:
-                parts = [".".join(filter(None, (place, norm))) for place in places]
-                rates = [rate(summary, system, condition, part=part) for part in parts]
-                if not any(rates):
-                    continue
-                cells = [CONDITIONS[condition].label, system_label(system, norm)]
-                for part, found in zip(parts, rates, strict=True):
-                    change = None if system == BASELINE else difference(summary, system, condition, part)
-                    cells += [interval_text(found), "" if system == BASELINE else points_text(change, "")]
-                rows.append(cells)
-    return rows
-
-
 def system_label(system: str, norm: str = "") -> str:
     """What a table calls a system."""
     return LABELS.get(system, system) + (", pair norm" if norm else "")
 
 
 def takeaway(summary: Summary, system: str | None = None) -> str:
-    """In one sentence, whether a system, by default the default, beats the baseline, and where."""
-    system = system or summary["default"]
-    told = []
-    for condition in dict.fromkeys((main_condition(summary), "all")):
+    """In one sentence, whether a system beats the baseline: on this corpus, and on other voices.
+
+    Args:
+        system: by default the default; if that is the baseline, the last of those beside it.
+    """
+    if system is None:
+        others = [name for name in headliners(summary) if name != BASELINE]
+        system = summary["default"] if summary["default"] in others else (others or [BASELINE])[-1]
+    told: list[str] = []
+    for place, about in PLACES.items():
+        shown: dict[str, str] = {}
         changes = []
-        for place, about in PLACES.items():
+        for condition in dict.fromkeys((main_condition(summary), "all")):
             change = relative(summary, system, condition, place)
             found = difference(summary, system, condition, place)
             if change is None or found is None:
                 continue
-            share = f"{abs(100 * change):.0f} %"
-            shown = {
-                "lower": f"{share} lower",
-                "higher": f"{share} higher",
-                "unclear": "not clearly different",
-                "unknown": f"{share} {'lower' if change < 0 else 'higher'} (one seed, no interval)",
-            }[verdict(found)]
-            changes.append(f"{shown} on {about}")
+            shown[condition] = verdict(found)
+            size = f"{abs(100 * change):.0f} % {'lower' if change < 0 else 'higher'}"
+            size = "no clear change" if shown[condition] == "unclear" else size
+            changes.append(f"{size} {'over' if condition == 'all' else 'in'} {CONDITIONS[condition].label}")
         if changes:
-            told.append(f"the EER of {CONDITIONS[condition].label} is {' and '.join(changes)}")
-    return f"{system_label(system)} beside the baseline: {'; '.join(told)}." if told else ""
+            subject, judged = system_label(system), _judged(set(shown.values()))
+            if told:
+                subject, judged = "it", judged.removesuffix(" than the baseline")
+            told.append(f"on {about} {subject} {judged} (EER {', '.join(changes)})")
+    sentence = "; ".join(told)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
+
+
+def _judged(verdicts: set[str]) -> str:
+    """What the verdicts of several conditions say together."""
+    if "unknown" in verdicts:
+        return "was measured once, without an interval"
+    part = " in part" if len(verdicts) > 1 else ""
+    if {"lower", "higher"} <= verdicts:
+        return "is better and worse than the baseline"
+    for shown, word in (("lower", "better"), ("higher", "worse")):
+        if shown in verdicts:
+            return f"is{part} {word} than the baseline"
+    return "does not clearly differ from the baseline"
 
 
 def left_out(summary: Summary) -> dict[str, str]:

@@ -79,7 +79,7 @@ def test_the_stage(
     assert written[0] == written[1]
     names = {str(path) for path in written[0]}
     assert {"reports/index.html", "reports/summary.json", "reports/plots/det.csv"} <= names
-    assert {"reports/plots/training.csv", "reports/plots/dev.csv", "reports/plots/systems.svg"} <= names
+    assert {"reports/plots/training.csv", "reports/plots/dev.csv", "reports/plots/result-home.svg"} <= names
     assert recorder.artifacts == {"plots": "reports/plots", "report": "reports/index.html"}
     assert digests == [hashlib.sha256(b"weights of laspa_plus").hexdigest()] * 2
     summary = read_json(Path("reports/summary.json"))

@@ -35,7 +35,7 @@ from pipelines.result import result_text
 REPOSITORY = Path(__file__).parents[2]
 DVC = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))
 ALL_FIGURES = {
-    "systems",
+    "result-home",
     "prefix-heads",
     "det",
     "scores",
@@ -144,6 +144,45 @@ def test_the_headline_says_what_was_measured(page: str, results: Results) -> Non
     assert "<code>prefix_len</code>" in page
 
 
+def test_sections_are_in_the_order_in_which_they_are_read(page: str) -> None:
+    order = ["conditions", "languages", "embeddings", "training", "data", "provenance", "ablation", "grid"]
+    assert re.findall(r'<section id="(\w+)"', page) == order
+    assert re.findall(r'<a href="#(\w+)">', page) == ["main", *order]
+
+
+def test_the_table_of_equals_shows_both_places_and_what_a_difference_shows(results: Results) -> None:
+    systems = json.loads(json.dumps(results.summary["systems"]))
+    for name, system in systems.items():
+        system["other"] = {key: system[key] for key in ("conditions", "trial_list")}
+        if name != "baseline":
+            worse = {"eer": 0.0448, "eer_low": 0.0019, "eer_high": 0.0808, "p_value": 0.04}
+            system["difference"]["other"] = {"conditions": {"cross_same": worse, "all": worse}}
+    changed = replace(results, summary=results.summary | {"systems": systems})
+    figures = page_figures(changed)
+    page = render(changed, figures)
+    table = page[page.index('<table class="equals"') : page.index("</table>")]
+    assert {"result-home", "result-other"} <= set(figures)
+    assert len(re.findall(r'<th scope="rowgroup" colspan="3">', table)) == len(CONDITIONS)
+    assert table.count("cross / same") == 1
+    assert table.count('<th scope="row">LASPA+</th>') == len(CONDITIONS)
+    assert '<span class="higher">+4.48<em>worse</em><small>+0.19 to +8.08</small></span>' in table
+    assert "on other voices it is worse (EER" in page
+    assert max(map(len, result_text(changed.summary).splitlines())) <= 100
+
+
+def test_any_system_can_be_the_default(folder: Path, summary_of: Callable[[Path], Summary]) -> None:
+    summary = summary_of(folder)
+    for default in ("baseline", "laspa"):
+        results = read_results(folder / "data", summary | {"default": default}, {}, {})
+        page = render(results, page_figures(results))
+        table = page[page.index('<table class="equals"') : page.index("</table>")]
+        rows = re.findall(r'<th scope="row">([^<]+)</th>', table)
+        assert rows[0] == "Baseline"
+        assert set(rows) == {"Baseline", "LASPA", "LASPA+"}
+        told = "LASPA" if default == "laspa" else "LASPA\\+"
+        assert re.search(rf'<p class="lead">On this corpus {told} ', page)
+
+
 def test_the_data_card_names_licence_and_source(page: str) -> None:
     assert ">The embedded corpus</th>" in page
     assert "CC0 1.0 (https://creativecommons.org/publicdomain/zero/1.0/)<small>laspa, docs/corpora.md" in page
@@ -151,10 +190,10 @@ def test_the_data_card_names_licence_and_source(page: str) -> None:
 
 def test_prefix_lengths_say_whose_they_are_and_what_the_prefix_did(page: str, results: Results) -> None:
     assert results.prefix_heads
-    table = page[page.index('id="prefix-heads"') : page.index('id="trials"')]
+    table = page[page.index('id="grid"') :]
     rows = re.findall(r'<th scope="row" class="n">(\d+)</th><td class="n">(\d)</td>', table)
     assert rows == [("0", "1"), ("0", "2"), ("8", "1"), ("8", "2")]
-    assert "+2.00<small>+2.00 to +2.00</small><small>higher: worse</small>" in table
+    assert "+2.00<em>worse</em><small>+2.00 to +2.00</small>" in table
     assert "another corpus" not in table
     moved = Results(
         **{**vars(results), "prefix_heads": {**results.prefix_heads, "manifest_sha256": "ef" * 32}}
@@ -221,7 +260,7 @@ def test_what_a_corpus_or_system_lacks_is_left_out_and_said(
     assert "Not measured yet." in page
     assert "dvc --cd studies/prefix_heads repro" in page
     assert "cross / same: no speaker speaks two languages" in page
-    assert "beside the baseline: the EER of all trials is" in page
+    assert re.search(r'<p class="lead">On this corpus LASPA\+ .* \(EER .* over all trials\)\.</p>', page)
     assert "no errors at these rates" in page or "det" in read(page).figures
     printed = result_text(results.summary)
     assert "cross / same left out: no speaker speaks two languages" in printed
@@ -248,7 +287,7 @@ def test_plot_files(results: Results) -> None:
     ]
     assert not any("dev" in column for column in tables["training.csv"])
     assert tables["training.csv"]["epoch"].dtype == pd.Series([1]).dtype
-    item = page_figures(results)["systems"]
+    item = page_figures(results)["result-home"]
     assert "#ffffff" in file_svg(item.figure)
     assert "var(" not in file_svg(item.figure)
 

@@ -96,17 +96,32 @@ def one_run(eer: float, change: tuple[float, float, float] | None = None) -> dic
 @pytest.mark.parametrize(
     ("eer", "low", "high", "told"),
     [
-        (0.15, -0.1, -0.02, "50 % lower on this corpus"),
-        (0.36, 0.01, 0.1, "20 % higher on this corpus"),
-        (0.15, -0.4, 0.1, "not clearly different on this corpus"),
+        (0.15, -0.1, -0.02, "is better than the baseline (EER 50 % lower in cross / same, 50 % lower over"),
+        (0.36, 0.01, 0.1, "is worse than the baseline (EER 20 % higher in cross / same, 20 % higher over"),
+        (
+            0.15,
+            -0.4,
+            0.1,
+            "does not clearly differ from the baseline (EER no clear change in cross / same, no",
+        ),
     ],
 )
 def test_what_a_reader_takes_home(eer: float, low: float, high: float, told: str) -> None:
     systems = {"baseline": one_run(0.3), "laspa_plus": one_run(eer, (eer - 0.3, low, high))}
     sentence = takeaway({"default": "laspa_plus", "systems": systems})
-    assert sentence == (
-        f"LASPA+ beside the baseline: the EER of cross / same is {told}; the EER of all trials is {told}."
-    )
+    assert sentence.startswith(f"On this corpus LASPA+ {told}")
+    assert sentence.endswith(" all trials).")
+    # The default is the baseline: the sentence is about the system beside it.
+    assert takeaway({"default": "baseline", "systems": systems}) == sentence
+
+
+def test_conditions_that_disagree_are_told_apart() -> None:
+    system = one_run(0.2, (-0.1, -0.2, -0.05))
+    system["difference"]["conditions"]["all"] = {"eer": 0.1, "eer_low": 0.05, "eer_high": 0.2}
+    summary = {"default": "laspa", "systems": {"baseline": one_run(0.3), "laspa": system}}
+    assert "LASPA is better and worse than the baseline" in takeaway(summary)
+    system["difference"]["conditions"]["all"] = {"eer": -0.1, "eer_low": -0.2, "eer_high": 0.1}
+    assert "LASPA is in part better than the baseline" in takeaway(summary)
 
 
 def test_without_a_baseline_nothing_is_claimed() -> None:
@@ -121,6 +136,7 @@ def test_one_run_s_rates_have_their_intervals_over_speakers() -> None:
     assert rate(summary, "laspa", "all") == {"mean": 0.2, "low": 0.19, "high": pytest.approx(0.21)}
     assert rate(summary, "laspa", "all", part="other") is None
     assert headliners(summary) == ["baseline", "laspa"]
+    assert headliners(summary | {"default": "baseline"}) == ["baseline", "laspa"]
 
 
 def test_numbers_in_words() -> None:
