@@ -1,8 +1,6 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression services expectations ablation results ui lint docs lock setup
-.PHONY: help repro test regression services expectations ablation results ui serve lint lock setup
-.PHONY: help repro test regression services expectations ablation results experiments ui lint lock setup
+.PHONY: help repro test regression services expectations ablation results experiments ui serve lint docs numbers setup lock
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -56,6 +54,9 @@ lint: $(INSTALLED) ## Check style, types and which module imports which
 
 docs: $(INSTALLED) ## Build the documentation's site into build/site, and fail at a broken link
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet && echo "Site  build/site/index.html"
+
+numbers: $(INSTALLED) ## Write the numbers in README.md and docs/ anew, from reports/, after `make repro`
+	@python -m pipelines.docs_numbers
 
 setup: $(INSTALLED) ## Create .venv and install the locked packages (the targets above do so too)
 

@@ -1,4 +1,4 @@
-"""What the site changes in the pages under docs/: help texts are added, links that lead elsewhere removed."""
+"""What the site changes in the pages of docs/: help texts are added, marks and links to elsewhere removed."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from typing import Any
 from laspa.cli.main import command_parser
 
 OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./[^)]+\)")
+MARK = re.compile(r"<!-- [^>\n]+ -->")  # of pipelines/docs_numbers.py
 COMMANDS = "<!-- commands -->"
 
 
@@ -15,7 +16,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """MkDocs calls this with each page before it is rendered."""
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, _commands(command_parser()))
-    return OUTSIDE.sub(r"\1", markdown)
+    return MARK.sub("", OUTSIDE.sub(r"\1", markdown))
 
 
 def _commands(parser: argparse.ArgumentParser) -> str:

@@ -94,28 +94,28 @@ def takeaway(summary: Summary, system: str | None = None) -> str:
         system = summary["default"] if summary["default"] in others else (others or [BASELINE])[-1]
     told: list[str] = []
     for place, about in PLACES.items():
-        shown: dict[str, str] = {}
-        changes = []
+        changes, sizes = [], []
         for condition in dict.fromkeys((main_condition(summary), "all")):
-            change = relative(summary, system, condition, place)
-            found = difference(summary, system, condition, place)
-            if change is None or found is None:
+            share = relative(summary, system, condition, place)
+            change = difference(summary, system, condition, place)
+            if share is None or change is None:
                 continue
-            shown[condition] = verdict(found)
-            size = f"{abs(100 * change):.0f} % {'lower' if change < 0 else 'higher'}"
-            size = "no clear change" if shown[condition] == "unclear" else size
-            changes.append(f"{size} {'over' if condition == 'all' else 'in'} {CONDITIONS[condition].label}")
+            size = f"{abs(100 * share):.0f} % {'lower' if share < 0 else 'higher'}"
+            size = "no clear change" if verdict(change) == "unclear" else size
+            sizes.append(f"{size} {'over' if condition == 'all' else 'in'} {CONDITIONS[condition].label}")
+            changes.append(change)
         if changes:
-            subject, judged = system_label(system), _judged(set(shown.values()))
+            subject, found = system_label(system), judged(changes)
             if told:
-                subject, judged = "it", judged.removesuffix(" than the baseline")
-            told.append(f"on {about} {subject} {judged} (EER {', '.join(changes)})")
+                subject, found = "it", found.removesuffix(" than the baseline")
+            told.append(f"on {about} {subject} {found} (EER {', '.join(sizes)})")
     sentence = "; ".join(told)
     return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
 
 
-def _judged(verdicts: set[str]) -> str:
-    """What the verdicts of several conditions say together."""
+def judged(changes: list[dict[str, Any]]) -> str:
+    """What the differences of a system to the baseline, under several conditions, say together."""
+    verdicts = set(map(verdict, changes))
     if "unknown" in verdicts:
         return "was measured once, without an interval"
     part = " in part" if len(verdicts) > 1 else ""

@@ -1,0 +1,155 @@
+"""`make numbers`: README.md and docs/ say what the files say that the commands wrote.
+
+A number stands after a mark that names its file, its place there and its format:
+
+    The EER is <!-- reports/study.json systems.laspa.eer.cross_same.mean percent -->27.9 %.
+
+No line begins with a mark (Markdown ends a paragraph there), and `?` stands for a number not yet written.
+
+A block stands between `<!-- block NAME -->` and `<!-- end -->`; BLOCKS has the functions that write them.
+docs/images/result.svg is written whole; docs/results.md is of `make results`.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from laspa.errors import LaspaError
+from laspa.files import read_json, write_text
+from laspa.params.loading import read_yaml
+from laspa.report.figures import comparison
+from laspa.report.page_figures import FIGURE_CONDITIONS
+from laspa.report.summary import BASELINE, LASPA, difference, main_condition, rate
+from laspa.report.svg import file_svg
+from laspa.report.tables import places
+from laspa.report.text import judged, percent, points_text, system_label
+from laspa.trials.splits import OTHER
+from pipelines import stage
+from pipelines.result import SUMMARY, result_text
+
+ADAPTING, FIGURE = Path("docs/adapting.md"), Path("docs/images/result.svg")
+NUMBER = re.compile(
+    r"(<!-- ([\w/.-]+\.(?:json|yaml)) (\S+) (\w+) -->)(\?|[−+]?\d(?:[\d.,]*\d)?(?: % (?:lower|higher))?)"
+)
+BLOCK = re.compile(r"(<!-- block (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+FORMATS: dict[str, Callable[[float], str]] = {
+    "percent": percent,  # three digits
+    "whole": lambda share: f"{100 * share:.0f}",  # per cent
+    "relative": lambda share: f"{abs(100 * share):.0f} % {'lower' if share < 0 else 'higher'}",
+    "points": lambda share: points_text({"mean": share, "low": None, "high": None}, ""),
+    "count": lambda value: f"{value:,}",
+}
+# What was measured on real people: rows of the table in docs/adapting.md, before and after.
+PEOPLE = ("as it is", "`backend fit`")
+
+
+def main() -> None:
+    for page in pages():
+        old = page.read_text(encoding="utf-8")
+        if (new := renewed(old)) != old:
+            write_text(page, new)
+            print(f"Changed  {page}")
+    write_text(FIGURE, figure())
+
+
+def pages() -> list[Path]:
+    """The pages with marks."""
+    return [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+
+
+def renewed(text: str) -> str:
+    """The text with the numbers and blocks that the files give.
+
+    Raises:
+        LaspaError: a mark names no such file, place, format or block.
+    """
+
+    def number(found: re.Match[str]) -> str:
+        mark, file, path, form, _ = found.groups()
+        if form not in FORMATS:
+            raise LaspaError(f"{mark}: no such format; known are {', '.join(FORMATS)}")
+        return mark + FORMATS[form](look_up(Path(file), path))
+
+    def block(found: re.Match[str]) -> str:
+        start, name, end = found.groups()
+        if name not in BLOCKS:
+            raise LaspaError(f"<!-- block {name} -->: no such block; known are {', '.join(BLOCKS)}")
+        return f"{start}{BLOCKS[name]().strip()}\n{end}"
+
+    return BLOCK.sub(block, NUMBER.sub(number, text))
+
+
+def look_up(file: Path, path: str) -> Any:
+    """What stands at a dotted path of a JSON or YAML file; `choices.0` is the first of a list."""
+    found = _read(file.resolve())
+    for key in path.split("."):
+        try:
+            found = found[int(key)] if isinstance(found, list) else found[key]
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise LaspaError(f"{file}: has no {path}, which a page cites") from None
+    return found
+
+
+@cache
+def _read(file: Path) -> Any:
+    return read_json(file) if file.suffix == ".json" else read_yaml(file)
+
+
+def figure() -> str:
+    """The comparison at home and on other voices, for README.md."""
+    summary = read_json(SUMMARY)
+    return file_svg(comparison(summary, FIGURE_CONDITIONS, places(summary)))
+
+
+def result_block() -> str:
+    """What `make repro` prints."""
+    return f"```\n$ make repro\n…\n{result_text(read_json(SUMMARY)).strip()}\n```"
+
+
+def findings() -> str:
+    """What holds on people, on the embedded corpus and on other voices, a line each."""
+    before, after = (_people(row) for row in PEOPLE)
+    lines = [
+        "- **Real people** (eleven bilingual students, embeddings of a public recogniser): taking the"
+        f" language out of the embeddings lowers the EER over all trials from {before} to {after} %"
+        " ([how](docs/adapting.md))."
+    ]
+    summary = read_json(SUMMARY)
+    default = summary["default"]
+    for place, about in {"": "The embedded corpus", OTHER: "Other voices"}.items():
+        if place not in places(summary):
+            continue
+        told = [
+            _finding(summary, name, place) for name in dict.fromkeys((default, LASPA)) if name != BASELINE
+        ]
+        lines.append(f"- **{about}**: {' '.join(filter(None, told))}")
+    return "\n".join(lines)
+
+
+def _finding(summary: dict[str, Any], system: str, place: str) -> str:
+    """One system beside the baseline at one place."""
+    condition = main_condition(summary)
+    ours, theirs = (rate(summary, name, condition, part=place) for name in (system, BASELINE))
+    change = difference(summary, system, condition, place)
+    if ours is None or theirs is None or change is None:
+        return ""
+    name = "LASPA as published" if system == LASPA else system_label(system)
+    eers = f"{percent(ours['mean'])} against {percent(theirs['mean'])} % EER"
+    return f"{name} {judged([change])}, {eers}: {points_text(change)}."
+
+
+def _people(row: str) -> str:
+    """The first number in the last column, all trials, of a row of the table in docs/adapting.md."""
+    lines = ADAPTING.read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        if line.startswith(f"| {row}") and (found := re.match(r"[\d.]+", line.split("|")[-2].strip())):
+            return found[0]
+    raise LaspaError(f"{ADAPTING}: no row that begins with {row}; PEOPLE in {__name__} names the rows")
+
+
+BLOCKS = {"result": result_block, "findings": findings}
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,115 @@
+"""Numbers in README.md and docs/: they are those of the files, and a wrong one is found."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from laspa.errors import LaspaError
+from laspa.files import read_json, write_json
+from laspa.report.results_page import results_page
+from pipelines import docs_numbers
+from pipelines.docs_numbers import BLOCK, FIGURE, NUMBER, figure, findings, look_up, pages, renewed
+from tests.test_house import ROOT
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{one.name}" for one in ROOT.glob("docs/*.md"))])
+def test_a_page_says_what_the_files_say(page: str) -> None:
+    text = Path(page).read_text(encoding="utf-8")
+    wrong = [
+        (old, new)
+        for old, new in zip(text.splitlines(), renewed(text).splitlines(), strict=False)
+        if old != new
+    ]
+    assert renewed(text) == text, (
+        f"run `make numbers`; the first wrong line, and as it should be: {wrong[:1]}"
+    )
+
+
+def test_the_results_page_says_what_its_file_says() -> None:
+    def words(text: str) -> list[str]:  # JSON has its keys in another order than the page has its rows
+        return sorted(re.findall(r"[^\s,]+", text))
+
+    page = Path("docs/results.md").read_text(encoding="utf-8")
+    assert words(results_page(read_json("reports/study.json"))) == words(page)
+
+
+def test_the_figure_shows_the_numbers_of_the_summary() -> None:
+    def labels(svg: str) -> list[str]:
+        return re.findall(r"<text[^>]*>(.*?)</text>", svg)
+
+    drawn = labels(figure())
+    assert labels(FIGURE.read_text(encoding="utf-8")) == drawn, "run `make numbers`"
+    systems = read_json("reports/summary.json")["systems"]
+    assert f"{100 * systems['baseline']['conditions']['cross_same']['eer']:.1f}" in drawn
+
+
+def test_marks_and_blocks_are_there() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in pages()]
+    assert sum(len(NUMBER.findall(text)) for text in texts) >= 10
+    assert {name for text in texts for _, name, _ in BLOCK.findall(text)} == set(docs_numbers.BLOCKS)
+    lines = [line for text in texts for line in text.splitlines() if NUMBER.match(line.strip())]
+    assert not lines  # Markdown would end the paragraph there
+    marked = sum(len(re.findall(r"<!-- [\w/.-]+\.(?:json|yaml) ", text)) for text in texts)
+    assert marked == sum(len(NUMBER.findall(text)) for text in texts), "a mark without a number after it"
+
+
+def test_a_wrong_number_is_put_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json("a.json", {"eer": {"mean": 0.1234}, "gain": -0.456, "trials": [7, 32600], "points": -0.012})
+    text = (
+        "EER <!-- a.json eer.mean percent -->9.99 % (<!-- a.json eer.mean whole -->?), "
+        "<!-- a.json gain relative -->3 % higher, "
+        "<!-- a.json points points -->+1.00, <!-- a.json trials.1 count -->1,000."
+    )
+    bare = re.sub(r"<!-- .*? -->", "", renewed(text))
+    assert bare == "EER 12.3 % (12), 46 % lower, −1.20, 32,600."
+    assert renewed(renewed(text)) == renewed(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!-- a.json eer.low percent -->1", r"a\.json: has no eer\.low"),
+        ("<!-- b.json eer percent -->1", r"b\.json: no such file"),
+        ("<!-- a.json eer nicely -->1", "no such format; known are percent"),
+        ("<!-- block poem -->\n<!-- end -->", "no such block; known are"),
+    ],
+)
+def test_a_mark_that_names_nothing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json("a.json", {"eer": 0.1})
+    with pytest.raises(LaspaError, match=message):
+        renewed(text)
+
+
+def test_another_default_changes_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    summary = read_json("reports/summary.json")
+    monkeypatch.chdir(tmp_path)
+    write_json("reports/summary.json", summary | {"default": "laspa"})
+    told = findings().splitlines()
+    assert len(told) == 3
+    assert told[0].startswith("- **Real people**")
+    assert not any("LASPA+" in line for line in told)
+    assert "LASPA as published" in told[1]
+
+
+def test_people_s_numbers_are_those_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("docs").mkdir()
+    Path("docs/adapting.md").write_text("| as it is | 1.5 | 4.5 |\n", encoding="utf-8")
+    with pytest.raises(LaspaError, match=r"docs/adapting\.md: no row that begins with `backend fit`"):
+        findings()
+
+
+def test_params_can_be_cited() -> None:
+    assert look_up(Path("params.yaml"), "synthetic.languages.0") == "en"
