@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,46 @@ def test_every_stage_is_started_by_it(name: str) -> None:
     command = (STAGES | ON_DEMAND)[name]["cmd"]
     for line in [command] if isinstance(command, str) else command:
         assert "pipelines/python -m pipelines." in line
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A fresh clone without data, with the launcher as it is here."""
+    folder = tmp_path / "clone"
+    cloned = subprocess.run(["git", "clone", "-q", ROOT, folder], capture_output=True, text=True, check=False)
+    if cloned.returncode:
+        pytest.skip(f"this is no git checkout: {cloned.stderr.strip()}")
+    shutil.copy2(ROOT / LAUNCHER, folder / LAUNCHER)
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system/dvc").symlink_to(
+        Path(sysconfig.get_path("scripts"), "dvc")
+    )  # python is not beside it
+    return folder
+
+
+def repro(folder: Path, dvc: Path) -> subprocess.CompletedProcess[str]:
+    """`dvc repro` of the quickest stage, in a shell where no environment is active."""
+    environment = {"HOME": str(folder.parent), "PATH": f"{folder.parent / 'system'}:/usr/bin:/bin"}
+    command = [dvc, "repro", "systems"]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_a_fresh_clone_runs_and_without_packages_loses_nothing(clone: Path) -> None:
+    (clone / ".venv").symlink_to(sys.prefix)
+    ran = repro(clone, clone / ".venv/bin/dvc")
+    assert ran.returncode == 0, ran.stderr
+    made = {path.name: path.read_bytes() for path in (clone / "data/systems").iterdir()}
+    assert "baseline.json" in made
+
+    (clone / ".venv").unlink()
+    with (clone / "params.yaml").open("a", encoding="utf-8") as file:
+        file.write("# changed: the stage has to run again\n")
+    failed = repro(clone, clone.parent / "system/dvc")
+    assert failed.returncode != 0
+    (line,) = (line for line in failed.stderr.splitlines() if line.startswith("error: "))
+    assert "make setup" in line
+    assert "nothing was removed" in line
+    assert "Traceback" not in failed.stderr
+    assert {path.name: path.read_bytes() for path in (clone / "data/systems").iterdir()} == made
