@@ -40,6 +40,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "relative": lambda share: f"{abs(100 * share):.0f} % {'lower' if share < 0 else 'higher'}",
     "points": lambda share: points_text({"mean": share, "low": None, "high": None}, ""),
     "count": lambda value: f"{value:,}",
+    "number": lambda value: f"{value:.2f}",
 }
 # What was measured on real people: rows of the table in docs/adapting.md, before and after.
 PEOPLE = ("as it is", "`backend fit`")

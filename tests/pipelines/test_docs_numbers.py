@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from laspa.errors import LaspaError
@@ -38,6 +39,19 @@ def test_the_results_page_says_what_its_file_says() -> None:
 
     page = Path("docs/results.md").read_text(encoding="utf-8")
     assert words(results_page(read_json("reports/study.json"))) == words(page)
+
+
+def test_the_sweep_s_page_says_what_its_table_says() -> None:
+    trials = pd.read_csv("reports/tune/trials.csv", index_col="trial")
+    page = Path("docs/tuning.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if re.match(r"\| \d+ \| [\d.]+ % \|", line)]
+    assert len(rows) == 8
+    best = trials.sort_values("dev_eer").index[:8]
+    assert [int(row[0]) for row in rows] == best.tolist()
+    for trial, eer, *values in rows:
+        found = trials.loc[int(trial)]
+        assert eer.strip() == f"{100 * found['dev_eer']:.2f} %"
+        assert [float(value) for value in values] == found["prefix_len":"loss_weights.mse"].tolist()
 
 
 def test_the_figure_shows_the_numbers_of_the_summary() -> None:
