@@ -94,21 +94,23 @@ def takeaway(summary: Summary, system: str | None = None) -> str:
         system = summary["default"] if summary["default"] in others else (others or [BASELINE])[-1]
     told: list[str] = []
     for place, about in PLACES.items():
-        changes, sizes = [], []
+        changes, sizes, where = [], [], []
         for condition in dict.fromkeys((main_condition(summary), "all")):
             share = relative(summary, system, condition, place)
             change = difference(summary, system, condition, place)
             if share is None or change is None:
                 continue
             size = f"{abs(100 * share):.0f} % {'lower' if share < 0 else 'higher'}"
-            size = "no clear change" if verdict(change) == "unclear" else size
-            sizes.append(f"{size} {'over' if condition == 'all' else 'in'} {CONDITIONS[condition].label}")
+            where.append(f"{'over' if condition == 'all' else 'in'} {CONDITIONS[condition].label}")
+            sizes.append(f"{'no clear change' if verdict(change) == 'unclear' else size} {where[-1]}")
             changes.append(change)
         if changes:
             subject, found = system_label(system), judged(changes)
             if told:
                 subject, found = "it", found.removesuffix(" than the baseline")
-            told.append(f"on {about} {subject} {found} (EER {', '.join(sizes)})")
+            unclear = all(verdict(change) == "unclear" for change in changes)
+            details = f", {' or '.join(where)}" if unclear else f" (EER {', '.join(sizes)})"
+            told.append(f"on {about} {subject} {found}{details}")
     sentence = "; ".join(told)
     return f"{sentence[:1].upper()}{sentence[1:]}." if told else ""
 

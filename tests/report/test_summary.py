@@ -102,7 +102,7 @@ def one_run(eer: float, change: tuple[float, float, float] | None = None) -> dic
             0.15,
             -0.4,
             0.1,
-            "does not clearly differ from the baseline (EER no clear change in cross / same, no",
+            "does not clearly differ from the baseline, in cross / same or over all trials.",
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_what_a_reader_takes_home(eer: float, low: float, high: float, told: str
     systems = {"baseline": one_run(0.3), "laspa_plus": one_run(eer, (eer - 0.3, low, high))}
     sentence = takeaway({"default": "laspa_plus", "systems": systems})
     assert sentence.startswith(f"On this corpus LASPA+ {told}")
-    assert sentence.endswith(" all trials).")
+    assert " all trials" in sentence
     # The default is the baseline: the sentence is about the system beside it.
     assert takeaway({"default": "baseline", "systems": systems}) == sentence
 
