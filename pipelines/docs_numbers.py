@@ -7,7 +7,7 @@ A number stands after a mark that names its file, its place there and its format
 No line begins with a mark (Markdown ends a paragraph there), and `?` stands for a number not yet written.
 
 A block stands between `<!-- block NAME -->` and `<!-- end -->`; BLOCKS has the functions that write them.
-docs/images/result.svg is written whole; docs/results.md is of `make results`.
+docs/results.md and docs/images/result.svg are written whole.
 """
 
 import re
@@ -21,6 +21,7 @@ from laspa.files import read_json, write_text
 from laspa.params.loading import read_yaml
 from laspa.report.figures import comparison
 from laspa.report.page_figures import FIGURE_CONDITIONS
+from laspa.report.results_page import results_page
 from laspa.report.summary import BASELINE, LASPA, difference, main_condition, rate
 from laspa.report.svg import file_svg
 from laspa.report.tables import places
@@ -28,6 +29,8 @@ from laspa.report.text import judged, percent, points_text, system_label
 from laspa.trials.splits import OTHER
 from pipelines import stage
 from pipelines.result import SUMMARY, result_text
+from pipelines.study_page import PAGE as STUDY_PAGE
+from pipelines.study_page import SUMMARY as STUDY
 
 ADAPTING, FIGURE = Path("docs/adapting.md"), Path("docs/images/result.svg")
 NUMBER = re.compile(
@@ -47,17 +50,25 @@ PEOPLE = ("as it is", "`backend fit`")
 
 
 def main() -> None:
-    for page in pages():
-        old = page.read_text(encoding="utf-8")
-        if (new := renewed(old)) != old:
-            write_text(page, new)
-            print(f"Changed  {page}")
-    write_text(FIGURE, figure())
+    written = {page: renewed_page(page) for page in pages()}
+    written |= {STUDY_PAGE: results_page(read_json(STUDY)), FIGURE: figure()}
+    for file, text in written.items():
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            write_text(file, text)
+            print(f"Changed  {file}")
+
+
+def renewed_page(page: Path) -> str:
+    """What the page should say; a mark that names nothing is an error that names the page."""
+    try:
+        return renewed(page.read_text(encoding="utf-8"))
+    except LaspaError as error:
+        raise LaspaError(f"{page}: {error}") from None
 
 
 def pages() -> list[Path]:
     """The pages with marks."""
-    return [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+    return [Path("README.md"), *sorted(set(Path("docs").glob("*.md")) - {STUDY_PAGE})]
 
 
 def renewed(text: str) -> str:
@@ -89,7 +100,7 @@ def look_up(file: Path, path: str) -> Any:
         try:
             found = found[int(key)] if isinstance(found, list) else found[key]
         except (KeyError, IndexError, TypeError, ValueError):
-            raise LaspaError(f"{file}: has no {path}, which a page cites") from None
+            raise LaspaError(f"{file} has no {path}") from None
     return found
 
 

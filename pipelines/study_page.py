@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from laspa.files import write_json, write_text
+from laspa.files import read_json, write_json, write_text
 from laspa.manifest.tables import read_manifest
 from laspa.params import load_params
 from laspa.params.dotted import flatten, get
@@ -25,7 +25,7 @@ def main() -> None:
     summary = study_summary(measured, trials, manifest, params.evaluate.seed)
     summary |= choices_summary(chosen_from, choice_changes(read_yaml(stage.PARAMS_FILE)))
     write_json(SUMMARY, summary)
-    write_text(PAGE, results_page(summary))
+    write_text(PAGE, results_page(read_json(SUMMARY)))  # as `make numbers` does, in the file's order
     print(PAGE.read_text(encoding="utf-8"))
 
 

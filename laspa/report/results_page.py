@@ -111,7 +111,10 @@ def choices_summary(measured: dict[str, Measured], changes: dict[str, dict[str, 
 
 
 def results_page(summary: dict[str, Any]) -> str:
-    """The numbers as Markdown."""
+    """The numbers as Markdown, the systems in the order of DESCRIPTIONS."""
+    order = list(DESCRIPTIONS)
+    names = sorted(summary["systems"], key=lambda name: (order.index(name) if name in order else -1, name))
+    summary = summary | {"systems": {name: summary["systems"][name] for name in names}}
     filters = {"eer": interval_text, "points": points_text, "percent": percent}
     template = environment("laspa.report", **filters).get_template("results.md")
     return template.render(**summary, descriptions=DESCRIPTIONS, base=BASELINE)

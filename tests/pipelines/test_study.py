@@ -21,7 +21,9 @@ def test_the_page_shows_what_each_choice_changes_against_the_default() -> None:
     for name, choice in committed.items():
         assert json.dumps(changes[name], sort_keys=True) == json.dumps(choice["changes"], sort_keys=True)
         (shown,) = re.findall(rf"^\| `{name}` \| (`.*`|–) \| .* \| .* \| .* \|$", page, re.MULTILINE)
-        assert shown == (", ".join(f"`{key}: {value}`" for key, value in changes[name].items()) or "–")
+        assert shown == (
+            ", ".join(f"`{key}: {value}`" for key, value in sorted(changes[name].items())) or "–"
+        )
     assert changes.keys() == committed.keys()
 
 
