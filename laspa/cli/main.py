@@ -5,8 +5,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from laspa.arithmetic import use_arithmetic
 from laspa.errors import LaspaError
 
 # Nothing heavy is imported here, so that `laspa --help` answers at once: each command names the function
@@ -21,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; bad input ends it with one line on standard error and status 1."""
     options = _parser().parse_args(arguments)
     try:
+        use_arithmetic(Path(getattr(options, "params", None) or "params.yaml"))  # before numpy is loaded
         module, function = options.run.split(":")
         getattr(importlib.import_module(module), function)(options)
         sys.stdout.flush()

@@ -85,7 +85,7 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _window_and_filters(settings: Features) -> tuple[torch.Tensor, csr_array]:
-    """The window, zero-padded to a frame, (points,) float32, and torchaudio's filters, (mels, bins) float32."""
+    """The window, zero-padded to a frame, (points,), and torchaudio's filters, (mels, bins), float32."""
     length, _, size = framing(settings)
     left = (size - length) // 2
     window = np.zeros(size, dtype=np.float32)

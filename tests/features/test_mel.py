@@ -74,7 +74,7 @@ def test_equals_torchaudio(samples: int) -> None:
     actual = mel.mel_power(signal, SETTINGS)
     assert actual.shape == (num_frames(samples, SETTINGS), 80)
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
-    # In bands beside a loud tone both transforms are 5e-5 from double precision; half precision rounds to 5e-4.
+    # Beside a loud tone both are 5e-5 from double precision; half precision rounds to 5e-4.
     np.testing.assert_allclose(np.log(actual), np.log(expected), rtol=0, atol=1e-4)
 
 
