@@ -89,7 +89,7 @@ def training() -> dict[str, Callable[[], str]]:
 
     steps_of = {f"steps: {system}": lambda system=system: steps(system) for system in PARAMS.compare}
     return steps_of | {
-        f"backbone: {name}": lambda name=name: backbone(name) for name in ("ecapa_512", "resnet34")
+        f"backbone: {name}": lambda name=name: backbone(name) for name in ("ecapa_512", "resnet34_s")
     }
 
 
