@@ -1,6 +1,8 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression services expectations ablation results ui lint lock setup
+.PHONY: help repro test regression services expectations ablation results ui lint docs lock setup
+.PHONY: help repro test regression services expectations ablation results ui serve lint lock setup
+.PHONY: help repro test regression services expectations ablation results experiments ui lint lock setup
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -37,11 +39,23 @@ ablation: $(INSTALLED) ## Measure what each part of LASPA gives, after `make rep
 results: $(INSTALLED) ## Run the comparison on the full budget, after `make repro`, and write docs/results.md
 	@dvc --cd studies/results repro
 
+# `dvc exp show` has 300 columns: every metric, all of params.yaml, every dependency. This leaves what tells most.
+EERS := conditions.(cross_same|same_same|cross_cross|all).eer$$
+REST := Created|conditions|language_probe|m(apc|se)$$|added_|trial_list|.*/
+experiments: $(INSTALLED) ## Compare the experiments: their EERs, and the params that they changed
+	@[ -t 1 ] || export COLUMNS=160; dvc exp show --no-pager --only-changed --keep '$(EERS)' --drop '$(REST)'
+
 ui: $(INSTALLED) ## Open the tracked runs in MLflow, on this machine only
-	@mlflow ui --host 127.0.0.1 --port $${PORT:-5000} --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	@python -m pipelines.tracking.ui
+
+serve: $(INSTALLED) ## Serve the registered champion, on this machine only; after `laspa register` and `laspa promote`
+	@python -m pipelines.serving.app
 
 lint: $(INSTALLED) ## Check style, types and which module imports which
 	@ruff check . && ruff format --check . && mypy && lint-imports --no-logo
+
+docs: $(INSTALLED) ## Build the documentation's site into build/site, and fail at a broken link
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet && echo "Site  build/site/index.html"
 
 setup: $(INSTALLED) ## Create .venv and install the locked packages (the targets above do so too)
 
@@ -53,13 +67,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(PIP) install --no-compile --no-build-isolation --constraint requirements.lock --editable '.[dev]'
 	@touch $@
 
-# A build of torch for CPUs brings no GPU libraries: their lines are then taken over from the old lock.
-GPU_LIBRARIES := ^(nvidia-|cuda-|triton==)
+# uv writes one lock for Python 3.11 and all later ones, with the GPU libraries, and installs nothing for it.
 lock: ## Write requirements.lock anew: the newest versions that pyproject.toml allows
 	@python=$$(.ci/find-python) && new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && \
-	"$$python" -m venv "$$new" && pip="$$new/bin/python -m pip --quiet" && \
-	$$pip install --upgrade pip && $$pip install --no-compile '.[dev]' && \
-	$$pip freeze --all --exclude laspa | sed -E 's/\+[a-z0-9.]+$$//' > "$$new/lock" && \
-	{ grep -qE '$(GPU_LIBRARIES)' "$$new/lock" || grep -E '$(GPU_LIBRARIES)' requirements.lock >> "$$new/lock"; } && \
+	"$$python" -m venv "$$new" && "$$new/bin/python" -m pip --quiet install uv && \
 	{ echo '# Written by `make lock`: all that pyproject.toml brings in, GPU libraries and development tools too.' && \
-	  sort -f "$$new/lock"; } > requirements.lock
+	  "$$new/bin/uv" --quiet pip compile --universal --python-version 3.11 --extra dev --upgrade \
+	    --no-annotate --no-header pyproject.toml; } > "$$new/lock" && cp "$$new/lock" requirements.lock

@@ -1,6 +1,6 @@
-"""Features beside the alternatives: the mel alone, end to end, processes, a shuffled epoch, memory.
+"""Features beside the alternatives: the mel alone, kaldi's, end to end, processes, a shuffled epoch, memory.
 
-Usage: python benchmarks/features.py [mel] [end] [processes] [epoch] [memory]; all of them by default.
+Usage: python benchmarks/features.py [mel] [kaldi] [end] [processes] [epoch] [memory]; all of them by default.
 
 Within a part the systems take turns, so that other load on the machine affects all of them; only the ratios
 are meaningful. Values must agree to 1e-5 before anything is timed. Each line shows the aim and whether it is
@@ -26,6 +26,7 @@ from laspa.audio.reading import SAMPLE_RATE
 from laspa.features import extraction
 from laspa.features import store as features
 from laspa.features.extraction import Shard, Utterance, compute_shard, extract
+from laspa.features.kaldi import fbank
 from laspa.features.mel import mel_power
 from laspa.features.settings import LOG_FLOOR, framing, mel_settings
 from laspa.features.store import FeatureStore, UtteranceMel
@@ -36,6 +37,7 @@ from laspa.training.batches import TrainingSet, batches, draw
 UTTERANCES, SECONDS = 100, 3.2
 STUDIO_RATE = 44_100
 TOLERANCE = 1e-5
+KALDI_TOLERANCE = 1e-3
 TURNS = 7
 HOURS_BY_PROCESSES = 100  # of audio: long enough that starting the processes hardly counts
 CROP_FRAMES, BATCH = 200, 64
@@ -136,6 +138,32 @@ def time_mel(settings: Features) -> None:
     ours = taken["laspa"]
     judge("times torchaudio's speed", taken["torchaudio MelSpectrogram"] / ours, 1.4)
     judge("times the FFT's time", ours / taken["FFT alone"], 2.5, at_least=False)
+
+
+def time_kaldi(settings: Features) -> None:
+    """Kaldi's filter banks in memory, one thread."""
+    import torchaudio.compliance.kaldi as reference  # after the shim
+
+    settings = settings.model_copy(update={"kind": "kaldi", "high_hz": SAMPLE_RATE / 2})
+    given = signals()
+
+    def by_torchaudio(signal: np.ndarray) -> np.ndarray:
+        samples = torch.from_numpy(signal)[None]
+        return np.asarray(reference.fbank(samples, num_mel_bins=settings.num_mels, low_freq=settings.low_hz))
+
+    for signal in given:
+        # All but a few values close to the floor, where torchaudio is as far from double precision.
+        differences = np.abs(fbank(signal, settings) - by_torchaudio(signal))
+        assert np.quantile(differences, 0.999) < KALDI_TOLERANCE
+    systems = {
+        "torchaudio compliance.kaldi": by_torchaudio,
+        "laspa": lambda signal: fbank(signal, settings),
+    }
+    taken = best_of_turns(
+        {name: lambda run=run: [run(signal) for signal in given] for name, run in systems.items()}, 2 * TURNS
+    )
+    show("Kaldi's filter banks, in memory, one thread", taken, hours_of(signals()))
+    judge("times torchaudio's speed", taken["torchaudio compliance.kaldi"] / taken["laspa"], 1.4)
 
 
 def write_recordings(folder: Path, suffix: str, rate: int) -> list[Path]:
@@ -282,6 +310,7 @@ def main() -> None:
         return probe_memory(Path(arguments[1]), int(arguments[2]), settings)
     parts: dict[str, Callable[[], None]] = {
         "mel": lambda: time_mel(settings),
+        "kaldi": lambda: time_kaldi(settings),
         "end": lambda: time_end_to_end(settings),
         "processes": lambda: time_processes(settings),
         "epoch": lambda: time_epoch(settings),

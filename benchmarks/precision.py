@@ -15,7 +15,7 @@ from laspa.evaluation.split import load_split
 from laspa.evaluation.system import evaluate_system
 from laspa.models.device import torch_device
 from laspa.params import load_params, with_overrides
-from laspa.report.summary import interval
+from laspa.report.seeds import interval
 from laspa.training.run import load_training_data, train_system
 
 CONDITIONS = ("cross_same", "same_same", "all")

@@ -40,9 +40,9 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+def write_json(path: Path | str, value: Any, sort: bool = True) -> None:
+    """Write `value` as indented JSON, by default with sorted keys; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=sort, allow_nan=False) + "\n")
 
 
 def read_json(path: Path | str) -> Any:

@@ -1,26 +1,21 @@
-"""Stage ablate: one system of the comparison, each seed on the same reduced budget.
+"""Stage system of studies/ablation: one system, each seed on the budget of `ablate` in params.yaml.
 
-Usage: python -m pipelines.ablate SYSTEM [FOLDER]. SYSTEM is one of `compare` or of `ablate.systems` in
-params.yaml. Its results go to FOLDER/SYSTEM, which is data/ablation/SYSTEM unless given.
+Usage: python -m pipelines.ablate SYSTEM
 """
 
-import sys
 from pathlib import Path
 
-from laspa.errors import LaspaError
+from laspa.params import load_params
 from pipelines import stage
-from pipelines.resolve import read_run
-from pipelines.systems import measure_seeds, with_seeds
+from pipelines.systems import measure_seeds, on_budget, with_seeds
 
-DATA, RESULTS = Path("data"), Path("data/ablation")
+DATA, RESULTS = Path("data"), Path("studies/ablation/systems")
 
 
 def main() -> None:
-    if len(sys.argv) not in (2, 3):
-        raise LaspaError("usage: python -m pipelines.ablate SYSTEM [FOLDER], a system of params.yaml")
-    system, *folder = sys.argv[1:]
-    run, seeds = read_run(system)
-    measure_seeds(system, "ablate", with_seeds(run, seeds), DATA, Path(*folder) if folder else RESULTS)
+    system, params = stage.argument("ablate", "SYSTEM"), load_params(stage.PARAMS_FILE)
+    runs = with_seeds(on_budget(params, system), params.ablate.seeds)
+    measure_seeds(system, "ablate", runs, DATA, RESULTS)
 
 
 if __name__ == "__main__":

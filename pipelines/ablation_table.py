@@ -1,10 +1,10 @@
-"""What pipelines.ablate measured beyond `compare` as one small table, which is in git and in the report."""
+"""What pipelines.ablate measured as one small table, which is in git and in the report."""
 
 from pathlib import Path
 from typing import Any
 
 from laspa.files import sha256_file, write_json
-from laspa.report.summary import read_seeds, summarise
+from laspa.report.seeds import over_seeds, read_seeds
 from pipelines import stage
 
 SYSTEMS, TABLE = Path("studies/ablation/systems"), Path("studies/ablation.json")
@@ -21,9 +21,9 @@ def main() -> None:
 
 
 def table(seeds: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Each system as in reports/summary.json, without what the report does not show."""
+    """Each system over seeds, without what the report does not show."""
     found = {}
-    for name, system in summarise(seeds, {})["systems"].items():
+    for name, system in over_seeds(seeds)["systems"].items():
         found[name] = {key: system[key] for key in KEPT}
         found[name]["conditions"] = {
             condition: {rate: rates[rate] for rate in RATES}

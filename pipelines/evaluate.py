@@ -1,4 +1,7 @@
-"""Stage evaluate: the trained model on the test trials, and what the report shows of it."""
+"""Stage evaluate: a trained system on the test trials, and what the report shows of it.
+
+Usage: python -m pipelines.evaluate SYSTEM
+"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,12 +18,11 @@ from laspa.evaluation.as_norm import TOP, as_norm
 from laspa.evaluation.calibration import Calibration, fit_calibration
 from laspa.evaluation.diagnostics import attention_profile, gradient_norms
 from laspa.evaluation.embedding import Embeddings, embed_speakers, reconstruct
-from laspa.evaluation.evaluate import evaluate, list_metrics, measure, parts_of
-from laspa.evaluation.metadata import manifest_metadata
+from laspa.evaluation.evaluate import measure, parts_of
 from laspa.evaluation.probes import Probed, disentanglement
 from laspa.evaluation.score_files import write_scores
 from laspa.evaluation.split import Split, embedding_rows, load_split, score_trials
-from laspa.evaluation.system import SystemEvaluation, evaluate_system
+from laspa.evaluation.system import SystemEvaluation, evaluate_other, evaluate_system, rates_of_list
 from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, sha256_file, write_json
 from laspa.models.device import torch_device
@@ -32,8 +34,8 @@ from pipelines import stage
 from pipelines.tracking.metrics import analysis_metrics, evaluation_metrics
 from pipelines.tracking.runs import run_of_model
 
-DATA, MODEL, RESULT = Path("data"), Path("data/model"), Path("data/evaluation")
-METRICS = Path("reports/metrics.json")
+DATA, TRAINED, RESULTS = Path("data"), Path("data/trained"), Path("data/evaluation")
+METRICS = "metrics.json"
 FURTHER_GROUPINGS = ("language-pair", "gender")  # of the test list, beside conditions and languages heard
 SHOWN_RECONSTRUCTIONS = 4  # enough to see what the decoder does, few enough to look at
 INSPECTED = 128  # utterances whose attention is averaged
@@ -42,9 +44,10 @@ EMBEDDED_AT_A_TIME = 20_000  # utterances of official lists whose mels are in me
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE).resolve()
+    system = stage.argument("evaluate", "SYSTEM")
+    params, result = load_params(stage.PARAMS_FILE).resolve(system), RESULTS / system
     options, device = params.evaluate, torch_device(params.train.device)
-    model, config = load_model(MODEL)
+    model, config = load_model(TRAINED / system)
     test = load_split(DATA, "test")
     calibration, not_calibrated = _calibration(model, device)
     found = evaluate_system(model, config["languages"], test, options, device, calibration, FURTHER_GROUPINGS)
@@ -52,6 +55,7 @@ def main() -> None:
     official = _official(model, test.manifest, options, device)
     if official:
         metrics["official"] = {name: measured for name, (measured, *_) in official.items()}
+    other = evaluate_other(model, DATA, options, device)
     train = test.manifest.loc[test.manifest["split"] == "train", "utterance_id"].tolist()
     training = FeatureStore(DATA / "features", train)
     kinds = {"speaker": embeddings.speaker, "language": embeddings.language}
@@ -59,6 +63,7 @@ def main() -> None:
     probed = Probed(metrics["language_probe_accuracy"], metrics["language_probe_chance"])
     inspected = _spread(embeddings.utterance_ids, INSPECTED)
     results = {
+        "metrics": metrics | {name: measured for name, (measured, *_) in other.items()},
         "probe": disentanglement(
             vectors, embeddings.utterance_ids, test.manifest, options.seed, {"speaker": probed}
         ),
@@ -67,22 +72,21 @@ def main() -> None:
         "attention": attention_profile(model, test.features, inspected, device),
         "gradients": _gradients(model, config, training, test.manifest),
     }
-    with atomic_path(RESULT) as folder:
+    with atomic_path(result) as folder:
         folder.mkdir()
         write_scores(folder / "scores.parquet", test.trials, found.scores)
-        for name, (_, trials, scores) in official.items():
+        for name, (_, trials, scores) in (official | other).items():
             write_scores(folder / f"scores_{name}.parquet", trials, scores)
         for name, values in vectors.items():
             file = "embeddings.parquet" if name == "speaker" else "language_embeddings.parquet"
             _write_vectors(folder / file, embeddings.utterance_ids, values)
         _write_reconstructions(folder / "reconstruction.parquet", model.to(device), test, embeddings)
-        for name, result in results.items():
-            write_json(folder / f"{name}.json", result)
-    write_json(METRICS, metrics)
-    with run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params) as run:
+        for name, found_out in results.items():
+            write_json(folder / f"{name}.json", found_out)
+    with run_of_model(sha256_file(TRAINED / system / WEIGHTS_FILE), params) as run:
         run.log_metrics(evaluation_metrics(metrics))
         run.log_metrics(analysis_metrics(**results))
-        run.log_artifacts(METRICS, "evaluation")
+        run.log_artifacts(result / METRICS, "evaluation")
 
 
 def _calibration(model: Laspa, device: torch.device) -> tuple[Calibration | None, str | None]:
@@ -113,18 +117,14 @@ def _official(
     found = {}
     for name, trials in lists.items():
         scores = score_trials(trials, name, ids, vectors)
-        metadata = manifest_metadata(trials, manifest)
-        rates = evaluate(trials, scores, metadata, options.bootstrap, options.seed)
-        metrics = list_metrics(rates, trials, name, metadata)
-        kept = {key: metrics[key] for key in ("conditions", "omitted", "trial_list")}
-        found[name] = kept, trials, scores
+        found[name] = rates_of_list(name, trials, scores, manifest, options), trials, scores
     return found
 
 
 def _detail(
     found: SystemEvaluation, calibration: Calibration | None, not_calibrated: str | None
 ) -> dict[str, Any]:
-    """Every rate of the test list by parts: the rates of reports/metrics.json among them."""
+    """Every rate of the test list by parts: those of metrics.json among them."""
     rates = found.rates
     conditions = rates["conditions"]
     parts = {

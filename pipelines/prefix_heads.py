@@ -9,8 +9,7 @@ from pathlib import Path
 from laspa.errors import LaspaError
 from laspa.params import load_params, with_overrides
 from pipelines import stage
-from pipelines.resolve import on_budget
-from pipelines.systems import measure_seeds, with_seeds
+from pipelines.systems import measure_seeds, on_budget, with_seeds
 
 SYSTEM = "laspa"  # as published: only the prefix-tuners differ
 DATA, CELLS = Path("data"), Path("studies/prefix_heads/cells")

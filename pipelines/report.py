@@ -4,19 +4,22 @@ import json
 from pathlib import Path
 
 from laspa.files import atomic_path, read_json, sha256_file, write_json, write_text
+from laspa.manifest.tables import read_manifest
 from laspa.models.saving import CONFIG_FILE, WEIGHTS_FILE
-from laspa.params import Params
+from laspa.params import Params, load_params
+from laspa.report.comparison import read_summary
 from laspa.report.page import plot_tables, render
 from laspa.report.page_figures import page_figures
 from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import read_results
 from laspa.report.svg import file_svg
 from pipelines import stage
-from pipelines.resolve import TRAINED, read_run
+from pipelines.resolve import read_run
 from pipelines.tracking import runs as tracking
 
-# Written on demand: `make ablation`.
+# Written on demand, and in git: `make ablation`, `make results`.
 ABLATION, PREFIX_HEADS = Path("studies/ablation.json"), Path("studies/prefix_heads.json")
+STUDY = Path("reports/study.json")
 DATA, REPORTS, MODEL = Path("data"), Path("reports"), Path("data/model")
 SUMMARY, PAGE, PLOTS = REPORTS / "summary.json", REPORTS / "index.html", REPORTS / "plots"
 
@@ -28,11 +31,15 @@ SHOWN_PARAMS = {*Params.model_fields} - {
 
 
 def main() -> None:
-    params, _ = read_run(TRAINED)
+    options = load_params(stage.PARAMS_FILE)
+    params = read_run(options.system)
     features = read_json(MODEL / CONFIG_FILE)["features"]
     mels = {"Features": json.dumps(features["settings"]), "Features, digest": features["digest"]}
     flat = tracking.flat_params(params, SHOWN_PARAMS)
-    results = read_results(DATA, REPORTS, flat, mels, read_json(ABLATION), read_prefix_heads(PREFIX_HEADS))
+    manifest = read_manifest(DATA / "manifest.parquet")
+    summary = read_summary(DATA, options.system, options.compare, manifest, options.evaluate)
+    on_demand = {"ablation": read_json(ABLATION), "prefix_heads": read_prefix_heads(PREFIX_HEADS)}
+    results = read_results(DATA, summary, flat, mels, on_demand | {"study": read_json(STUDY)})
     figures = page_figures(results)
     write_json(SUMMARY, results.summary)
     write_text(PAGE, render(results, figures))
@@ -42,7 +49,7 @@ def main() -> None:
             table.to_csv(folder / name, index=False, lineterminator="\n")
         for name, shown in figures.items():
             write_text(folder / f"{name}.svg", file_svg(shown.figure))
-    with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params) as run:
+    with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params, last=True) as run:
         run.log_artifacts(PLOTS, "plots")
         run.log_artifacts(PAGE, "report")
 

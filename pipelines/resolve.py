@@ -4,7 +4,6 @@ A training depends on its own file, so that only what reads a changed param is t
 """
 
 from pathlib import Path
-from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, read_json, write_json
@@ -13,44 +12,27 @@ from laspa.params.dotted import flatten
 from laspa.params.messages import unknown_choice
 from pipelines import stage
 
-FOLDER, TRAINED = Path("data/systems"), "trained"
-READ = {*SYSTEM_KEYS, "system"}  # by each training
-RESAMPLES = 100  # of the speakers per seed; the summary's intervals are those over seeds
+FOLDER = Path("data/systems")
+READ = {*SYSTEM_KEYS, "system", "seed"}  # by each training
 
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
+    if params.system not in params.compare:
+        raise LaspaError(f"{unknown_choice('system', params.system, params.compare)}, or add it to compare")
     with atomic_path(FOLDER) as folder:
         folder.mkdir()
-        write_json(folder / f"{TRAINED}.json", params.resolve().model_dump(include=READ | {"seed"}))
-        for name in (*params.compare, *params.ablate.systems):
-            compared = on_budget(params, name).model_dump(include=READ | {"evaluate"})
-            write_json(folder / f"{name}.json", compared | {"seeds": params.ablate.seeds})
+        for name in params.compare:
+            run = params.resolve(name)
+            write_json(folder / f"{name}.json", with_overrides(run, run.unread()).model_dump(include=READ))
 
 
-def on_budget(params: Params, system: str) -> Params:
-    """The params of a system on the reduced budget that all systems compared share."""
-    budget: dict[str, Any] = {
-        "train.epochs": params.ablate.epochs,
-        "train.crop_seconds": params.ablate.crop_seconds,
-        "train.fine_tune.epochs": 0,
-        "train.dev_every": params.ablate.epochs,
-        "train.threads": 1,
-        "train.workers": 1,
-        "evaluate.bootstrap": RESAMPLES,
-    }
-    return with_overrides(params.resolve(system), budget)
-
-
-def read_run(name: str) -> tuple[Params, list[int]]:
-    """The params of a run, out of its file, and its seeds; what no training reads is that of params.yaml."""
+def read_run(name: str) -> Params:
+    """The params of a system's training, out of its file; what no training reads is that of params.yaml."""
     params = load_params(stage.PARAMS_FILE)
-    known = (TRAINED, *params.compare, *params.ablate.systems)
-    if name not in known:
-        raise LaspaError(unknown_choice("system", name, known))
-    values = read_json(FOLDER / f"{name}.json")
-    seeds = values.pop("seeds", [])
-    return with_overrides(params, flatten(values)), seeds
+    if name not in params.compare:
+        raise LaspaError(unknown_choice("compare", name, params.compare))
+    return with_overrides(params, flatten(read_json(FOLDER / f"{name}.json")))
 
 
 if __name__ == "__main__":

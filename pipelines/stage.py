@@ -27,6 +27,13 @@ def run(main: Callable[[], None]) -> None:
         sys.exit("error: the disk is full; nothing half-written was kept, make room and run again")
 
 
+def argument(script: str, name: str) -> str:
+    """The one argument of a stage's command, such as the system that it trains."""
+    if len(sys.argv) != 2:
+        raise LaspaError(f"usage: python -m pipelines.{script} {name}")
+    return sys.argv[1]
+
+
 def _reason(error: OSError) -> str:
     """What failed and why; pyarrow's errors are only a message, and of a missing file only its name."""
     if error.strerror:

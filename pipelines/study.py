@@ -11,11 +11,10 @@ from laspa.errors import LaspaError
 from laspa.params import Params, load_params, with_overrides
 from laspa.params.messages import unknown_choice
 from pipelines import stage
-from pipelines.systems import measure_seeds, with_seeds
+from pipelines.systems import DEV_LOOKS, measure_seeds, with_seeds
 
 DATA, RESULTS = Path("data"), Path("studies/results")
 CEILING_DATA = RESULTS / "ceiling/data"
-DEV_LOOKS = 4  # of a run, for its best epoch
 
 
 def main() -> None:

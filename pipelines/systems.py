@@ -24,6 +24,24 @@ from laspa.training.run import TrainingData, load_training_data, state_digest, t
 from pipelines.tracking.metrics import epoch_metrics, evaluation_metrics
 from pipelines.tracking.runs import start_run
 
+RESAMPLES = 100  # of the speakers per seed; the tables' intervals are those over seeds
+DEV_LOOKS = 4  # of a run, for its best epoch
+
+
+def on_budget(params: Params, system: str) -> Params:
+    """The params of a system on the budget that all systems of the ablation share."""
+    epochs = params.ablate.epochs
+    budget: dict[str, Any] = {
+        "train.epochs": epochs,
+        "train.crop_seconds": params.ablate.crop_seconds,
+        "train.fine_tune.epochs": 0,
+        "train.dev_every": max(1, epochs // DEV_LOOKS),
+        "train.threads": 1,
+        "train.workers": 1,
+        "evaluate.bootstrap": RESAMPLES,
+    }
+    return with_overrides(params.resolve(system), budget)
+
 
 def with_seeds(params: Params, seeds: list[int]) -> dict[int, Params]:
     """The params of each seed's run."""

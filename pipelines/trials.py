@@ -8,6 +8,7 @@ from laspa.manifest.tables import read_manifest
 from laspa.params import load_params
 from laspa.trials.drawing import generate_trials, official_trials
 from laspa.trials.lists import official_lists, write_list
+from laspa.trials.splits import OTHER, rows_of_split
 from pipelines import stage
 
 MANIFEST, TRIALS = Path("data/manifest.parquet"), Path("data/trials")
@@ -17,7 +18,8 @@ OFFICIAL = Path("data/raw") / LISTS_FOLDER
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     manifest = read_manifest(MANIFEST)
-    lists = {split: generate_trials(manifest, split, params.trials) for split in ("dev", "test")}
+    drawn = ["dev", "test"] + [OTHER] * bool(len(rows_of_split(manifest, OTHER)))
+    lists = {split: generate_trials(manifest, split, params.trials) for split in drawn}
     for name, listed in official_lists(OFFICIAL).items():
         if (official := official_trials(name, listed, manifest)) is not None:
             lists[name] = official

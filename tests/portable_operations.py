@@ -103,8 +103,9 @@ def evaluation() -> dict[str, Callable[[], str]]:
 
     utterances, speakers = 480, 48
     speaker = np.arange(utterances) % speakers
-    vectors = integers(utterances, 192, seed=2) + integers(speakers, 192, seed=3)[speaker]
-    vectors += integers(LANGUAGES, 192, seed=4)[np.arange(utterances) // speakers % LANGUAGES]
+    noise, voices, offsets = np.float32(1.5), np.float32(0.5), np.float32(0.4)  # so that no rate is 0 or 1
+    vectors = noise * integers(utterances, 192, seed=2) + voices * integers(speakers, 192, seed=3)[speaker]
+    vectors += offsets * integers(LANGUAGES, 192, seed=4)[np.arange(utterances) // speakers % LANGUAGES]
     language = np.array(list("abcd"))[np.arange(utterances) // speakers % LANGUAGES]
     names = np.array([f"{one:02}" for one in speaker])
     one, other = np.random.default_rng(5).integers(0, utterances, (2, 8000))

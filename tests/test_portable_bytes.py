@@ -14,7 +14,7 @@ from laspa.arithmetic import PORTABLE, use_arithmetic
 
 HERE = Path(__file__).parent
 DIGESTS = HERE / "portable_digests.json"
-# What other processors with AVX2 look like to the libraries. OpenBLAS calls the kernels of AVX2 Haswell and Zen.
+# What other processors with AVX2 look like to the libraries. OpenBLAS names its AVX2 kernels Haswell, Zen.
 AS_AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
@@ -90,7 +90,8 @@ def test_the_params_decide(tmp_path: Path, train: str, there: bool) -> None:
     params.write_text(f"# arithmetic: native\ntrain:\n  device: cpu\n  {train}\n")
     program = (
         "import os, sys; from pathlib import Path; from laspa.arithmetic import use_arithmetic; "
-        "use_arithmetic(Path(sys.argv[1])); print(os.environ.get('MKL_CBWR'), os.environ['OPENBLAS_CORETYPE'])"
+        "use_arithmetic(Path(sys.argv[1])); "
+        "print(os.environ.get('MKL_CBWR'), os.environ['OPENBLAS_CORETYPE'])"
     )
     environment = {name: value for name, value in os.environ.items() if name not in PORTABLE}
     environment |= {"OPENBLAS_CORETYPE": "Zen", "PYTHONPATH": str(HERE.parent)}

@@ -4,8 +4,10 @@ Both are extras, `pip install laspa[codecs]`: only VoxCeleb2 and Asterisk's prom
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,6 +19,7 @@ class MissingDecoder(LaspaError):
 
 
 G722_RATE, G722_BITS_PER_SECOND = 16_000, 64_000  # mode 1 of ITU-T G.722, as Asterisk and SIP use it
+G722_BLOCK = 80_000  # bytes decoded at a time: ten seconds
 
 
 def decode_av(path: Path | str, content: bytes) -> tuple[np.ndarray, int]:
@@ -26,24 +29,38 @@ def decode_av(path: Path | str, content: bytes) -> tuple[np.ndarray, int]:
         MissingDecoder: PyAV is not installed.
         LaspaError: it cannot decode `content`.
     """
+    rate, blocks = _stream_av(path, io.BytesIO(content))
+    return np.concatenate(list(blocks)), rate
+
+
+def _stream_av(path: Path | str, content: BinaryIO) -> tuple[int, Iterator[np.ndarray]]:
     try:
         import av
     except ImportError:
         raise MissingDecoder(_missing(path, "PyAV")) from None
     try:
-        with av.open(io.BytesIO(content), mode="r") as container:
-            if not container.streams.audio:
-                raise LaspaError(f"{path}: cannot be decoded (it has no sound)")
-            stream = container.streams.audio[0]
-            as_planes = av.AudioResampler(format="fltp")
-            frames = [frame for packet in container.decode(stream) for frame in as_planes.resample(packet)]
-            blocks = [frame.to_ndarray() for frame in frames + as_planes.resample(None)]
-            rate = int(stream.rate)
+        container = av.open(content, mode="r")
     except av.FFmpegError as error:
         raise LaspaError(f"{path}: cannot be decoded ({error.strerror})") from None
-    if not blocks:
+    if not container.streams.audio:
         raise LaspaError(f"{path}: cannot be decoded (it has no sound)")
-    return np.concatenate(blocks, axis=1).T, rate
+    stream = container.streams.audio[0]
+
+    def blocks() -> Iterator[np.ndarray]:
+        as_planes = av.AudioResampler(format="fltp")
+        empty = True
+        with content, container:
+            try:
+                for frame in chain(container.decode(stream), [None]):
+                    for piece in as_planes.resample(frame):
+                        empty = False
+                        yield piece.to_ndarray().T
+            except av.FFmpegError as error:
+                raise LaspaError(f"{path}: cannot be decoded ({error.strerror})") from None
+        if empty:
+            raise LaspaError(f"{path}: cannot be decoded (it has no sound)")
+
+    return int(stream.rate), blocks()
 
 
 def decode_g722(path: Path | str, content: bytes) -> tuple[np.ndarray, int]:
@@ -52,12 +69,34 @@ def decode_g722(path: Path | str, content: bytes) -> tuple[np.ndarray, int]:
     Raises:
         MissingDecoder: the package G722 is not installed.
     """
+    rate, blocks = _stream_g722(path, io.BytesIO(content))
+    return np.concatenate([np.empty((0, 1), dtype=np.float32), *blocks]), rate
+
+
+def _stream_g722(path: Path | str, content: BinaryIO) -> tuple[int, Iterator[np.ndarray]]:
     try:
         from G722 import G722
     except ImportError:
         raise MissingDecoder(_missing(path, "G722")) from None
-    samples = np.asarray(G722(G722_RATE, G722_BITS_PER_SECOND).decode(content), dtype=np.int16)
-    return samples[:, None].astype(np.float32) / 32768, G722_RATE
+    decoder = G722(G722_RATE, G722_BITS_PER_SECOND)
+
+    def blocks() -> Iterator[np.ndarray]:
+        with content:
+            while encoded := content.read(G722_BLOCK):
+                samples = np.asarray(decoder.decode(encoded), dtype=np.int16)
+                yield samples[:, None].astype(np.float32) / 32768
+
+    return G722_RATE, blocks()
+
+
+def stream_other(path: Path | str) -> tuple[int, Iterator[np.ndarray]]:
+    """A file that libsndfile does not read: its rate and (samples, channels) float32 blocks, one by one.
+
+    Raises:
+        as the decoders of whole files.
+    """
+    stream = _stream_g722 if Path(path).suffix.lower() == ".g722" else _stream_av
+    return stream(path, open(path, "rb"))
 
 
 def _missing(path: Path | str, package: str) -> str:

@@ -47,9 +47,12 @@ def decode(path: Path | str, content: bytes | None = None) -> tuple[np.ndarray, 
             samples = file.read(dtype="int16" if sixteen_bits else "float32", always_2d=True)
             rate = file.samplerate
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        reason = getattr(error, "error_string", str(error)).rstrip(".")
-        raise LaspaError(
-            f"{path}: cannot be decoded ({reason}): damaged, cut short, or none of {READ}"
-        ) from None
+        raise cannot_be_decoded(path, error) from None
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
     return (mono.astype(np.float32) / 32768 if sixteen_bits else mono.astype(np.float32)), rate
+
+
+def cannot_be_decoded(path: Path | str, error: Exception) -> LaspaError:
+    """What to raise for an error of libsndfile."""
+    reason = getattr(error, "error_string", str(error)).rstrip(".")
+    return LaspaError(f"{path}: cannot be decoded ({reason}): damaged, cut short, or none of {READ}")

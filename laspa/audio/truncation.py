@@ -1,5 +1,7 @@
 """Whether a recording is cut short by what its own header says; decoders read a cut file without an error."""
 
+from mmap import mmap
+
 UNKNOWN_LENGTH = 0x7FFFF000  # a WAV length from here on was written by a program that did not know it
 WAV_CHUNKS = 12  # offset of the first chunk, after RIFF, a size and WAVE
 OGG_PAGE, OGG_LAST, OGG_HEADER = (
@@ -12,7 +14,7 @@ XING_PLACES = (13, 21, 36)  # of the tag in that frame, by MPEG version and chan
 XING_REACH = 1 << 16  # bytes searched for the tag: a picture may precede the sound
 
 
-def cut_short(content: bytes) -> str:
+def cut_short(content: bytes | mmap) -> str:
     """What is missing of a WAV, an OGG, or an MP3 with a Xing tag (as LAME writes it); empty if nothing.
 
     libsndfile itself refuses a cut FLAC, and FFmpeg a cut M4A. G.722, and MP3 without the tag, do not say
@@ -27,7 +29,7 @@ def cut_short(content: bytes) -> str:
     return ""
 
 
-def _wav(content: bytes) -> str:
+def _wav(content: bytes | mmap) -> str:
     place = WAV_CHUNKS
     while place + 8 <= len(content):
         size = int.from_bytes(content[place + 4 : place + 8], "little")
@@ -37,7 +39,7 @@ def _wav(content: bytes) -> str:
     return ""
 
 
-def _ogg(content: bytes) -> str:
+def _ogg(content: bytes | mmap) -> str:
     """A page: 27 bytes, of which the last is the number of segments; then their sizes; then the segments."""
     place = content.rfind(OGG_PAGE)
     header = content[place : place + OGG_HEADER]
@@ -47,7 +49,7 @@ def _ogg(content: bytes) -> str:
     return "cut short: its last page is missing"
 
 
-def _mp3(content: bytes) -> str:
+def _mp3(content: bytes | mmap) -> str:
     """The tag: Xing or Info, flags, then the counts that the flags name, 4 bytes each."""
     places = [content.find(tag, 0, XING_REACH) for tag in (b"Xing", b"Info")]
     place = min((place for place in places if place > 0), default=0)

@@ -16,7 +16,7 @@ from laspa.evaluation.calibration import Calibration, fit_calibration
 from laspa.evaluation.comparison import compare_parts
 from laspa.evaluation.evaluate import list_info, measure, parts_of, with_both_classes
 from laspa.evaluation.metadata import Metadata, read_metadata
-from laspa.evaluation.score_files import read_scores, scores_of, write_scores
+from laspa.evaluation.score_files import read_embeddings, read_scores, scores_of, write_scores
 from laspa.evaluation.scores import cosine_scores, length_normalised
 from laspa.trials.lists import TrialList, read_list, read_models, read_parquet, rows_of, write_list
 
@@ -97,7 +97,16 @@ def compare(options: argparse.Namespace) -> None:
 def score(options: argparse.Namespace) -> None:
     """Write the cosines of a list's trials."""
     trials = read_list(options.trials, options.format, options.keep_duplicates)
-    ids, vectors = _read_embeddings(options.embeddings)
+    if options.backend is not None:
+        from laspa.cli.backend import backend_scores
+
+        if options.cohort is not None or options.models is not None:
+            raise LaspaError("--backend: not with --cohort or --models")
+        scores = backend_scores(options, trials)
+        write_scores(options.output, trials, scores)
+        print(f"{options.output}: {len(trials)} scores")
+        return
+    ids, vectors = read_embeddings(options.embeddings)
     rows = _enrolled(trials, ids, vectors, options.models)
     if options.cohort is None:
         scores = cosine_scores(rows, trials.enroll, trials.test)
@@ -112,12 +121,13 @@ def trials(options: argparse.Namespace) -> None:
     from laspa.manifest.tables import read_manifest
     from laspa.params import Trials
     from laspa.trials.drawing import generate_trials
+    from laspa.trials.splits import rows_of_split
 
     needed = ("utterance_id", "speaker", "language", "gender", "split")
     read_parquet(options.manifest, needed)
     settings = Trials(seed=options.seed, same_gender=not options.any_gender, per_group=options.per_group)
     manifest = read_manifest(options.manifest)
-    if not (manifest["split"] == options.split).any():
+    if rows_of_split(manifest, options.split).empty:
         known = ", ".join(sorted(manifest["split"].unique()))
         raise LaspaError(f"{options.manifest}: no split {options.split!r}; it has {known}")
     drawn = generate_trials(manifest, options.split, settings)
@@ -190,21 +200,6 @@ def _print_table(rows: dict[str, dict[str, Any] | None]) -> None:
         print(line + " ".join(f"{cell:>14}" for cell in cells))
 
 
-def _read_embeddings(path: str) -> tuple[pa.Array, np.ndarray]:
-    table = read_parquet(path, ("utterance_id", "vector"))
-    ids, column = table["utterance_id"].cast(pa.string()).combine_chunks(), table["vector"].chunk(0)
-    lengths = pc.unique(pc.list_value_length(column))
-    if len(lengths) != 1 or column.null_count:
-        raise LaspaError(f"{path}: vectors of {len(lengths)} lengths; expected one length for all")
-    if len(pc.unique(ids)) != len(ids):
-        raise LaspaError(f"{path}: {len(ids) - len(pc.unique(ids))} utterance(s) stand there twice")
-    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
-    if not np.isfinite(vectors).all():
-        bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
-        raise LaspaError(f"{path}: the vector of {bad} has values that are not finite")
-    return ids, vectors
-
-
 def _enrolled(trials: TrialList, ids: pa.Array, vectors: np.ndarray, models: str | None) -> np.ndarray:
     """(names, D): a vector for each name of the list; a model's is the mean of its utterances' directions."""
     place = rows_of(trials.names, ids)
@@ -233,7 +228,7 @@ def _normalised(options: argparse.Namespace, trials: TrialList, rows: np.ndarray
         raise LaspaError(
             "--cohort: not with --models; the manifest says who speaks an utterance, not a model"
         )
-    ids, cohort = _read_embeddings(options.cohort)
+    ids, cohort = read_embeddings(options.cohort)
     table = read_parquet(options.manifest, ("utterance_id", "speaker", "split"))
     place = rows_of(ids, table["utterance_id"].combine_chunks())
     if (missing := np.flatnonzero(place < 0)).size:

@@ -1,8 +1,9 @@
-"""The command `laspa`: score files, trial lists and comparisons of any toolkit, without the pipeline."""
+"""The command `laspa`: recordings embedded and compared; score files and trial lists of any toolkit."""
 
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,34 +17,59 @@ from laspa.errors import LaspaError
 
 DEFAULT_RESAMPLES = 1000
 FEWEST_RESAMPLES = 100  # for the ends of a 95 % interval
-BAD_INPUT = 1
+BAD_INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; bad input ends it with one line on standard error and status 1."""
-    options = _parser().parse_args(arguments)
+    """Run a command: its status, mostly 0; bad input ends it with one line on standard error and status 2."""
+    options = command_parser().parse_args(arguments)
+    status: int | None = None
     try:
         use_arithmetic(Path(getattr(options, "params", None) or "params.yaml"))  # before numpy is loaded
         module, function = options.run.split(":")
-        getattr(importlib.import_module(module), function)(options)
+        status = getattr(importlib.import_module(module), function)(options)
         sys.stdout.flush()
     except LaspaError as error:
         print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except ModuleNotFoundError as error:
+        if not (extra := extra_with(error.name or "")):
+            raise
+        print(f"error: this needs {error.name}: pip install 'laspa[{extra}]'", file=sys.stderr)
         return BAD_INPUT
     except BrokenPipeError:  # as in `laspa metrics … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
         return BAD_INPUT
-    return 0
+    return status or 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def extra_with(module: str) -> str | None:
+    """The first extra of laspa that brings a module, by the metadata of the installed package."""
+    from importlib.metadata import requires
+
+    wanted = module.partition(".")[0].lower().replace("_", "-")
+    for requirement in requires("laspa") or []:
+        package = re.match(r"[\w-]+", requirement)
+        extra = re.search(r"extra == ['\"](.+)['\"]", requirement)
+        if package and extra and package[0] == wanted:
+            return extra[1]
+    return None
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of `laspa` and its commands."""
     parser = argparse.ArgumentParser(prog="laspa", description=__doc__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_recogniser(commands)
     _add_evaluation(commands)
+    _add_export(commands)
     _add_tune(commands)
     _add_corpus(commands)
+    _add_models(commands)
+    _add_backend(commands)
+    _add_registry(commands)
     return parser
 
 
@@ -54,6 +80,61 @@ def _command(commands: Any, run: str, text: str, description: str = "", **option
     command = commands.add_parser(name, help=text, description=description, **options)
     command.set_defaults(run=f"laspa.cli.{run}")
     return command
+
+
+def _add_recogniser(commands: Any) -> None:
+    shared = argparse.ArgumentParser(add_help=False)
+    add = shared.add_argument
+    add("--model", default="data/model", metavar="FOLDER", help="default: data/model")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add("--channel", type=_channel, metavar="N", help="the channel to hear, from 1, or mix for their mean")
+    add("--vad", default="energy", choices=("energy", "silero", "none"), help="what leaves out silence")
+
+    add = _command(
+        commands,
+        "recogniser:embed",
+        "embeddings of recordings",
+        "A table of utterance_id and vector, for files, all recordings of a folder, or a manifest.",
+        parents=[shared],
+    ).add_argument
+    add("sources", nargs="+", metavar="FILE", help="recordings, a folder, or a manifest (.parquet or .csv)")
+    add("--output", required=True, metavar="PARQUET", help="or a folder, for shards that a run can resume")
+    engines = "what computes shards: this process, or Ray (RAY_ADDRESS names a cluster)"
+    add("--engine", default="local", choices=("local", "ray"), help=engines)
+    add("--shard-size", type=_count, default=1000, metavar="N", help="recordings in a shard (default 1000)")
+    add("--root", default=".", metavar="FOLDER", help="that the paths of a manifest start from")
+    bad = "fail, or skip: list bad recordings in OUTPUT.skipped.csv"
+    add("--on-bad-audio", default="fail", choices=("fail", "skip"), help=bad)
+
+    about = "Exit status: 0 the same speaker, 1 different speakers, 2 bad input."
+    command = _command(
+        commands, "recogniser:verify", "whether two recordings are of one speaker", about, parents=[shared]
+    )
+    add = command.add_argument
+    add("first", metavar="A")
+    add("second", metavar="B")
+    limits = command.add_mutually_exclusive_group()
+    limits.add_argument("--threshold", type=float, metavar="T", help="of the score, the cosine")
+    far = "the threshold with this rate of false acceptances, such as 0.01; default: equal error rates"
+    limits.add_argument("--far", type=float, metavar="RATE", help=far)
+    add("--prior", type=float, default=0.5, metavar="P", help="of one speaker before listening; default 0.5")
+    add("--json", action="store_true", help="print JSON")
+
+    add = _command(
+        commands, "recogniser:enrol", "enrol a speaker from recordings", parents=[shared]
+    ).add_argument
+    add("store", metavar="STORE", help="a Parquet file, made if it does not exist")
+    add("name", metavar="NAME")
+    add("files", nargs="+", metavar="FILE")
+    add("--replace", action="store_true", help="the embedding of a name that is enrolled already")
+
+    add = _command(
+        commands, "recogniser:identify", "the enrolled speakers nearest to a recording", parents=[shared]
+    ).add_argument
+    add("store", metavar="STORE")
+    add("file", metavar="FILE")
+    add("--top", type=_count, default=5, metavar="N", help="how many; default 5")
+    add("--json", action="store_true", help="print JSON")
 
 
 def _add_evaluation(commands: Any) -> None:
@@ -115,7 +196,8 @@ def _add_evaluation(commands: Any) -> None:
     add("--output", required=True, metavar="FILE", help=".parquet, else text")
     add("--cohort", metavar="PARQUET", help="AS-norm with these embeddings of training data")
     add("--cohort-top", type=_count, metavar="N", help="nearest cohort speakers that count")
-    add("--manifest", metavar="PARQUET", help="speakers and splits, needed by --cohort")
+    add("--manifest", metavar="PARQUET", help="speakers and splits, needed by --cohort; languages")
+    add("--backend", metavar="FILE", help="score by what `laspa backend fit` has learnt")
 
     add = _command(
         commands,
@@ -130,6 +212,19 @@ def _add_evaluation(commands: Any) -> None:
     add("--per-group", type=_count, default=10_000, help="at most, of each kind of trial")
     add("--any-gender", action="store_true", help="non-targets across genders too")
     add("--seed", type=int, default=1)
+
+
+def _add_export(commands: Any) -> None:
+    about = (
+        "One ONNX file that needs no torch: recordings in, embeddings out, with calibration and languages."
+    )
+    add = _command(commands, "export:export", "write a trained model as an ONNX file", about).add_argument
+    add("--model", default="data/model", metavar="FOLDER", help="as train saves it (default data/model)")
+    add("--output", default="model.onnx", metavar="FILE", help="default: model.onnx")
+    add("--input", choices=("waveform", "mel"), default="waveform", help="of the graph (default waveform)")
+    add("--int8", action="store_true", help="quantised weights: a smaller file, other embeddings")
+    less = "leave out the language encoder where embeddings do not need it"
+    add("--no-languages", action="store_true", help=less)
 
 
 def _add_tune(commands: Any) -> None:
@@ -171,10 +266,78 @@ def _add_corpus(commands: Any) -> None:
     add("--json", action="store_true", help="print JSON")
 
 
+def _add_models(commands: Any) -> None:
+    command = commands.add_parser(
+        "import",
+        help="a public recogniser as a model folder",
+        description="Make a model folder of a public recogniser's weights, for `Recogniser.load`.",
+    )
+    command.set_defaults(run="laspa.cli.models:import_model")
+    add = command.add_argument
+    add("kind", metavar="KIND", help="campplus (3D-Speaker)")
+    add("file", metavar="FILE", help="weights: safetensors, or torch.save of tensors alone")
+    add("--output", required=True, metavar="FOLDER", help="the model folder")
+
+
+def _add_backend(commands: Any) -> None:
+    command = commands.add_parser(
+        "backend",
+        help="take the language out of finished embeddings, where it pays",
+        description="Learn on a user's own speakers what takes the language out of finished embeddings.",
+    )
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    add = _command(
+        actions,
+        "backend:fit",
+        "learn a backend, and say by cross-validation over speakers whether it pays",
+    ).add_argument
+    add("--embeddings", required=True, metavar="PARQUET", help="columns utterance_id, vector")
+    add("--manifest", required=True, metavar="PARQUET", help="columns utterance_id, speaker, language")
+    add("--output", required=True, metavar="FILE", help="the backend, for laspa score --backend")
+    add("--parts", metavar="LIST", help="that may be used: means,nuisance,whiten,pair,as_norm (default all)")
+    add(
+        "--languages-by",
+        default="label",
+        choices=("label", "posterior"),
+        help="validate with labels, or as if languages had to be told from the embedding",
+    )
+    add(
+        "--bootstrap",
+        type=_resamples,
+        default=DEFAULT_RESAMPLES,
+        metavar="N",
+        help="resamples of the speakers",
+    )
+    add("--seed", type=int, default=1)
+    add("--json", action="store_true", help="print JSON, rates as fractions of 1")
+
+
+def _add_registry(commands: Any) -> None:
+    text = "enter the trained model in MLflow's registry, as the challenger"
+    add = _command(commands, "registry:register", text).add_argument
+    add("--model", default="data/model", metavar="FOLDER", help="as the stage model writes it")
+    add("--name", default="laspa", help="of the registered model (default laspa)")
+    add = _command(
+        commands,
+        "registry:promote",
+        "make the challenger the champion, if it is not worse",
+        "Compare the challenger with the champion on the same test list. It becomes the champion if its EER "
+        "is not higher across / within a language, and within a language at most a margin higher.",
+    ).add_argument
+    add("--name", default="laspa", help="of the registered model (default laspa)")
+    margin = "of the EER within a language, in points (default 0.5)"
+    add("--margin", type=float, default=0.5, metavar="POINTS", help=margin)
+    add("--force", action="store_true", help="whatever the comparison says, which is recorded")
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} should be a whole number of 1 or more")
     return int(text)
+
+
+def _channel(text: str) -> int | str:
+    return text if text == "mix" else _count(text)
 
 
 def _resamples(text: str) -> int:

@@ -4,7 +4,6 @@ import argparse
 import io
 import shlex
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +12,24 @@ from ruamel.yaml import YAML
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.hooks import hook
 from laspa.params import Params, load_params, with_overrides
 from laspa.params.dotted import flatten, get, put
 from laspa.params.loading import read_yaml
 from laspa.tuning.space import Values
 
 ENTRY_POINTS = "laspa.sweep"  # of the project's pipeline, which the library does not import
+EXTRA = "tune"
 
 
 def tune(options: argparse.Namespace) -> None:
     """Run the sweep of the checkout that this is called in."""
-    _run_in_checkout("search")
+    hook(ENTRY_POINTS, "search", EXTRA)()
 
 
 def confirm(options: argparse.Namespace) -> None:
     """Measure what the best of the sweep gains, in the checkout that this is called in."""
-    _run_in_checkout("confirm")
-
-
-def _run_in_checkout(name: str) -> None:
-    found = next(iter(entry_points(group=ENTRY_POINTS, name=name)), None)
-    if found is None:
-        raise LaspaError(f"laspa is installed without its entry points {ENTRY_POINTS}; install it again")
-    file = Path(*found.module.split(".")).with_suffix(".py")
-    if not file.exists():
-        raise LaspaError(
-            f"{file}: no such file; a sweep reads a project's params and data: call this in a checkout's root"
-        )
-    sys.path.insert(0, str(Path.cwd()))
-    found.load()()
+    hook(ENTRY_POINTS, "confirm", EXTRA)()
 
 
 def apply(options: argparse.Namespace) -> None:

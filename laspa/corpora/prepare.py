@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from laspa.corpora.catalogue import CORPORA
+from laspa.corpora.catalogue import CORPORA, EMBEDDED
 from laspa.corpora.corpus import Listing, OfficialList
 from laspa.errors import LaspaError
 from laspa.files import write_json
@@ -15,14 +15,16 @@ from laspa.manifest.language_codes import unify
 from laspa.params import Params
 from laspa.params.messages import unknown_choice
 from laspa.trials.lists import TrialList, read_list, write_list
+from laspa.trials.splits import OUT_OF_CORPUS
 
 
 def prepare(params: Params, root: Path, raw: Path) -> None:
     """Write the corpora of `params` under `raw`: recordings or their folders, index.csv and trial lists.
 
-    Languages become ISO 639-3, except those of the embedded corpus alone, which keeps the codes of its
+    Languages become ISO 639-3, except where all corpora are embedded ones, which keep the codes of their
     params. Joined corpora get their name in front of their speakers, and in the column `corpus`, unless
-    the corpus has filled this column itself.
+    the corpus has filled this column itself. A corpus that models of others are tested on changes nothing in
+    theirs: a single other corpus keeps its speakers' names.
 
     Args:
         root: of the project: relative folders are relative to it.
@@ -34,6 +36,7 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
     for name in names:
         if name not in CORPORA:
             raise LaspaError(unknown_choice("corpus", name, CORPORA))
+    home = [name for name in names if name not in OUT_OF_CORPUS]
     if names == ["synthetic"]:
         _write(raw, CORPORA["synthetic"].list_recordings(params, root, raw))
         return
@@ -42,11 +45,14 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
     lists: dict[str, TrialList] = {}
     for name in names:
         listing = CORPORA[name].list_recordings(params, root, raw / name)
-        table = listing.rows.assign(language=unify(listing.rows["language"], name))
+        table = listing.rows.copy()
+        if not set(names) <= EMBEDDED:
+            table["language"] = unify(table["language"], name)
         if not listing.folders:
             table["path"] = f"{name}/" + table["path"]
-        if len(names) > 1:
+        if home != [name]:
             table["speaker"] = f"{name}-" + table["speaker"]
+        if len(names) > 1:
             table["corpus"] = table.get("corpus", name)
         rows.append(table)
         folders |= listing.folders

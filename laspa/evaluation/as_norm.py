@@ -3,7 +3,7 @@
 import numpy as np
 
 from laspa.errors import LaspaError
-from laspa.evaluation.scores import cosine_scores, length_normalised
+from laspa.evaluation.scores import cosine_scores, group_means, length_normalised
 
 TOP = 300  # nearest cohort speakers that count, as WeSpeaker's recipe for VoxCeleb has it
 BLOCK = 1024  # embeddings compared with the whole cohort at a time, to bound memory
@@ -54,7 +54,7 @@ def as_norm(
     centres = speaker_means(cohort, cohort_speakers)
     if len(centres) < 2:
         raise LaspaError(f"cohort: {len(centres)} speaker(s), 2 or more are needed for a deviation")
-    mean, spread = _nearest(embeddings, centres, min(top, len(centres)))
+    mean, spread = nearest_cohort(embeddings, centres, min(top, len(centres)))
     score = cosine_scores(embeddings, enroll, test)
     normalised = sum((score - mean[side]) / spread[side] for side in (enroll, test))
     return np.asarray(normalised / 2, dtype=np.float32)
@@ -62,13 +62,11 @@ def as_norm(
 
 def speaker_means(embeddings: np.ndarray, speakers: np.ndarray) -> np.ndarray:
     """(speakers, D) float32: means of length-normalised embeddings, in the order of the speakers' names."""
-    names, number = np.unique(speakers, return_inverse=True)
-    sums = np.zeros((len(names), embeddings.shape[1]), dtype=np.float64)
-    np.add.at(sums, number, length_normalised(embeddings))
-    return np.asarray(sums / np.bincount(number)[:, None], dtype=np.float32)
+    number = np.unique(speakers, return_inverse=True)[1]
+    return group_means(length_normalised(embeddings), number).astype(np.float32)
 
 
-def _nearest(embeddings: np.ndarray, centres: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest_cohort(embeddings: np.ndarray, centres: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of the `top` highest cosines of each embedding with the cohort, (n,) each."""
     unit, cohort = (length_normalised(rows.astype(np.float32)) for rows in (embeddings, centres))
     mean, spread = np.empty(len(unit), np.float32), np.empty(len(unit), np.float32)

@@ -21,7 +21,7 @@ class Embeddings:
     """One row an utterance, in the order of `utterance_ids`.
 
     speaker: (utterances, embedding_dim) float32, as scored; language: the same, or None.
-    language_index: (utterances,) the language head's decision, or None.
+    language_index, language_posterior: (utterances,) the language head's decision and its posterior, or None.
     squared_error: (utterances,) mean over the mel of the squared reconstruction error, or None.
     """
 
@@ -29,6 +29,7 @@ class Embeddings:
     speaker: np.ndarray
     language: np.ndarray | None = None
     language_index: np.ndarray | None = None
+    language_posterior: np.ndarray | None = None
     squared_error: np.ndarray | None = None
 
     def mapc(self, over: str) -> float | None:
@@ -86,7 +87,8 @@ def _columns(model: Laspa, output: Output, mel: Tensor, lengths: Tensor) -> dict
     if output.language is not None:
         columns["language"] = output.language.float()
         if model.system.loss_weights.nll:
-            columns["language_index"] = model.language_head(output.language).argmax(dim=1)
+            best = model.language_head(output.language).softmax(dim=1).max(dim=1)
+            columns |= {"language_index": best.indices, "language_posterior": best.values.float()}
     if output.reconstruction is not None:
         error = (output.reconstruction - mel).square().mean(dim=-1) * length_mask(lengths, mel.shape[1])
         columns["squared_error"] = error.sum(dim=1) / lengths

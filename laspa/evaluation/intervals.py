@@ -78,6 +78,43 @@ def resampled_rates(
     return drawn
 
 
+def resampled_acceptance(
+    accepted: np.ndarray,
+    target: np.ndarray,
+    speakers: Sides,
+    subsets: Mapping[Name, np.ndarray],
+    resamples: int,
+    seed: int,
+) -> dict[Name, tuple[np.ndarray, np.ndarray]]:
+    """The false acceptance and false rejection rates of decisions already made, over the speakers that
+    `resampled_rates` draws.
+
+    Args:
+        accepted, target: (trials,) boolean. subsets: (trials,) boolean each.
+
+    Returns:
+        (resamples,) each, for each subset; NaN where a resample of it has no non-target, or no target.
+    """
+    numbers, pairs = pd.factorize(np.concatenate(speakers), sort=True)[::-1]
+    one, other = pairs.reshape(2, -1)
+    other = np.where(target, len(numbers), other)
+    counted = np.stack(
+        [
+            mask & kind & wrong
+            for mask in subsets.values()
+            for kind, error in ((~target, accepted), (target, ~accepted))
+            for wrong in (error, np.ones_like(target))
+        ],
+        axis=1,
+    ).astype(np.float64)
+    sums = np.stack(
+        [(count[one] * count[other]) @ counted for count in _draws(len(numbers), resamples, seed)]
+    ).reshape(resamples, len(subsets), 2, 2)
+    with np.errstate(invalid="ignore"):
+        rates = sums[..., 0] / sums[..., 1]
+    return {name: (rates[:, row, 0], rates[:, row, 1]) for row, name in enumerate(subsets)}
+
+
 def _draws(speakers: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """How often each speaker is drawn in each resample, and a 1 behind them."""
     generator = np.random.default_rng(seed)

@@ -57,8 +57,8 @@ def language_probe(
     Returns:
         Nones where there is one language, or not more in either half.
     """
-    vectors = _scaled(embeddings)
-    fold = _halves(speaker, seed)
+    vectors = scaled(embeddings)
+    fold = folds(speaker, HALVES, seed)
     right = np.zeros(len(language), dtype=bool)
     for test in range(HALVES):
         train_rows, test_rows = fold != test, fold == test
@@ -85,8 +85,8 @@ def speaker_probe(embeddings: np.ndarray, language: np.ndarray, speaker: np.ndar
     Returns:
         Nones where a half has fewer than two speakers, or no such pair of either kind.
     """
-    vectors = _scaled(embeddings)
-    fold = _halves(speaker, seed)
+    vectors = scaled(embeddings)
+    fold = folds(speaker, HALVES, seed)
     generator = np.random.default_rng(seed)
     classes: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for test in range(HALVES):
@@ -207,18 +207,19 @@ def _between(unit: np.ndarray, group: np.ndarray) -> float:
     return float(((sums**2).sum(axis=1) / count).sum())
 
 
-def _scaled(embeddings: np.ndarray) -> np.ndarray:
+def scaled(embeddings: np.ndarray) -> np.ndarray:
     """Length-normalised and, whatever the dimension, with components of about 1."""
     return np.asarray(length_normalised(embeddings) * np.sqrt(embeddings.shape[1]))
 
 
-def _halves(speaker: np.ndarray, seed: int) -> np.ndarray:
-    """0 or 1 for each utterance, the same for all of a speaker."""
+def folds(speaker: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """A number below `count` for each utterance, the same for all of a speaker; each about as often."""
     names, number = np.unique(speaker, return_inverse=True)
-    return np.asarray((np.random.default_rng(seed).permutation(len(names)) % HALVES)[number])
+    return np.asarray((np.random.default_rng(seed).permutation(len(names)) % count)[number])
 
 
-def _linear(dimension: int, seed: int) -> ClassifierMixin:
+def linear_classifier(dimension: int, seed: int = 0) -> LogisticRegression:
+    """Multinomial logistic regression on `scaled` vectors; it draws nothing, so no seed is needed."""
     return LogisticRegression(C=REGULARISATION / dimension, max_iter=ITERATIONS)
 
 
@@ -226,4 +227,4 @@ def _mlp(dimension: int, seed: int) -> ClassifierMixin:
     return MLPClassifier(HIDDEN_UNITS, alpha=WEIGHT_PENALTY, max_iter=ITERATIONS, random_state=seed)
 
 
-_CLASSIFIERS: dict[str, Callable[[int, int], ClassifierMixin]] = {"linear": _linear, "mlp": _mlp}
+_CLASSIFIERS: dict[str, Callable[[int, int], ClassifierMixin]] = {"linear": linear_classifier, "mlp": _mlp}

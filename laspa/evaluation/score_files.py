@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
@@ -28,6 +29,8 @@ from laspa.trials.lists import (
 
 EXPECTED = "`enroll test score` or `enroll test score label`"
 LABELS = {"target": True, "nontarget": False, "1": True, "0": False}
+
+MODEL_KEY = b"laspa.model"  # of an embeddings file's metadata: digest of the model that made them
 
 
 def read_scores(path: Path | str, keep_duplicates: bool = False) -> tuple[TrialList, np.ndarray]:
@@ -116,3 +119,23 @@ def write_scores(path: Path | str, trials: TrialList, scores: np.ndarray) -> Non
             if trials.target is not None:
                 columns.append(pa.DictionaryArray.from_arrays(trials.target[rows].astype(np.int8), words))
             file.write(text_lines(columns))
+
+
+def read_embeddings(path: str) -> tuple[pa.Array, np.ndarray]:
+    """Utterance ids and vectors (n, D) of a Parquet file with the columns utterance_id and vector.
+
+    Raises:
+        LaspaError: vectors of several lengths or with values that are not finite, or an utterance twice.
+    """
+    table = read_parquet(path, ("utterance_id", "vector"))
+    ids, column = table["utterance_id"].cast(pa.string()).combine_chunks(), table["vector"].chunk(0)
+    lengths = pc.unique(pc.list_value_length(column))
+    if len(lengths) != 1 or column.null_count:
+        raise LaspaError(f"{path}: vectors of {len(lengths)} lengths; expected one length for all")
+    if len(pc.unique(ids)) != len(ids):
+        raise LaspaError(f"{path}: {len(ids) - len(pc.unique(ids))} utterance(s) stand there twice")
+    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
+    if not np.isfinite(vectors).all():
+        bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
+        raise LaspaError(f"{path}: the vector of {bad} has values that are not finite")
+    return ids, vectors

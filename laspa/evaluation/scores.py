@@ -6,6 +6,13 @@ BLOCK = 512  # trials at a time: both gathered blocks stay in the processor's ca
 RANKS = 2**16  # numpy sorts integers of at most 16 bits by radix
 
 
+def group_means(vectors: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """(groups, D) float64: means of the rows of `vectors` (n, D) whose group `number` (n,) is 0, 1, …"""
+    sums = np.zeros((number.max() + 1, vectors.shape[1]))
+    np.add.at(sums, number, vectors)
+    return np.asarray(sums / np.bincount(number)[:, None])
+
+
 def length_normalised(embeddings: np.ndarray) -> np.ndarray:
     """`(n, D)` with rows of length one; a row of zeros stays."""
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)

@@ -1,19 +1,23 @@
 """A trained system on a split: everything reports/metrics.json says about it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from laspa.evaluation.calibration import Calibration
-from laspa.evaluation.embedding import Embeddings, embed
+from laspa.evaluation.embedding import Embeddings, embed, embed_speakers
 from laspa.evaluation.evaluate import Rates, evaluate, list_metrics
 from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.evaluation.probes import trained_language_probe
-from laspa.evaluation.split import Split, score_trials
+from laspa.evaluation.split import Split, load_split, score_trials
 from laspa.models.laspa import Laspa, added_parameters_percent
 from laspa.params import Evaluate
+from laspa.trials.lists import TrialList
+from laspa.trials.splits import OTHER
 
 
 @dataclass
@@ -66,3 +70,34 @@ def evaluate_system(
         "added_parameters_percent": added_parameters_percent(model.parameter_counts()),
     }
     return SystemEvaluation(metrics, rates, scores, embeddings, metadata)
+
+
+def evaluate_other(
+    model: Laspa, data: Path, options: Evaluate, device: torch.device
+) -> dict[str, tuple[dict[str, Any], TrialList, np.ndarray]]:
+    """A trained model out of its corpus: `other`'s rates by condition, its trials and their scores.
+
+    Args:
+        data: the folder with the tables of the pipeline.
+
+    Returns:
+        nothing where the corpora have no list `other`.
+    """
+    if not (data / "trials" / f"{OTHER}.parquet").exists():
+        return {}
+    split = load_split(data, OTHER)
+    ids = split.features.utterance_ids
+    embeddings = embed_speakers(model.to(device), split.features, ids, device)
+    scores = score_trials(split.trials, split.name, ids, embeddings)
+    measured = rates_of_list(split.name, split.trials, scores, split.manifest, options)
+    return {OTHER: (measured, split.trials, scores)}
+
+
+def rates_of_list(
+    name: str, trials: TrialList, scores: np.ndarray, manifest: pd.DataFrame, options: Evaluate
+) -> dict[str, Any]:
+    """The rates by condition of a list beside the test list, `omitted` conditions and what list it is."""
+    metadata = manifest_metadata(trials, manifest)
+    rates = evaluate(trials, scores, metadata, options.bootstrap, options.seed)
+    metrics = list_metrics(rates, trials, name, metadata)
+    return {key: metrics[key] for key in ("conditions", "omitted", "trial_list")}

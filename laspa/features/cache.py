@@ -30,6 +30,7 @@ CODE = (
     "audio/generated_noise",
     "audio/reading",
     "audio/reverberation",
+    "features/kaldi",
     "features/mel",
     "features/settings",
     "features/store",

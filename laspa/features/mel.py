@@ -16,7 +16,8 @@ from scipy.sparse import csr_array
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
-from laspa.features.settings import LOG_FLOOR, framing
+from laspa.features.kaldi import log_fbank
+from laspa.features.settings import LOG_FLOOR, framing, not_finite, refuse_short
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features
 
@@ -41,11 +42,7 @@ def mel_power(signal: np.ndarray, settings: Features) -> np.ndarray:
         LaspaError: a signal shorter than one frame, or bands narrower than the transform resolves.
     """
     _, hop, size = framing(settings)
-    if len(signal) < size:
-        raise LaspaError(
-            f"{len(signal)} samples at {SAMPLE_RATE} Hz, but one frame needs {size} "
-            f"({1000 * size / SAMPLE_RATE:g} ms); leave the recording out or shorten features.window_ms"
-        )
+    refuse_short(len(signal), size)
     window, filters = _window_and_filters(settings)
     frames = torch.from_numpy(signal).unfold(0, size, hop)
     mel = np.empty((settings.num_mels, len(frames)), dtype=np.float32)
@@ -61,6 +58,8 @@ def mel_power(signal: np.ndarray, settings: Features) -> np.ndarray:
 def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     """Natural logarithm of `mel_power`, floored, minus each band's mean over the utterance.
 
+    For the kind kaldi it is `laspa.features.kaldi.log_fbank`.
+
     Args:
         signal: (samples,) float32 at 16 kHz, full scale ±1.
         settings: window, hop and band.
@@ -71,15 +70,14 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     Raises:
         LaspaError: as `mel_power`, and a signal with NaN or infinite samples.
     """
+    if settings.kind == "kaldi":
+        return log_fbank(signal, settings)
     with np.errstate(invalid="ignore", over="ignore"):  # of samples that are refused below
         mel = np.maximum(mel_power(np.ascontiguousarray(signal, dtype=np.float32), settings), LOG_FLOOR)
         mel = np.log(mel, out=mel)
         mel -= mel.mean(axis=0)
     if not np.isfinite(mel[0]).all():  # one bad sample is in every band's mean
-        bad = int(np.count_nonzero(~np.isfinite(signal)))
-        raise LaspaError(
-            f"{bad} of {len(signal)} samples are NaN or infinite; mend the recording or leave it out"
-        )
+        raise not_finite(signal)
     return torch.from_numpy(mel).half().contiguous().numpy()  # numpy takes three times as long to round
 
 

@@ -2,30 +2,67 @@
 
 from typing import Any
 
+import numpy as np
+
 from laspa.audio.reading import SAMPLE_RATE
+from laspa.errors import LaspaError
 from laspa.params import Features
 
 LOG_FLOOR = 1e-8  # energy in one mel band of the rounding of 16-bit samples (our choice)
+KALDI_FLOOR = 2.0**-23  # of an energy: the epsilon of single precision
+PREEMPHASIS = 0.97  # kaldi's
 
 
 DECIDING = ("num_mels", "window_ms", "hop_ms", "low_hz", "high_hz")  # of the params: a mel's values
+KALDI_DECIDING = ("kind", "kaldi_window", "kaldi_full_scale")  # beside them, a kaldi filter bank's
 
 
 def mel_settings(settings: Features) -> dict[str, Any]:
-    """Everything that decides the values of a log-mel, as stored beside it."""
-    values = settings.model_dump(include={*DECIDING})
-    return values | {"sample_rate": SAMPLE_RATE, "log_floor": LOG_FLOOR, "dtype": "float16"}
+    """Everything that decides the values of a log-mel, as stored beside it.
+
+    Those of kaldi's have `kind`; where it is missing, they are of the kind mel.
+    """
+    kaldi = settings.kind == "kaldi"
+    values = settings.model_dump(include={*DECIDING, *(KALDI_DECIDING if kaldi else ())})
+    return values | {"sample_rate": SAMPLE_RATE, "log_floor": log_floor(settings), "dtype": "float16"}
 
 
 def mel_params(settings: dict[str, Any]) -> Features:
     """The params under which `log_mel` computes mels of these settings."""
-    return Features(**{name: settings[name] for name in DECIDING}, shard_utterances=1)
+    names = [name for name in DECIDING + KALDI_DECIDING if name in settings]
+    return Features(**{name: settings[name] for name in names}, shard_utterances=1)
+
+
+def log_floor(settings: Features) -> float:
+    """The lowest energy of a band, for samples of full scale ±1.
+
+    Kaldi's has a meaning only with the scale of its samples: public recognisers read them as ±1 or as 16-bit
+    integers, which mutes silence less.
+    """
+    return KALDI_FLOOR / settings.kaldi_full_scale**2 if settings.kind == "kaldi" else LOG_FLOOR
+
+
+def refuse_short(num_samples: int, frame: int) -> None:
+    """Raises LaspaError for a recording that is shorter than one frame, both in samples."""
+    if num_samples < frame:
+        raise LaspaError(
+            f"{num_samples} samples at {SAMPLE_RATE} Hz, but one frame needs {frame} "
+            f"({1000 * frame / SAMPLE_RATE:g} ms); leave the recording out or shorten features.window_ms"
+        )
+
+
+def not_finite(signal: np.ndarray) -> LaspaError:
+    """What to raise for a recording with samples that are NaN or infinite."""
+    bad = int(np.count_nonzero(~np.isfinite(signal)))
+    return LaspaError(
+        f"{bad} of {len(signal)} samples are NaN or infinite; mend the recording or leave it out"
+    )
 
 
 def framing(settings: Features) -> tuple[int, int, int]:
     """Samples of a window, samples from one frame's start to the next one's, and points of the transform.
 
-    The transform is the power of two that holds the window (our choice).
+    The transform is the power of two that holds the window (our choice, and kaldi's).
     """
     window = round(settings.window_ms * SAMPLE_RATE / 1000)
     hop = max(1, round(settings.hop_ms * SAMPLE_RATE / 1000))
@@ -33,6 +70,9 @@ def framing(settings: Features) -> tuple[int, int, int]:
 
 
 def num_frames(num_samples: int, settings: Features) -> int:
-    """Frames that lie wholly inside `num_samples`; nothing is padded (our choice)."""
-    _, hop, size = framing(settings)
-    return max(0, 1 + (num_samples - size) // hop)
+    """Frames that lie wholly inside `num_samples`; nothing is padded (our choice, kaldi's `snip_edges`).
+
+    A frame of a mel is as long as the transform, kaldi's as the window.
+    """
+    window, hop, size = framing(settings)
+    return max(0, 1 + (num_samples - (window if settings.kind == "kaldi" else size)) // hop)

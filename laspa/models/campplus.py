@@ -55,7 +55,7 @@ class CAMPPlus(nn.Module):
             else:
                 hidden = layer(hidden)
         frames = zero_padding(self.last(hidden), mask)
-        return self.project(statistics_pooling(frames, mask)), frames.transpose(1, 2)
+        return self.project(statistics_pooling(frames, mask, unbiased=True)), frames.transpose(1, 2)
 
 
 class FrontEnd(nn.Module):
@@ -116,7 +116,7 @@ class DenseLayer(nn.Module):
         """`hidden: (batch, inputs, time)` → `(batch, GROWTH, time)`; padded frames may hold anything."""
         narrow = zero_padding(self.narrow(hidden), mask)
         context = masked_mean(narrow, mask)[:, :, None] + segment_means(narrow, mask)
-        gate = self.gate(context).repeat_interleave(SEGMENT, dim=-1)
+        gate = self.gate(context)[..., None].expand(-1, -1, -1, SEGMENT).flatten(2)
         return self.local(narrow) * gate[:, :, : narrow.shape[-1]]
 
 
@@ -126,7 +126,7 @@ def segment_means(hidden: Tensor, mask: Tensor | None) -> Tensor:
     `hidden` is zero where padded; a segment without real frames has mean 0.
     """
     time = hidden.shape[-1]
-    segments = -(-time // SEGMENT)
+    segments = (time + SEGMENT - 1) // SEGMENT  # not -(-time // SEGMENT), which torch.export gets wrong
     real = hidden.new_ones(1, time) if mask is None else mask.to(hidden.dtype)
 
     def sums(x: Tensor) -> Tensor:

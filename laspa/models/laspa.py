@@ -53,11 +53,11 @@ class Laspa(nn.Module):
         self.centring = LanguageCentring(num_languages, dim) if model.centring == "language" else None
         self.fusion: nn.ModuleDict | None = None
         self.decoder: nn.Module | None = None
-        if weights.nll or weights.mapc or weights.mse:
+        if system.has_language_encoder:
             encoder = ENCODERS[model.language_encoder](num_mels, dim)
             self.language_encoder = encoder
             self.language_head = nn.Linear(dim, num_languages)
-            if weights.mse or model.heads == "fused":
+            if system.has_fusion:
                 self.fusion = _fusion(system, self.speaker_encoder.frame_dim, encoder.frame_dim)
             if weights.mse:
                 self.decoder = Decoder(
@@ -112,6 +112,18 @@ class Laspa(nn.Module):
         if self.centring is None:
             return speaker
         return self.scored(Output(speaker, self.language_encoder(mel, lengths)[0]))
+
+    def recognise(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """`speaker_embedding`, and the posteriors of the languages, (batch, languages): None where no
+        language head was trained."""
+        if self.language_encoder is None or not self.system.loss_weights.nll:
+            return self.speaker_embedding(mel, lengths), None
+        if self.system.model.heads == "fused":
+            output = self(mel, lengths)
+        else:
+            speaker = self.speaker_encoder(mel, lengths)[0]
+            output = Output(speaker, self.language_encoder(mel, lengths)[0])
+        return self.scored(output), self.language_head(output.language).softmax(dim=1)
 
     def loss_terms(
         self,

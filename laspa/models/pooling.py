@@ -57,14 +57,21 @@ class _Mean(torch.autograd.Function):
         return share.view(batch, channels, *[1] * len(spread)).expand(ctx.shape)
 
 
-def statistics_pooling(frames: Tensor, mask: Tensor | None = None) -> Tensor:
+def statistics_pooling(frames: Tensor, mask: Tensor | None = None, unbiased: bool = False) -> Tensor:
     """Mean and standard deviation over real frames: `(batch, channels, time)` → `(batch, 2 · channels)`.
 
-    The deviation divides by the number of frames, so that one frame is enough (our choice).
+    The deviation divides by the number of frames, so that one frame is enough (our choice); `unbiased`
+    divides by one less, as public recognisers do, and by one where there is one frame.
     Source: Snyder et al., ICASSP 2018.
     """
     mean = masked_mean(frames, mask)
     variance = masked_mean((frames - mean[:, :, None]).square(), mask)
+    if unbiased:
+        real = (
+            frames.new_ones(1, frames.shape[-1]) if mask is None else mask
+        )  # summed: exported graphs keep it
+        count = real.sum(dim=-1, keepdim=True)
+        variance = variance * count / (count - 1).clamp(min=1)
     return torch.cat([mean, square_root(variance.clamp(min=VARIANCE_FLOOR))], dim=1)
 
 

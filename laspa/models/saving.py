@@ -101,6 +101,11 @@ def check_mels(model: Laspa, settings: dict[str, Any], source: str) -> None:
         LaspaError: names each setting that differs.
     """
     wanted = model.mel_settings or settings
+    if (kinds := [one.get("kind", "mel") for one in (settings, wanted)])[0] != kinds[1]:
+        raise LaspaError(
+            f"{source}: features of the kind {kinds[0]}, but the model reads the kind {kinds[1]}; set "
+            f"features.kind in params.yaml to {kinds[1]}, or train the model on these features"
+        )
     differ = [
         f"{name} is {settings.get(name)} there and {wanted.get(name)} in the model"
         for name in sorted(wanted.keys() | settings.keys())

@@ -3,7 +3,7 @@
 May import: laspa.errors, laspa.files.
 """
 
-from laspa.params.corpora import CommonVoice, Download, Synthetic, VoxCeleb
+from laspa.params.corpora import CommonVoice, Download, Synthetic, SyntheticOther, VoxCeleb
 from laspa.params.data import Augment, Features, Label, Manifest, Trials
 from laspa.params.evaluation import Evaluate
 from laspa.params.loading import SYSTEM_KEYS, CombinationError, Params, load_params, with_overrides
@@ -25,6 +25,7 @@ __all__ = [
     "Model",
     "Params",
     "Synthetic",
+    "SyntheticOther",
     "System",
     "Train",
     "Trials",

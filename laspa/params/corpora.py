@@ -38,6 +38,26 @@ class Synthetic(Section):
         return self
 
 
+class SyntheticOther(Section):
+    """The other family of the embedded corpora: test speakers alone (stage download)."""
+
+    seed: Seed
+    speakers: Annotated[int, Field(ge=2)]
+    languages: Annotated[list[str], Field(min_length=2)]
+    languages_per_speaker: Annotated[int, Field(ge=1)]
+    utterances: Count
+    seconds: Annotated[float, Field(ge=1, le=30)]
+
+    @model_validator(mode="after")
+    def _languages_are_enough(self) -> "SyntheticOther":
+        if self.languages_per_speaker > len(set(self.languages)):
+            raise ValueError(
+                f"languages_per_speaker is {self.languages_per_speaker} but there are only "
+                f"{len(set(self.languages))} languages"
+            )
+        return self
+
+
 class Folder(Section):
     """Folders of recordings (stage download)."""
 

@@ -35,7 +35,7 @@ class Trials(Section):
 
 
 class Features(Section):
-    """Log-mel spectrograms (stage features)."""
+    """Log-mel spectrograms, or kaldi's filter banks (stage features)."""
 
     num_mels: Annotated[int, Field(ge=8, le=256)]
     window_ms: Annotated[float, Field(gt=0, le=100)]
@@ -46,6 +46,9 @@ class Features(Section):
     # These two decide no log-mel, so code that computes one may leave them out.
     copies: Annotated[int, Field(ge=0, le=16)] = 0
     engine: Literal["local", "ray"] = "local"
+    kind: Literal["mel", "kaldi"] = "mel"
+    kaldi_window: Literal["povey", "hamming"] = "povey"
+    kaldi_full_scale: Literal[1, 32768] = 1  # of its samples: decides how low its energies are floored
 
     @model_validator(mode="after")
     def _band_is_not_empty(self) -> "Features":

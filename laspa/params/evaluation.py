@@ -9,14 +9,14 @@ from laspa.params.dotted import flatten
 
 
 class Evaluate(Section):
-    """Scoring and intervals (stages evaluate and ablate)."""
+    """Scoring and intervals (stage evaluate, and the studies)."""
 
     bootstrap: Annotated[int, Field(ge=100)]
     seed: Seed
 
 
 class Ablate(Section):
-    """The reduced budget of the systems compared: same data, epochs and seeds for all (stage ablate)."""
+    """The systems of the ablation, and their budget: the same epochs and seeds for all (`make ablation`)."""
 
     systems: list[str]
     seeds: Annotated[list[Seed], Field(min_length=1)]

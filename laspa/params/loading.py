@@ -10,7 +10,15 @@ from ruamel.yaml.error import YAMLError
 
 from laspa.errors import LaspaError
 from laspa.params.base import Seed
-from laspa.params.corpora import CommonVoice, Download, Folder, OnDisk, Synthetic, VoxCeleb
+from laspa.params.corpora import (
+    CommonVoice,
+    Download,
+    Folder,
+    OnDisk,
+    Synthetic,
+    SyntheticOther,
+    VoxCeleb,
+)
 from laspa.params.data import Augment, Features, Label, Manifest, Trials
 from laspa.params.dotted import flatten, put
 from laspa.params.evaluation import Ablate, Evaluate, Study
@@ -38,6 +46,7 @@ class Params(System):
         Discriminator(lambda value: "(list)" if isinstance(value, list) else "(name)"),
     ]
     synthetic: Synthetic
+    synthetic_other: SyntheticOther
     folder: Folder
     download: Download
     voxceleb1: VoxCeleb

@@ -1,6 +1,6 @@
 """The system: architecture and loss, the part of params.yaml that a saved model carries."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -58,6 +58,32 @@ class System(Section):
                 "centre by; give the term a weight or set model.centring to none"
             )
         return self
+
+    @property
+    def has_language_encoder(self) -> bool:
+        """Whether a loss term reads language embeddings."""
+        return bool(self.loss_weights.nll or self.loss_weights.mapc or self.loss_weights.mse)
+
+    @property
+    def has_fusion(self) -> bool:
+        """Whether fused embeddings are decoded or classified."""
+        fused = self.loss_weights.mse or self.model.heads == "fused"
+        return bool(self.has_language_encoder and fused)
+
+    def unread(self) -> dict[str, Any]:
+        """By dotted name, what this system does not read, with an allowed value in its place.
+
+        A training depends on its params with these values, so that it does not run again if they change.
+        """
+        found: dict[str, Any] = {}
+        if not self.has_fusion or self.model.fusion != "prefix":
+            found |= {"prefix_len": 0, "num_heads": 1, "model.attention_dim": 1, "model.keys": "frames"}
+        if not self.loss_weights.mse:
+            found |= {"model.decoder_dim": 8, "model.content_dim": 0}
+        if not self.has_language_encoder:
+            found |= {"model.language_encoder": self.model.speaker_encoder, "model.fusion": "prefix"}
+            found |= {"model.heads": "encoder", "model.mapc": "batch"}
+        return found
 
     def as_system(self) -> "System":
         """This system alone, without what is not part of a model."""

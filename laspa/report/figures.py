@@ -39,7 +39,7 @@ LINE_SPREAD = 0.12  # of a place on the axis, between lines, so that intervals d
 
 @styled
 def systems(summary: Summary, names: list[str], labels: dict[str, str]) -> Figure:
-    """EER of every system, cross/same and same/same: mean, interval and each seed."""
+    """EER of every system, cross/same and same/same, with its interval; mean and each seed where several."""
     both = ("cross_same", "same_same")
     shown = [name for name in both if any(rate(summary, system, name) for system in names)] or ["all"]
     figure, axes = _figure(WIDE, 0.9 + 0.27 * len(names), 1, len(shown), sharey=True)
@@ -49,7 +49,7 @@ def systems(summary: Summary, names: list[str], labels: dict[str, str]) -> Figur
                 colour = {BASELINE: BLUE, LASPA: ORANGE, PLUS: ORANGE}.get(name, GREY)
                 if found["low"] is not None:
                     axis.plot(_ends(found), [row, row], color=colour, linewidth=2.2)
-                values = [100 * value for value in found["values"]]
+                values = [100 * value for value in found.get("values", [])]
                 axis.plot(values, [row] * len(values), "|", color=colour, markersize=8, markeredgewidth=1)
                 mean = 100 * found["mean"]
                 axis.plot([mean], [row], "o", color=colour, markersize=6, markeredgecolor=SURFACE)

@@ -17,30 +17,33 @@ from laspa.report.summary import MAIN_CONDITIONS, difference, headliners, main_c
 from laspa.report.svg import PageFigure, page_svg
 from laspa.report.text import counted, interval_text, percent, points_text, term_abbreviation
 from laspa.trials.conditions import CONDITIONS
+from laspa.trials.splits import OTHER, PARTS, rows_of_split
 
 VERDICTS = {"lower": "lower", "higher": "higher: worse", "unclear": "not shown", "unknown": ""}
 
 
 def render(results: Results, figures: dict[str, PageFigure]) -> str:
     """The page as HTML. The same results give the same bytes."""
-    summary = results.summary
+    summary, ablation = results.summary, results.ablation or {"systems": {}}
     filters = {"percent": percent, "interval": interval_text, "points": points_text, "svg": page_svg}
     filters["verdict"] = lambda found: VERDICTS[verdict(found)]
     template = environment("laspa.report", **filters).get_template("report.html")
     return template.render(
         results=results,
         summary=summary,
-        trained=summary["trained"],
+        trained=results.default,
         figures=figures,
         text=text,
         prefix_heads=prefix_heads,
         conditions=CONDITIONS,
         main_conditions=MAIN_CONDITIONS,
-        main=main_condition(summary),
+        main=main_condition(ablation),
         headliners=headliners(summary),
-        rate=partial(rate, summary),
-        difference=partial(difference, summary),
-        relative=partial(text.relative_text, summary),
+        ablation=ablation["systems"],
+        ablated=headliners(ablation),
+        rate=partial(rate, ablation),
+        difference=partial(difference, ablation),
+        relative=partial(text.relative_text, ablation),
         budget=_budget(results),
         min_pair_trials=MIN_PAIR_TRIALS,
         gradient_terms=_gradient_terms(results.gradients),
@@ -71,10 +74,15 @@ def plot_tables(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def split_table(manifest: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per split: speakers, those with several languages, languages, utterances, hours."""
+    """One row per split: speakers, those with several languages, languages, utterances, hours.
+
+    `other` is a row of its own where it is there.
+    """
     rows = []
-    for split in ("train", "dev", "test"):
-        part = manifest[manifest["split"] == split]
+    for split in PARTS:
+        part = rows_of_split(manifest, split)
+        if split == OTHER and part.empty:
+            continue
         spoken = part.groupby("speaker")["language"].nunique()
         rows.append(
             {
@@ -116,20 +124,17 @@ def _gradient_terms(gradients: dict[str, dict[str, float]]) -> dict[str, str]:
 
 
 def _budget(results: Results) -> dict[str, str]:
-    """How long the systems and the model were trained, and with how many seeds."""
-    systems = results.summary["systems"].values()
-    seeds = [len(system["seeds"]) for system in systems]
-    epochs = [system["epochs"] for system in systems if isinstance(system.get("epochs"), int)]
-    return {
-        "systems": f"{counted(epochs, 'epoch')}, {counted(seeds, 'seed')}",
-        "sentence": f"{counted(epochs, 'epoch')} and {counted(seeds, 'seed')}",
-        "trained": counted([results.train["epochs"]], "epoch"),
-        "several": "yes" if max(seeds) > 1 else "",
-    }
+    """How long the systems were trained, and with how many seeds: here, and in the ablation."""
+    budgets = {}
+    for name, summary in (("run", results.summary), ("ablation", results.ablation)):
+        systems = summary["systems"].values() if summary else []
+        epochs = counted([system["epochs"] for system in systems], "epoch")
+        budgets[name] = f"{epochs}, {counted([len(system['seeds']) for system in systems], 'seed')}"
+    return budgets
 
 
 def _provenance(results: Results) -> dict[str, str]:
-    trial_list = results.summary["trained"].get("trial_list") or {}
+    trial_list = results.default.get("trial_list") or {}
     return {
         "Corpus": ", ".join(sorted(results.manifest["corpus"].unique())),
         "Trial list": f"{trial_list.get('name', '–')}: {trial_list.get('trials', 0):,} trials of "

@@ -9,7 +9,7 @@ from laspa.manifest.tables import trained_languages
 from laspa.report import figure_data, figures
 from laspa.report.prefix_heads import compared_condition
 from laspa.report.results import Results
-from laspa.report.summary import main_condition, rate
+from laspa.report.summary import headliners, main_condition, rate
 from laspa.report.svg import PageFigure
 from laspa.report.text import LABELS, interval_text, percent
 from laspa.trials.conditions import CONDITIONS
@@ -24,13 +24,14 @@ def page_figures(results: Results) -> dict[str, PageFigure]:
 
 
 def _systems(results: Results) -> Named:
-    names, condition = results.systems(), main_condition(results.summary)
+    shown = results.ablation or results.summary
+    names, condition = headliners(shown), main_condition(shown)
     told = ", ".join(
         f"{LABELS.get(name, name)} {interval_text(found)}"
         for name in names
-        if (found := rate(results.summary, name, condition))
+        if (found := rate(shown, name, condition))
     )
-    figure = figures.systems(results.summary, names, LABELS)
+    figure = figures.systems(shown, names, LABELS)
     yield "systems", PageFigure(figure, f"EER by system, in per cent: {told}.", wide=True)
 
 
@@ -49,7 +50,7 @@ def _prefix_heads(results: Results) -> Named:
 
 
 def _trials(results: Results) -> Named:
-    conditions = results.summary["trained"]["conditions"]
+    conditions = results.default["conditions"]
     told = "; ".join(
         f"{about.label} {percent(conditions[name]['eer'])} %"
         for name, about in CONDITIONS.items()

@@ -6,7 +6,8 @@ from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.files import read_json
-from laspa.report.summary import MAIN_CONDITIONS, interval, rate, read_seeds, summarise
+from laspa.report.seeds import interval, over_seeds, read_seeds
+from laspa.report.summary import MAIN_CONDITIONS, rate
 
 CELL = re.compile(r"prefix-(\d+)-heads-(\d+)")
 PrefixHeads = dict[str, Any]
@@ -35,7 +36,7 @@ def collect(folder: Path, manifest_sha256: str) -> PrefixHeads:
             f"{folder}: {different[0]} was measured with other seeds, epochs or trials than "
             f"{next(iter(results))}; run the grid anew (dvc --cd studies/prefix_heads repro)"
         )
-    summary = summarise(results, {})
+    summary = over_seeds(results)
     cells = []
     for name, seeds in results.items():
         if not (size := CELL.fullmatch(name)):

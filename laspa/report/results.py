@@ -11,19 +11,21 @@ from laspa.errors import LaspaError
 from laspa.files import read_json, sha256_file
 from laspa.manifest.tables import read_manifest
 from laspa.report.prefix_heads import PrefixHeads
-from laspa.report.summary import BASELINE, LASPA, PLUS, Summary, read_seeds, summarise
+from laspa.report.summary import Summary
 
 
 @dataclass
 class Results:
     """Everything the page shows.
 
-    summary: reports/summary.json; train: reports/train.json.
-    scores, embeddings: of the trained model on the test trials; manifest: every utterance.
+    summary: reports/summary.json; train: data/history of the default system.
+    scores, embeddings: of the default system on the test trials; manifest: every utterance.
     detail, probe, attention, gradients: what docs/evaluation.md says of them.
     reconstructions: `{"utterance_id", "original", "reconstructed"}`, mels as (frames, mels); may be empty.
     params: dotted names and values, as text; features: settings and digest of the mels.
     prefix_heads: EER on dev by prefix length and heads, as `prefix_heads.collect` has it, where measured.
+    ablation: every system over seeds on the ablation's budget, where measured on this corpus.
+    study: reports/study.json, the comparison over seeds on the full budget, where of these trials.
     """
 
     summary: Summary
@@ -40,39 +42,43 @@ class Results:
     params: dict[str, str]
     features: dict[str, str]
     prefix_heads: PrefixHeads | None = None
+    ablation: Summary | None = None
+    study: dict[str, Any] | None = None
 
-    def systems(self) -> list[str]:
-        """Names of the systems: the baseline first, LASPA and LASPA+ last, the others between by name."""
-        first, last = [BASELINE], [LASPA, PLUS]
-        others = sorted(self.summary["systems"].keys() - {*first, *last})
-        return [name for name in (*first, *others, *last) if name in self.summary["systems"]]
+    @property
+    def default(self) -> dict[str, Any]:
+        """The metrics of the default system."""
+        return dict(self.summary["systems"][self.summary["default"]])
 
 
 def read_results(
     data: Path,
-    reports: Path,
+    summary: Summary,
     params: dict[str, str],
     features: dict[str, str],
-    ablation: dict[str, Any],
-    prefix_heads: PrefixHeads | None = None,
+    on_demand: dict[str, Any] | None = None,
 ) -> Results:
-    """Read what the stages before the report have written under `data` and `reports`.
+    """Read what the stages before the report have written under `data` about the default system.
 
     Args:
-        ablation: what pipelines.ablation_table wrote: further systems, left out if of another corpus.
+        on_demand: what was measured on demand: `ablation`, as pipelines.ablation_table wrote it,
+            `prefix_heads` and `study`. An ablation of another corpus or a study of other trials is left out.
 
     Raises:
         LaspaError: a file that is missing or is not what it should be.
     """
-    evaluation = data / "evaluation"
+    default, more = summary["default"], on_demand or {}
+    evaluation = data / "evaluation" / default
     scores = ["enroll", "test", "target", "same_language", "score"]
-    summary = summarise(read_seeds(data / "ablation"), read_json(reports / "metrics.json"))
     manifest_sha256 = sha256_file(data / "manifest.parquet")
-    if ablation["manifest_sha256"] == manifest_sha256:
-        summary["systems"] = ablation["systems"] | summary["systems"]
+    ablation, study = more.get("ablation"), more.get("study")
+    if ablation and (ablation["manifest_sha256"] != manifest_sha256 or not ablation["systems"]):
+        ablation = None
+    if study and study["trial_list"] != summary["systems"][default]["trial_list"]:
+        study = None
     return Results(
         summary=summary,
-        train=read_json(reports / "train.json"),
+        train=read_json(data / "history" / f"{default}.json"),
         scores=_read_table(evaluation / "scores.parquet", scores),
         embeddings=_read_table(evaluation / "embeddings.parquet", ["utterance_id", "vector"]),
         detail=read_json(evaluation / "detail.json"),
@@ -84,7 +90,9 @@ def read_results(
         reconstructions=_read_reconstructions(evaluation / "reconstruction.parquet"),
         params=params,
         features=features,
-        prefix_heads=prefix_heads,
+        prefix_heads=more.get("prefix_heads"),
+        ablation=ablation,
+        study=study,
     )
 
 

@@ -12,7 +12,8 @@ from laspa.evaluation.intervals import percentile_interval, resampled_rates
 from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.files import read_json
 from laspa.report.html import environment
-from laspa.report.summary import BASELINE, MAIN_CONDITIONS, interval
+from laspa.report.seeds import interval
+from laspa.report.summary import BASELINE, MAIN_CONDITIONS
 from laspa.report.text import interval_text, percent, points_text
 from laspa.trials.lists import TrialList
 

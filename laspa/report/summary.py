@@ -1,89 +1,71 @@
-"""All systems of the comparison in one place: mean and 95 % interval over seeds (reports/summary.json)."""
+"""What stands in reports/summary.json, looked up: rates, differences to the baseline, what they show.
 
-import math
-from pathlib import Path
+The functions also read what laspa/report/seeds.py merged: the ablation.
+"""
+
 from typing import Any
 
-from scipy.stats import t
-
-from laspa.errors import LaspaError
-from laspa.files import read_json
+from laspa.report.seeds import interval
 
 BASELINE, LASPA, PLUS = "baseline", "laspa", "laspa_plus"
 MAIN_CONDITIONS = ("cross_same", "same_same", "all")  # in tables without room for all
-CONFIDENCE = 0.95
-LEFT_OUT = ("seed", "system", "history")  # what belongs to one seed alone
+PAIR_NORM = "pair_norm"  # like OTHER, a part of a system's results with `conditions` of its own
 
 Summary = dict[str, Any]
 
 
-def read_seeds(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Results by system, each in the order of its seeds, from `folder/SYSTEM/seed-N.json`.
-
-    Raises:
-        LaspaError: no results, or a file that is not one.
-    """
-    systems: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(folder.glob("*/seed-*.json")):
-        result = read_json(path)
-        if not isinstance(result, dict) or "seed" not in result or "conditions" not in result:
-            raise LaspaError(f"{path}: no result of an ablation: it should have the keys seed and conditions")
-        systems.setdefault(path.parent.name, []).append(result)
-    if not systems:
-        raise LaspaError(
-            f"{folder}: no SYSTEM/seed-N.json; run the stage that writes them (dvc repro ablate)"
-        )
-    return {name: sorted(results, key=lambda one: int(one["seed"])) for name, results in systems.items()}
-
-
-def summarise(seeds: dict[str, list[dict[str, Any]]], trained: dict[str, Any]) -> Summary:
-    """What reports/summary.json holds: each system's results over seeds, and the trained model's metrics."""
-    systems = {}
-    for name, results in seeds.items():
-        kept = [{key: value for key, value in result.items() if key not in LEFT_OUT} for result in results]
-        systems[name] = {**_over_seeds(kept), "seeds": [result["seed"] for result in results]}
-    return {"systems": systems, "trained": trained}
-
-
-def interval(values: list[float]) -> dict[str, Any]:
-    """Mean and t-interval of few values: mean ± t(0.975, n − 1) · s / √n. One value has no interval."""
-    count = len(values)
-    mean = math.fsum(values) / count
-    if count == 1:
-        return {"mean": mean, "low": None, "high": None, "values": values}
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / math.sqrt(count)
-    return {"mean": mean, "low": mean - half, "high": mean + half, "values": values}
-
-
 def headliners(summary: Summary) -> list[str]:
-    """Those of baseline, LASPA and LASPA+ that were run: what the result is about."""
-    return [name for name in (BASELINE, LASPA, PLUS) if name in summary["systems"]]
+    """The systems of the comparison: the baseline first, the default last."""
+    last = {BASELINE: 0, LASPA: 1, summary.get("default"): 3}
+    return sorted(summary["systems"], key=lambda name: (last.get(name, 2), name))
 
 
-def rate(summary: Summary, system: str, condition: str, metric: str = "eer") -> dict[str, Any] | None:
-    """Mean and interval of a system's rate, or None where the summary has none."""
-    conditions = summary["systems"].get(system, {}).get("conditions", {})
-    found = conditions.get(condition, {}).get(metric)
-    return found if isinstance(found, dict) else None
+def rate(
+    summary: Summary, system: str, condition: str, metric: str = "eer", part: str = ""
+) -> dict[str, Any] | None:
+    """A system's rate as `{mean, low, high}`, or None where the summary has none.
+
+    Args:
+        part: of the system's results, by dotted name: `other`, `pair_norm`; empty for the test split.
+    """
+    rates = _conditions(summary["systems"].get(system, {}), part).get(condition, {})
+    value = rates.get(metric)
+    if value is None or isinstance(value, dict):
+        return value
+    return {"mean": value, "low": rates.get(f"{metric}_low"), "high": rates.get(f"{metric}_high")}
+
+
+def difference(summary: Summary, system: str, condition: str, part: str = "") -> dict[str, Any] | None:
+    """EER of a system minus the baseline's, with its interval; None where one is missing.
+
+    The interval is over speakers where the summary has it, else over seeds, by which it is then paired.
+    """
+    found = summary["systems"].get(system, {})
+    if "difference" in found:
+        rates = _conditions(found["difference"], part).get(condition)
+        return rates and {"mean": rates["eer"], "low": rates["eer_low"], "high": rates["eer_high"]}
+    ours, theirs = rate(summary, system, condition, part=part), rate(summary, BASELINE, condition, part=part)
+    if ours is None or theirs is None or "values" not in ours:
+        return None
+    first, second = (
+        dict(zip(summary["systems"][name]["seeds"], one["values"], strict=True))
+        for name, one in ((system, ours), (BASELINE, theirs))
+    )
+    paired = [first[seed] - second[seed] for seed in first if seed in second]
+    return interval(paired) if paired else None
+
+
+def relative(summary: Summary, system: str, condition: str, part: str = "") -> float | None:
+    """Change of the EER as a share of the baseline's; None where one is missing or the baseline's is 0."""
+    ours, theirs = rate(summary, system, condition, part=part), rate(summary, BASELINE, condition, part=part)
+    if ours is None or theirs is None or theirs["mean"] == 0 or system == BASELINE:
+        return None
+    return float(ours["mean"] / theirs["mean"] - 1)
 
 
 def main_condition(summary: Summary) -> str:
     """The condition by which systems are compared: cross / same where the corpus has it."""
     return "cross_same" if any(rate(summary, name, "cross_same") for name in summary["systems"]) else "all"
-
-
-def difference(summary: Summary, system: str, condition: str) -> dict[str, Any] | None:
-    """EER of a system minus the baseline's, paired by seed, with its interval; None where one is missing."""
-    ours, theirs = rate(summary, system, condition), rate(summary, BASELINE, condition)
-    if ours is None or theirs is None:
-        return None
-    first, second = (
-        dict(zip(summary["systems"][name]["seeds"], found["values"], strict=True))
-        for name, found in ((system, ours), (BASELINE, theirs))
-    )
-    paired = [first[seed] - second[seed] for seed in first if seed in second]
-    return interval(paired) if paired else None
 
 
 def verdict(found: dict[str, Any] | None) -> str:
@@ -95,16 +77,7 @@ def verdict(found: dict[str, Any] | None) -> str:
     return "higher" if found["low"] > 0 else "unclear"
 
 
-def _over_seeds(values: list[Any]) -> Any:
-    """Merge one place of several results: numbers to intervals, what else agrees as it is."""
-    first = values[0]
-    if isinstance(first, dict):
-        keys = [key for key in first if all(key in value for value in values)]
-        return {key: _over_seeds([value[key] for value in values]) for key in keys}
-    if any(value is None for value in values):
-        return None
-    if not isinstance(first, float) and all(value == first for value in values):
-        return first
-    if isinstance(first, int | float):
-        return interval([float(value) for value in values])
-    return values
+def _conditions(found: dict[str, Any], part: str) -> dict[str, Any]:
+    for key in filter(None, part.split(".")):
+        found = found.get(key) or {}
+    return found.get("conditions") or {}

@@ -2,8 +2,19 @@
 
 from typing import Any
 
-from laspa.report.summary import BASELINE, Summary, difference, headliners, rate, verdict
+from laspa.report.summary import (
+    BASELINE,
+    PAIR_NORM,
+    Summary,
+    difference,
+    headliners,
+    main_condition,
+    rate,
+    relative,
+    verdict,
+)
 from laspa.trials.conditions import CONDITIONS
+from laspa.trials.splits import OTHER
 
 LABELS = {
     "baseline": "Baseline",
@@ -17,6 +28,10 @@ LABELS = {
     "no_mse": "LASPA − MSE",
     "no_nll": "LASPA − NLL",
 }
+
+# In the order in which a reader should see them: cross / same alone could be improved by a constant.
+READING_ORDER = ("cross_same", "all", "cross_cross", "same_same", "same_cross")
+PLACES = {"": "this corpus", OTHER: "other voices"}
 
 
 def percent(share: float | None) -> str:
@@ -60,47 +75,74 @@ def points_text(found: dict[str, Any] | None, unit: str = " points") -> str:
 
 
 def relative_text(summary: Summary, system: str, condition: str) -> str:
-    """Change of the mean EER against the baseline's: `−12 %`."""
-    ours, theirs = rate(summary, system, condition), rate(summary, BASELINE, condition)
-    if ours is None or theirs is None or theirs["mean"] == 0 or system == BASELINE:
-        return "–"
-    change = 100 * (ours["mean"] / theirs["mean"] - 1)
-    return f"{_sign(change)}{abs(change):.0f} %"
+    """Change of the EER against the baseline's: `−12 %`."""
+    change = relative(summary, system, condition)
+    return "–" if change is None else f"{_sign(change)}{abs(100 * change):.0f} %"
 
 
-def headline(summary: Summary) -> dict[str, list[str]]:
-    """By condition, the EER of each of the headliners and, last, of the trained model."""
-    rows = {}
-    for name in CONDITIONS:
-        cells = [interval_text(rate(summary, system, name)) for system in headliners(summary)]
-        cells.append(rate_text(summary["trained"]["conditions"].get(name)))
-        if set(cells) != {"–"}:
-            rows[name] = cells
+def headline(summary: Summary) -> list[list[str]]:
+    """The comparison as a table: a row per condition and system, its EER and the difference to the baseline.
+
+    Where there are rates of other voices, they are in two further columns. Rates with pair norm, where there
+    are any, are rows of their own.
+    """
+    systems = headliners(summary)
+    places = [
+        place
+        for place in PLACES
+        if any(rate(summary, name, condition, part=place) for name in systems for condition in CONDITIONS)
+    ]
+    heads = ["target / non-target", "system"]
+    for place in places:
+        heads += [f"EER in %, {PLACES[place]}", "minus baseline, points"]
+    rows = [heads]
+    for condition in READING_ORDER:
+        for norm in ("", PAIR_NORM):
+            for system in systems:
+                parts = [".".join(filter(None, (place, norm))) for place in places]
+                rates = [rate(summary, system, condition, part=part) for part in parts]
+                if not any(rates):
+                    continue
+                cells = [CONDITIONS[condition].label, system_label(system, norm)]
+                for part, found in zip(parts, rates, strict=True):
+                    change = None if system == BASELINE else difference(summary, system, condition, part)
+                    cells += [interval_text(found), "" if system == BASELINE else points_text(change, "")]
+                rows.append(cells)
     return rows
 
 
-def findings(summary: Summary) -> list[str]:
-    """Is LASPA, or LASPA+, below the baseline or above it? A sentence for each of them and each condition."""
-    sentences = []
-    for system in headliners(summary):
-        for condition, about in CONDITIONS.items():
-            found = difference(summary, system, condition)
-            if system == BASELINE or condition == "all" or found is None:
+def system_label(system: str, norm: str = "") -> str:
+    """What a table calls a system."""
+    return LABELS.get(system, system) + (", pair norm" if norm else "")
+
+
+def takeaway(summary: Summary, system: str | None = None) -> str:
+    """In one sentence, whether a system, by default the default, beats the baseline, and where."""
+    system = system or summary["default"]
+    told = []
+    for condition in dict.fromkeys((main_condition(summary), "all")):
+        changes = []
+        for place, about in PLACES.items():
+            change = relative(summary, system, condition, place)
+            found = difference(summary, system, condition, place)
+            if change is None or found is None:
                 continue
-            name = LABELS[system]
-            told = {
-                "lower": f"{name} is below the baseline",
-                "higher": f"{name} is above the baseline: it does worse",
-                "unclear": f"{name} does not beat the baseline: the interval of the difference includes 0",
-                "unknown": f"one seed, so no conclusion whether {name} beats the baseline",
+            share = f"{abs(100 * change):.0f} %"
+            shown = {
+                "lower": f"{share} lower",
+                "higher": f"{share} higher",
+                "unclear": "not clearly different",
+                "unknown": f"{share} {'lower' if change < 0 else 'higher'} (one seed, no interval)",
             }[verdict(found)]
-            sentences.append(f"{about.label}: {told}, {points_text(found)}")
-    return sentences
+            changes.append(f"{shown} on {about}")
+        if changes:
+            told.append(f"the EER of {CONDITIONS[condition].label} is {' and '.join(changes)}")
+    return f"{system_label(system)} beside the baseline: {'; '.join(told)}." if told else ""
 
 
 def left_out(summary: Summary) -> dict[str, str]:
     """By label, the conditions that this corpus cannot have, and why."""
-    reasons = summary["trained"].get("omitted") or {}
+    reasons = summary["systems"][summary["default"]].get("omitted") or {}
     return {CONDITIONS[name].label if name in CONDITIONS else name: str(why) for name, why in reasons.items()}
 
 

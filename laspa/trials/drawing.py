@@ -8,12 +8,15 @@ from laspa.errors import LaspaError
 from laspa.manifest.tables import trained_languages
 from laspa.params import Trials
 from laspa.trials.lists import TrialList, rows_of
+from laspa.trials.splits import rows_of_split
 
 DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
 
 
 def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> TrialList:
     """Trials of a split: targets and non-targets, within a language and across, `per_group` of each at most.
+
+    The splits are those of `rows_of_split`, `other` among them.
 
     Targets are every pair of a speaker's utterances, thinned at random to the same number a
     speaker; non-targets are random pairs of speakers, of one gender where genders are known and
@@ -22,7 +25,7 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> Tria
     Raises:
         LaspaError: a split without targets or without non-targets.
     """
-    rows = manifest[manifest["split"] == split].reset_index(drop=True)
+    rows = rows_of_split(manifest, split).reset_index(drop=True)
     generator = np.random.default_rng(options.seed)
     speaker = rows["speaker"].factorize()[0]
     language = rows["language"].factorize()[0]

@@ -32,6 +32,7 @@ from laspa.trials.columns import (
     read_columns,
     shared_numbering,
 )
+from laspa.trials.splits import OTHER
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "voxceleb": ("label", "enroll", "test"),
@@ -245,11 +246,9 @@ def read_trials(path: Path | str) -> TrialList:
 
 
 def official_lists(folder: Path) -> dict[str, TrialList]:
-    """The publishers' trial lists by name: the tables beside those of the splits."""
-    files = sorted(file for file in folder.glob("*.parquet") if file.stem not in ("dev", "test"))
-    return {
-        file.stem: trials_of_table(file, read_parquet(file, ("enroll", "test", "target"))) for file in files
-    }
+    """The publishers' trial lists by name: the tables beside those that were drawn."""
+    files = sorted(file for file in folder.glob("*.parquet") if file.stem not in ("dev", "test", OTHER))
+    return {one.stem: trials_of_table(one, read_parquet(one, ("enroll", "test", "target"))) for one in files}
 
 
 def write_table(path: Path | str, trials: TrialList, scores: np.ndarray | None = None) -> None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from laspa.errors import LaspaError
-from laspa.report.summary import MAIN_CONDITIONS, interval, verdict
+from laspa.report.seeds import interval
+from laspa.report.summary import MAIN_CONDITIONS, verdict
 from laspa.report.text import interval_text, points_text
 from laspa.tuning.space import Values
 

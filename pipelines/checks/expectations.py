@@ -13,12 +13,14 @@ import pandas as pd
 from great_expectations.expectations.expectation import Expectation
 
 from laspa.audio.reading import SAMPLE_RATE
+from laspa.corpora.catalogue import declared_by_params
 from laspa.corpora.size import compare_sizes
 from laspa.features.mel_statistics import SILENT_STD
 from laspa.features.settings import mel_settings, num_frames
 from laspa.manifest.build import SPLITS
 from laspa.manifest.language_codes import iso_639_3
 from laspa.params import Params
+from laspa.trials.splits import OTHER, OUT_OF_CORPUS, rows_of_split
 
 TEXT_COLUMNS = ("utterance_id", "speaker", "language", "gender", "corpus", "split", "path")
 STATISTICS = ("mean", "std", "min", "max", "non_finite")
@@ -179,31 +181,42 @@ def _recordings(manifest: pd.DataFrame) -> Table:
 
 
 def _splits(manifest: pd.DataFrame, params: Params) -> Table:
-    counts = manifest.groupby("split").agg(
-        speakers=("speaker", "nunique"), utterances=("utterance_id", "size")
-    )
-    rows = counts.reindex(list(SPLITS), fill_value=0).rename_axis("split").reset_index()
+    parts = _parts(manifest, params)
+    counts = [(name, rows["speaker"].nunique(), len(rows)) for name, rows in parts.items()]
+    rows = pd.DataFrame(counts, columns=["split", "speakers", "utterances"])
     remedy = "use more speakers, or other shares in manifest.dev_share and manifest.test_share"
     checks = {"each split has two speakers or more": _between(remedy, "speakers", low=2)}
-    if params.corpora == ["synthetic"]:
-        declared = params.synthetic
-        rows["declared"] = [declared.train_speakers, declared.dev_speakers, declared.test_speakers]
+    if declared_by_params(params.corpora):
+        declared = [getattr(params.synthetic, f"{split}_speakers") for split in SPLITS]
+        rows["declared"] = [*declared, params.synthetic_other.speakers][: len(rows)]
         remedy = "run dvc repro download; see data/skipped.csv for recordings left out"
-        checks["each split has as many speakers as synthetic declares"] = _equal(
-            remedy, "speakers", "declared"
-        )
+        checks["each split has as many speakers as declared"] = _equal(remedy, "speakers", "declared")
     return Table("manifest_splits", rows, ["split"], checks)
+
+
+def _parts(manifest: pd.DataFrame, params: Params) -> dict[str, pd.DataFrame]:
+    """The rows of each split and, where a corpus is only for testing models of others, of `other`."""
+    names = [*SPLITS, *([OTHER] if set(params.corpora) & set(OUT_OF_CORPUS) else [])]
+    return {name: rows_of_split(manifest, name) for name in names}
 
 
 def _languages(manifest: pd.DataFrame, params: Params) -> Table:
     """One row per split and language; `allowed` says whether the language may stand there."""
-    rows = manifest.groupby(["split", "language"]).size().rename("utterances").reset_index()
-    if params.corpora == ["synthetic"]:
+    labelled = pd.concat([rows.assign(split=name) for name, rows in _parts(manifest, params).items()])
+    rows = labelled.groupby(["split", "language"]).size().rename("utterances").reset_index()
+    if declared_by_params(params.corpora):
         seen, unseen = set(params.synthetic.languages), set(params.synthetic.unseen_languages)
-        what = "languages are as synthetic declares, the unseen ones in the test split alone"
+        what = "languages are as declared, the unseen ones in the test split alone"
         remedy = "run dvc repro download, or mend synthetic.languages and synthetic.unseen_languages"
-        in_test = rows["split"] == "test"
-        rows["allowed"] = rows["language"].isin(seen) | (in_test & rows["language"].isin(unseen))
+        allowed = {
+            "train": seen,
+            "dev": seen,
+            "test": seen | unseen,
+            OTHER: {*params.synthetic_other.languages},
+        }
+        rows["allowed"] = [
+            language in allowed[split] for split, language in rows[["split", "language"]].values
+        ]
     else:
         what = "languages are ISO 639 codes"
         remedy = "write languages as ISO 639-1 or 639-3 codes (en, bn, yue) into the corpus's index"

@@ -7,7 +7,7 @@ MLFLOW_TRACKING_URI wins. What happens while the store is away: pipelines/tracki
 import json
 import os
 import socket
-import subprocess
+import uuid
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,20 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from laspa.files import sha256_file
 from laspa.params import Params
 from laspa.params.dotted import flatten
 from laspa.redaction import without_credentials
 from pipelines.stage import project_root
+from pipelines.tracking import pipeline_run
+from pipelines.tracking.origin import Dataset, datasets, log_datasets, origin_tags
+from pipelines.tracking.pipeline_run import Pipeline, this_pipeline
 from pipelines.tracking.tracked_run import TrackedRun, client_of
 
-EXPERIMENT = "laspa"
-MODEL_TAG, PROCESS_TAG = "laspa.model_sha256", "laspa.process"
+EXPERIMENT = "laspa"  # unless MLFLOW_EXPERIMENT_NAME is set
+MODEL_TAG, PROCESS_TAG, RUN_TAG = "laspa.model_sha256", "laspa.process", "laspa.run"
+PARENT_TAG = "mlflow.parentRunId"
+READ = {"train": ("training", "validation"), "evaluate": ("testing",)}  # by a stage; others read all
+ALL_READ = ("training", "validation", "testing")
 RUN_KEYS = {*Params.model_fields} - {"compare", "ablate", "study", "tune"}
 PARAMS_PER_CALL = 100  # MLflow's limit
 CLOCK_TOLERANCE_SECONDS = 2.0  # a process's start is computed from the boot time, which clocks correct
@@ -37,46 +42,63 @@ def start_run(
     params: Params,
     tags: dict[str, str] | None = None,
     find: dict[str, str] | None = None,
-    parent_run_id: str | None = None,
+    parent: TrackedRun | None = None,
     watch: bool = True,
+    last: bool = False,
 ) -> TrackedRun:
     """A new run, or the newest one with the tags `find`; `with` closes it with the status of the block's end.
 
+    A new run in a stage of DVC is nested in the run of the pipeline or experiment.
+
     Args:
-        name: of the run; a training inside `dvc exp run` has the experiment's, to be told from others.
+        name: of the run.
         kind: what the run is, a stage's name: train, ablate, tune.
-        parent_run_id: makes this run a nested one; give it explicitly, since a worker shares no session.
+        parent: nests a new run in this one.
         watch: log this machine's load.
+        last: nothing of the pipeline follows: the next one gets a run of its own.
     """
-    if kind == "train":
-        name = os.environ.get("DVC_EXP_NAME") or name
-    wanted = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in (find or {}).items())
-    tags = {"laspa.kind": kind, **_origin_tags(params), **(tags or {}), **(find or {})}
-    if parent_run_id is not None:
-        tags["mlflow.parentRunId"] = parent_run_id
+    tags = {"laspa.kind": kind, **origin_tags(params), **(tags or {}), **(find or {})}
+    used, pipeline = datasets(*READ.get(kind, ALL_READ)), this_pipeline()
+    mine, tried = {RUN_TAG: uuid.uuid4().hex}, False
 
     def start() -> tuple[Any, Any]:
+        nonlocal tried
         client, experiment = open_store()
         _end_dead_runs(client, experiment)
-        newest = ["attributes.start_time DESC"]
-        found = wanted and client.search_runs([experiment], wanted, order_by=newest, max_results=1)
-        if not found:
-            return client, _new_run(client, experiment, name, params, tags)
-        client.set_tag(found[0].info.run_id, PROCESS_TAG, _this_process())
-        client.update_run(found[0].info.run_id, status="RUNNING")
-        return client, found[0]
+        # A try that failed may have made the run: one run, however often it is tried.
+        run, found = tried and _newest(client, experiment, mine), None
+        tried = True
+        if not run and (found := find and _newest(client, experiment, find)):
+            client.set_tag(found.info.run_id, PROCESS_TAG, _process_tag())
+            client.update_run(found.info.run_id, status="RUNNING")
+            log_datasets(client, found.info.run_id, used)
+            return client, found
+        if not run:
+            above = (
+                parent.require_id() if parent else _in_pipeline(client, experiment, params, used, pipeline)
+            )
+            nested = {PARENT_TAG: above} if above else {}
+            run = _new_run(client, experiment, name, tags | mine | nested, _process_tag())
+        _fill(client, run, params, used)
+        return client, run
 
     uri = tracking_uri()
     patience = SERVER_PATIENCE_SECONDS if uri.startswith("http") else LOCAL_PATIENCE_SECONDS
-    return TrackedRun(uri, start, patience, watch)
+
+    def end(client: Any, run_id: str, status: str) -> None:
+        client.set_terminated(run_id, status)
+        if parent is None and pipeline:
+            _end_pipeline(client, run_id, status, pipeline, last)
+
+    return TrackedRun(uri, start, end, patience, watch)
 
 
-def run_of_model(sha256: str, params: Params) -> TrackedRun:
+def run_of_model(sha256: str, params: Params, last: bool = False) -> TrackedRun:
     """The newest run that made the model with this digest, reopened; a new run where there is none.
 
     So a model's losses, params and error rates are in one row, and ticking two rows compares them.
     """
-    return start_run("evaluation", "evaluate", params, find={MODEL_TAG: sha256})
+    return start_run("evaluation", "evaluate", params, find={MODEL_TAG: sha256}, last=last)
 
 
 def open_store() -> tuple[Any, str]:
@@ -89,13 +111,14 @@ def open_store() -> tuple[Any, str]:
     database = Path(uri.removeprefix("sqlite:///")).resolve()
     with FileLock(f"{database}.lock") if local else nullcontext():
         client = client_of(uri)
-        found = client.get_experiment_by_name(EXPERIMENT)
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        found = client.get_experiment_by_name(name)
         if found is None:
             artifacts = (database.parent / "mlartifacts").as_uri() if local else None
             try:
-                return client, str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+                return client, str(client.create_experiment(name, artifact_location=artifacts))
             except Exception:  # another process may have been faster: no lock of ours covers a server
-                found = client.get_experiment_by_name(EXPERIMENT)
+                found = client.get_experiment_by_name(name)
                 if found is None:
                     raise
         if found.lifecycle_stage == "deleted":
@@ -105,7 +128,12 @@ def open_store() -> tuple[Any, str]:
 
 def tracking_uri() -> str:
     """Where runs go: MLFLOW_TRACKING_URI, or the database at the project's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_in_a_uri(project_root() / 'mlflow.db')}"
+
+
+def _in_a_uri(path: Path) -> str:
+    """The path; relative where it has what URIs give a meaning to, which MLflow does not unquote alike."""
+    return os.path.relpath(path) if set(str(path)) & set("%?#") else str(path)
 
 
 def flat_params(params: Params, keys: set[str] = RUN_KEYS) -> dict[str, str]:
@@ -117,47 +145,61 @@ def flat_params(params: Params, keys: set[str] = RUN_KEYS) -> dict[str, str]:
     }
 
 
-def _new_run(client: Any, experiment: str, name: str, params: Params, tags: dict[str, str]) -> Any:
+def _new_run(client: Any, experiment: str, name: str, tags: dict[str, str], process: str) -> Any:
+    tags = {key: without_credentials(value) for key, value in tags.items()}
+    return client.create_run(experiment, tags=tags | {PROCESS_TAG: process}, run_name=name)
+
+
+def _fill(client: Any, run: Any, params: Params, used: list[Dataset]) -> None:
+    """Log params and datasets; doing it twice changes nothing."""
     from mlflow.entities import Param
 
-    tags = {key: without_credentials(value) for key, value in tags.items()}
-    created = client.create_run(experiment, tags=tags | {PROCESS_TAG: _this_process()}, run_name=name)
     items = [Param(key, value) for key, value in flat_params(params).items()]
     for first in range(0, len(items), PARAMS_PER_CALL):
-        client.log_batch(created.info.run_id, params=items[first : first + PARAMS_PER_CALL])
-    return created
+        client.log_batch(run.info.run_id, params=items[first : first + PARAMS_PER_CALL])
+    log_datasets(client, run.info.run_id, used)
 
 
-def _origin_tags(params: Params) -> dict[str, str]:
-    """Code, experiment and data that a run comes from; what is not known is left out."""
-    tags = {"laspa.corpus": ", ".join(params.corpora), "mlflow.source.git.commit": _git("rev-parse", "HEAD")}
-    if tags["mlflow.source.git.commit"]:
-        # What the pipeline itself writes into tracked files makes no difference to what a run computed.
-        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!reports")
-        tags["laspa.git_dirty"] = str(bool(changed)).lower()
-    tags |= {name: os.environ.get(name, "") for name in ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")}
-    manifest, features = Path("data/manifest.parquet"), sorted(Path("data/features").glob("*.parquet"))
-    if manifest.exists():
-        tags["laspa.corpus_sha256"] = sha256_file(manifest)
-    if features:
-        import pyarrow.parquet as pq
-
-        metadata = pq.read_schema(features[0]).metadata or {}
-        tags["laspa.features_digest"] = metadata.get(b"laspa.digest", b"").decode()
-    return {name: value for name, value in tags.items() if value}
+def _newest(client: Any, experiment: str, tags: dict[str, str]) -> Any:
+    wanted = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
+    newest = ["attributes.start_time DESC"]
+    return next(iter(client.search_runs([experiment], wanted, order_by=newest, max_results=1)), None)
 
 
-def _git(*arguments: str) -> str:
-    """Git's answer, or nothing where there is no git or no repository."""
-    try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return result.stdout.strip()
+def _in_pipeline(
+    client: Any, experiment: str, params: Params, used: list[Dataset], pipeline: Pipeline | None
+) -> str | None:
+    """The id of the pipeline's run, which is made if this is the first stage that tracks."""
+    if pipeline is None:
+        return None
+    process = _process_tag(pipeline.process)
+    with pipeline_run.alone():
+        run = pipeline_run.open_run(client, experiment, pipeline)
+        if run is None:
+            params = pipeline_run.pipeline_params(params)
+            tags = {"laspa.kind": pipeline_run.KIND, pipeline_run.PIPELINE_TAG: pipeline.key}
+            run = _new_run(client, experiment, pipeline.name, origin_tags(params) | tags, process)
+            _fill(client, run, params, used)
+        else:
+            client.set_tag(run.info.run_id, PROCESS_TAG, process)
+            client.update_run(run.info.run_id, status="RUNNING")
+            log_datasets(client, run.info.run_id, used)
+    return str(run.info.run_id)
 
 
-def _this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
+def _end_pipeline(client: Any, run_id: str, status: str, pipeline: Pipeline, last: bool) -> None:
+    """Give the pipeline's run the status of its stage; the stages that follow reopen it."""
+    experiment = client.get_run(run_id).info.experiment_id
+    run = pipeline_run.open_run(client, experiment, pipeline)
+    if run is not None:
+        client.set_terminated(run.info.run_id, status)
+        if last and status == "FINISHED":
+            client.set_tag(run.info.run_id, pipeline_run.COMPLETE_TAG, "true")
+
+
+def _process_tag(process: psutil.Process | None = None) -> str:
+    process = process or psutil.Process()
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.0f}"
 
 
 def _end_dead_runs(client: Any, experiment: str) -> None:

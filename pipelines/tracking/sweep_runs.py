@@ -78,7 +78,7 @@ class SweepRuns(ClosedWithStatus):
                 "tune",
                 trial_params(self._params, trial.values),
                 find={TRIAL_TAG: f"{self._id}/{trial.key}"},
-                parent_run_id=self.sweep.run_id,
+                parent=self.sweep,
                 watch=False,
             )
             self._runs[trial.key] = run, run.steps(EPOCH_METRIC)

@@ -1,6 +1,7 @@
 """One MLflow run that loses nothing while the store is away: records wait in order until it answers.
 
-Training must neither end nor wait because a tracking server is restarted or a database is locked.
+Training must neither end nor wait because a tracking server is restarted or a database is locked: all
+records are sent by a thread of the run.
 """
 
 import os
@@ -15,8 +16,11 @@ from typing import Any, Self
 from laspa.redaction import without_credentials
 
 SYSTEM_METRICS_SECONDS = 10.0
-RETRY_SECONDS = 5.0  # between tries while the store is away, so that not every record waits for a time-out
+RETRY_SECONDS = 5.0  # between tries while the store is away
+LAST_RETRY_SECONDS = 1.0  # the same when the run ends and waits
 REFUSED = set(range(400, 500)) - {408, 429}  # the store has judged the record: a retry will not help
+
+Record = Callable[[Any, str], None]  # of MLflow's client and the run's id
 
 
 class ClosedWithStatus:
@@ -34,54 +38,86 @@ class ClosedWithStatus:
 
 
 class TrackedRun(ClosedWithStatus):
-    """A run of MLflow. Each method returns at once or after one try; none raises because of the store."""
+    """A run of MLflow. What logs returns at once, and nothing raises because of the store."""
 
-    def __init__(self, uri: str, start: Callable[[], Any], patience: float, watch: bool = True) -> None:
+    def __init__(
+        self,
+        uri: str,
+        start: Callable[[], Any],
+        end: Callable[[Any, str, str], None],
+        patience: float,
+        watch: bool = True,
+    ) -> None:
         """Start the run.
 
         Args:
             uri: the store.
             start: makes or reopens the run, and returns MLflow's client and run; called until it succeeds.
+            end: ends it, given the client, the run's id and the status; called until it succeeds.
             patience: seconds that `close` waits for a store that is away.
             watch: log this machine's load.
         """
-        self.run_id: str | None = None
-        self._uri, self._start, self._patience = uri, start, patience
+        self._uri, self._start, self._end, self._patience = uri, start, end, patience
+        self._run: Any = None
         self._client: Any = None
-        self._pending: deque[Callable[[Any, str], None]] = deque()
+        self._pending: deque[Record] = deque()
         self._away_since: float | None = None
-        self._next_try = 0.0
-        self._lock = threading.Lock()
         self._began = time.time()
-        self._send_pending()
-        self._stop = threading.Event()
+        quieten_mlflow()
+        self._changed = threading.Condition()
+        self._tried, self._stop, self._given_up = threading.Event(), threading.Event(), threading.Event()
+        self._ended = False
+        self._sender = threading.Thread(target=self._send_all, name="tracking", daemon=True)
+        self._sender.start()
         self._watcher = threading.Thread(target=self._log_system_metrics, name="system metrics", daemon=True)
         if watch:
             self._watcher.start()
 
+    @property
+    def run_id(self) -> str | None:
+        """The run's id, once the store has been asked for it; None while the store is away."""
+        self._tried.wait()
+        return self._run and str(self._run.info.run_id)
+
+    def require_id(self) -> str:
+        """The run's id.
+
+        Raises:
+            ConnectionError: the store has not taken the run yet.
+        """
+        run_id = self.run_id
+        if run_id is None:
+            raise ConnectionError("the run above is not in the store yet")
+        return run_id
+
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Log numbers with the current time; those that are None are left out."""
-        from mlflow.entities import Metric
-
         now = int(time.time() * 1000)
-        values = [
-            Metric(name, float(value), now, step or 0) for name, value in metrics.items() if value is not None
-        ]
-        self._send(lambda client, run_id: client.log_batch(run_id, metrics=values))
+        values = {name: float(value) for name, value in metrics.items() if value is not None}
+
+        def log(client: Any, run_id: str) -> None:
+            from mlflow.entities import Metric
+
+            client.log_batch(
+                run_id, metrics=[Metric(name, value, now, step or 0) for name, value in values.items()]
+            )
+
+        self.send(log)
 
     def steps(self, name: str) -> set[int]:
         """The steps at which the store has the metric `name`; none while it is away."""
-        if self.run_id is None:
+        run_id = self.run_id
+        if run_id is None:
             return set()
         try:
-            return {int(metric.step) for metric in self._client.get_metric_history(self.run_id, name)}
+            return {int(metric.step) for metric in self._client.get_metric_history(run_id, name)}
         except Exception:  # of whatever kind the store's driver raises
             return set()
 
     def set_tag(self, name: str, value: str) -> None:
         """Set a tag, without the credentials that a URI in it may have."""
         clean = without_credentials(value)
-        self._send(lambda client, run_id: client.set_tag(run_id, name, clean))
+        self.send(lambda client, run_id: client.set_tag(run_id, name, clean))
 
     def log_artifacts(self, path: Path | str, folder: str = "") -> None:
         """Copy a file, or all of a folder, under the artifact folder `folder`."""
@@ -95,65 +131,82 @@ class TrackedRun(ClosedWithStatus):
             else:
                 _warn(f"{source} does not exist (any more): not kept in MLflow")
 
-        self._send(copy)
+        self.send(copy)
+
+    def send(self, record: Record) -> None:
+        """Have `record` called, after those before it and again until the store takes it."""
+        with self._changed:
+            self._pending.append(record)
+            self._changed.notify()
 
     def close(self, status: str) -> None:
         """End the run; wait for a store that is away, then give up the records that it did not take."""
         self._stop.set()
         if self._watcher.is_alive():
             self._watcher.join()
-        self._send(lambda client, run_id: client.set_terminated(run_id, status))
+        self.send(lambda client, run_id: self._end(client, run_id, status))
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
         deadline = time.monotonic() + self._patience
-        while self._pending and time.monotonic() < deadline:
-            time.sleep(min(1.0, self._patience))
-            self._next_try = 0.0
-            self._send_pending()
-        if self._pending:
+        while self._sender.is_alive() and (self._away_since is None or time.monotonic() < deadline):
+            self._sender.join(0.1)
+        self._given_up.set()
+        if self._sender.is_alive():
             _warn(
                 f"MLflow did not come back: {len(self._pending)} records of this run are lost there. "
                 "Results are not: they are in reports/ and data/"
             )
 
-    def _send(self, record: Callable[[Any, str], None]) -> None:
-        self._pending.append(record)
-        self._send_pending()
+    def _send_all(self) -> None:
+        """Start the run and send the records until it is closed and all are sent, or given up."""
+        while not self._given_up.is_set():
+            taken = self._send_pending()
+            self._tried.set()
+            with self._changed:
+                if taken and self._ended and not self._pending:
+                    return
+                if taken:
+                    self._changed.wait_for(lambda: self._pending or self._ended)
+                else:
+                    self._changed.wait_for(lambda: self._ended, RETRY_SECONDS)
+            if not taken and self._ended:
+                self._given_up.wait(min(LAST_RETRY_SECONDS, self._patience))
 
-    def _send_pending(self) -> None:
-        """Start the run, then send the pending records, in order, until the store fails."""
-        if time.monotonic() < self._next_try:
-            return
-        with self._lock:
-            try:
-                if self.run_id is None:
-                    self._client, started = self._start()
-                    self.run_id, self._began = started.info.run_id, started.info.start_time / 1000
-                while self._pending:
-                    try:
-                        self._pending[0](self._client, self.run_id)
-                    except Exception as error:
-                        status = getattr(error, "get_http_status_code", lambda: None)()
-                        if status not in REFUSED:
-                            raise
-                        _warn(f"MLflow refused a record, which is dropped: {_one_line(error)}")
-                    self._pending.popleft()
-            except Exception as error:  # of whatever kind the store's driver raises
-                self._next_try = time.monotonic() + RETRY_SECONDS
-                if self._away_since is None:
-                    self._away_since = time.monotonic()
-                    store = without_credentials(self._uri)
-                    reason = f"does not take records ({_one_line(error)})"
-                    _warn(f"MLflow at {store} {reason}; work goes on, they are kept and sent when it does")
-                return
-            if self._away_since is not None:
-                seconds = time.monotonic() - self._away_since
-                _warn(f"MLflow takes records again after {seconds:.0f} s; none was lost")
-                self._away_since = None
+    def _send_pending(self) -> bool:
+        """Start the run, then send the pending records, in order; False if the store fails."""
+        try:
+            if self._run is None:
+                self._client, self._run = self._start()
+                self._began = self._run.info.start_time / 1000
+            while self._pending:
+                try:
+                    self._pending[0](self._client, self._run.info.run_id)
+                except Exception as error:
+                    status = getattr(error, "get_http_status_code", lambda: None)()
+                    if status not in REFUSED:
+                        raise
+                    _warn(f"MLflow refused a record, which is dropped: {one_line(error)}")
+                self._pending.popleft()
+        except Exception as error:  # of whatever kind the store's driver raises
+            if self._away_since is None:
+                self._away_since = time.monotonic()
+                store = without_credentials(self._uri)
+                reason = f"does not take records ({one_line(error)})"
+                _warn(f"MLflow at {store} {reason}; work goes on, they are kept and sent when it does")
+            return False
+        if self._away_since is not None:
+            seconds = time.monotonic() - self._away_since
+            _warn(f"MLflow takes records again after {seconds:.0f} s; none was lost")
+            self._away_since = None
+        return True
 
     def _log_system_metrics(self) -> None:
         """Log the machine's load every few seconds and once at the end; steps are seconds since the start."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        monitor = SystemMetricsMonitor(run_id="", tracking_uri=self._uri)
+        # It only reads the machine: with an address that is never asked, it does not open the store.
+        monitor = SystemMetricsMonitor(run_id="", tracking_uri="http://127.0.0.1")
         ended = False
         while not ended:
             ended = self._stop.wait(SYSTEM_METRICS_SECONDS)
@@ -166,21 +219,27 @@ class TrackedRun(ClosedWithStatus):
 
 
 def client_of(uri: str) -> Any:
-    """A client of the store, without MLflow's log lines, usage reports and minutes of retries by default."""
+    """A client of the store."""
+    quieten_mlflow()
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def quieten_mlflow() -> None:
+    """No log lines, progress bars, usage reports or minutes of retries unless set; call it before import."""
     for name, value in (
         ("MLFLOW_LOGGING_LEVEL", "WARNING"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),  # the URL may hold a password
         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
         ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"),
     ):
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    return MlflowClient(uri)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     text = without_credentials(" ".join(str(error).split()))
     return text if len(text) <= 200 else text[:200] + "…"
 

@@ -58,7 +58,7 @@ def run(*arguments: str) -> None:
 
 def refused(capsys, *arguments: str) -> str:
     capsys.readouterr()
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("error: ")

@@ -95,7 +95,7 @@ def test_best_params_that_do_not_fit_change_nothing(
 ) -> None:
     file = project / "reports/tune/best.yaml"
     file.unlink() if best is None else file.write_text(best, encoding="utf-8")
-    assert main(["tune", "apply"]) == 1
+    assert main(["tune", "apply"]) == 2
     assert expected in capsys.readouterr().err
     assert (project / "params.yaml").read_bytes() == PARAMS_FILE.read_bytes()
 
@@ -123,8 +123,8 @@ def run(project: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def test_a_sweep_runs_in_a_checkout_alone_and_ends_as_its_script_does(project: Path) -> None:
     ended = run(project, "tune")
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert "pipelines/tune.py: no such file; a sweep reads a project's params" in ended.stderr
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "pipelines/tune.py: no such file; it is a part of the project around laspa" in ended.stderr
     (project / "pipelines").mkdir()
     (project / "pipelines/__init__.py").touch()
     (project / "pipelines/tune.py").write_text(

@@ -54,8 +54,8 @@ def test_an_unknown_corpus_is_named_with_those_there_are(corpus: str | list[str]
     with pytest.raises(LaspaError) as error:
         prepare(params(corpus=corpus), tmp_path, tmp_path / "raw")
     assert str(error.value) == (
-        "params.yaml: corpus is 'voxceleb' but should be one of synthetic, folder, nisp, "
-        "voxceleb1, voxceleb2, common_voice, tidyvoice, asterisk"
+        "params.yaml: corpus is 'voxceleb' but should be one of synthetic, synthetic_other, folder, "
+        "nisp, voxceleb1, voxceleb2, common_voice, tidyvoice, asterisk"
     )
     assert not (tmp_path / "raw").exists()
 

@@ -18,8 +18,9 @@ import soundfile
 
 from laspa.corpora import prepare as preparation
 from laspa.corpora.synthetic import corpus as synthetic
-from laspa.corpora.synthetic import espeak
-from laspa.corpora.synthetic.corpus import SAMPLE_RATE, Speaker, speakers
+from laspa.corpora.synthetic import espeak, synthesis
+from laspa.corpora.synthetic.corpus import speakers
+from laspa.corpora.synthetic.synthesis import SAMPLE_RATE, Recipe, Speaker
 from laspa.errors import LaspaError
 from laspa.params import Synthetic, load_params
 
@@ -42,7 +43,8 @@ TINY = DEFAULT.model_copy(
 
 
 def prepare(options: Synthetic, folder: Path) -> None:
-    params = load_params(ROOT / "params.yaml").model_copy(update={"synthetic": options})
+    params = load_params(ROOT / "params.yaml")
+    params = params.model_copy(update={"corpus": "synthetic", "synthetic": options})
     preparation.prepare(params, folder.parent, folder)
 
 
@@ -74,7 +76,8 @@ def test_the_number_of_workers_changes_no_byte(
 
 def test_a_speaker_made_alone_is_the_same(corpus: Path, tmp_path: Path) -> None:
     alone = [speaker for speaker in speakers(TINY) if speaker.name == "test0001"]
-    assert [speaker.name for speaker in synthetic._each_in_a_process(TINY, alone, tmp_path, 1)] == [
+    recipe = synthetic.recipe(TINY)
+    assert [speaker.name for speaker in synthesis._each_in_a_process(recipe, alone, tmp_path, 1)] == [
         "test0001"
     ]
     assert digests(tmp_path / "test0001") == digests(corpus / "test0001")
@@ -117,7 +120,7 @@ def test_recordings_are_speech_of_the_right_length_without_clipping_or_silent_en
         assert np.percentile(level, 95) - np.percentile(level, 5) > 6
         power = np.abs(np.fft.rfft(samples)) ** 2
         assert power[: len(power) // 2].sum() > power[len(power) // 2 :].sum()
-    assert min(seconds) >= synthetic.SECONDS_AT_LEAST * 0.9
+    assert min(seconds) >= synthesis.SECONDS_AT_LEAST * 0.9
     assert np.mean(seconds) == pytest.approx(TINY.seconds, rel=0.15)
 
 
@@ -139,8 +142,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(corpus: Path, tmp_path: Path) ->
     program = (
         "import os, sys; from pathlib import Path; from laspa.params import Synthetic; "
         "os.cpu_count = lambda: 1; "  # one after another, so that some are left when the first is there
-        "from laspa.corpora.synthetic.corpus import synthesise; "
-        "synthesise(Synthetic.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
+        "from laspa.corpora.synthetic.corpus import make; "
+        "make(Synthetic.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", program, TINY.model_dump_json(), str(tmp_path / "cut")]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
@@ -235,22 +238,22 @@ def test_a_language_nobody_knows_is_named_before_anything_is_made(
 def test_a_process_that_dies_ends_the_run_with_its_speaker_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(options: Synthetic, speaker: Speaker, folder: Path) -> None:
+    def die(recipe: Recipe, speaker: Speaker, folder: Path) -> None:
         if speaker.name == "dev0001":
             os.kill(os.getpid(), signal.SIGKILL)
         (folder / speaker.name).mkdir()
 
-    monkeypatch.setattr(synthetic, "_make_speaker", die)
+    monkeypatch.setattr(synthesis, "_make_speaker", die)
     with pytest.raises(LaspaError, match=r"made speaker dev0001 died \(status -9\), speaking \w\w, \w\w"):
         prepare(TINY, tmp_path)
     assert not (tmp_path / "index.csv").exists()
 
 
 def test_a_failure_in_a_process_is_raised_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(options: Synthetic, speaker: Speaker, folder: Path) -> None:
+    def full(recipe: Recipe, speaker: Speaker, folder: Path) -> None:
         raise OSError(28, "No space left on device", str(folder / speaker.name))
 
-    monkeypatch.setattr(synthetic, "_make_speaker", full)
+    monkeypatch.setattr(synthesis, "_make_speaker", full)
     with pytest.raises(OSError, match=r"No space left on device: .*train000\d"):
         prepare(TINY, tmp_path)
 

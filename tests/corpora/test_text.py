@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from babel import Locale
 
-from laspa.corpora.synthetic.text import phrase, words
+from laspa.corpora.synthetic.text import dates_and_quantities, phrase, words
 from laspa.errors import LaspaError
 
 
@@ -44,3 +44,22 @@ def test_a_language_that_cldr_does_not_know_is_refused(language: str) -> None:
 def test_a_language_with_few_names_is_refused() -> None:
     with pytest.raises(LaspaError, match=r"'tyv', but CLDR has only 0 names in it"):
         words("tyv")
+
+
+@pytest.mark.parametrize("language", ["en", "hi", "hu", "sw"])
+def test_dates_and_quantities_are_in_the_language_and_long_enough(language: str) -> None:
+    locale = Locale(language)
+    months = set(locale.months["format"]["wide"].values())
+    said = [dates_and_quantities(language, 60, np.random.default_rng(seed)) for seed in range(40)]
+    assert said == [dates_and_quantities(language, 60, np.random.default_rng(seed)) for seed in range(40)]
+    assert min(map(len, said)) >= 60
+    assert all(any(month in text for text in said) for month in months)
+    for text in said:
+        assert any(character.isdigit() for character in text)
+        assert "length-" not in text  # babel's key, where CLDR has no name for a unit
+        assert "-per-" not in text
+
+
+def test_dates_in_a_language_that_cldr_does_not_know_are_refused() -> None:
+    with pytest.raises(LaspaError, match="CLDR does not know; use ISO 639-1"):
+        dates_and_quantities("xx", 10, np.random.default_rng(0))

@@ -5,7 +5,7 @@ import pytest
 
 from laspa.errors import LaspaError
 from laspa.evaluation.error_rates import eer, min_dcf
-from laspa.evaluation.intervals import percentile_interval, resampled_rates
+from laspa.evaluation.intervals import percentile_interval, resampled_acceptance, resampled_rates
 
 
 def simulated(generator, speakers: int):
@@ -161,3 +161,16 @@ def test_an_interval_of_no_resample_at_all_is_refused():
     with pytest.raises(LaspaError, match="no resample of the speakers holds targets and non-targets"):
         # Under this seed the one resample is the same speaker twice, who makes no non-target.
         eer_interval(np.array([1.0, 0.0]), target, np.array([0, 0]), np.array([0, 1]), 1, seed=0)
+
+
+def test_rates_of_decisions_count_a_speaker_as_often_as_it_is_drawn():
+    speakers = np.array([0, 0, 1, 1, 0]), np.array([0, 1, 1, 2, 2])
+    target = speakers[0] == speakers[1]
+    accepted = np.array([True, True, False, False, False])
+    found = resampled_acceptance(accepted, target, speakers, {"all": np.ones(5, dtype=bool)}, 50, 3)["all"]
+    generator = np.random.default_rng(3)
+    for far, frr in zip(*found, strict=True):
+        a, b, c = np.bincount(generator.integers(3, size=3), minlength=3)
+        alarms, others = a * b, a * b + b * c + a * c
+        assert far == pytest.approx(alarms / others) if others else np.isnan(far)
+        assert frr == pytest.approx(b / (a + b)) if a + b else np.isnan(frr)

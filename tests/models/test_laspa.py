@@ -62,6 +62,19 @@ def test_each_system_has_its_terms_and_only_the_parts_it_trains(params, system, 
     assert all(p.grad is not None for p in model.parameters())
 
 
+@pytest.mark.parametrize("name", load_params(Path(__file__).parents[2] / "params.yaml").systems)
+def test_what_a_system_does_not_read_changes_neither_weights_nor_loss(params, name):
+    system = params.resolve(name)
+    plain, other = build(system), build(with_overrides(system, system.unread()))
+    for key, weight in plain.state_dict().items():
+        assert torch.equal(weight, other.state_dict()[key]), key
+    assert plain.state_dict().keys() == other.state_dict().keys()
+    assert total_loss(plain)[0] == total_loss(other)[0]
+    assert ("prefix_len" in system.unread()) == (
+        name not in ("laspa", "laspa_plus", "no_prefix", "no_mapc", "no_nll")
+    )
+
+
 def test_each_loss_weight_has_a_row_in_the_table_of_terms_and_is_computed(params):
     assert set(TERMS) == set(params.loss_weights.model_dump())
     for name in TERMS:

@@ -87,6 +87,8 @@ def test_mels_of_other_settings_are_refused_and_the_difference_is_named(params, 
     message = r"data/features: not the mels .*: hop_ms is 20.0 there and 10.0 in the model; set `features`"
     with pytest.raises(LaspaError, match=message):
         check_mels(loaded, FEATURES["settings"] | {"hop_ms": 20.0}, "data/features")
+    with pytest.raises(LaspaError, match="features of the kind kaldi, but the model reads the kind mel"):
+        check_mels(loaded, FEATURES["settings"] | {"kind": "kaldi"}, "data/features")
 
 
 def test_a_model_of_an_older_laspa_is_to_be_trained_again(params, data, tmp_path):

@@ -79,6 +79,10 @@ def test_an_override_changes_its_key_alone(params: Params) -> None:
             {"synthetic.unseen_languages": ["en"]},
             "params.yaml: synthetic: languages and unseen_languages share ['en']; list each language once",
         ),
+        (
+            {"synthetic_other.languages": ["en", "sw", "en"]},
+            "params.yaml: synthetic_other: languages_per_speaker is 3 but there are only 2 languages",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_remedy(changes: dict[str, Any], expected: str) -> None:

@@ -4,6 +4,7 @@ All tests share one run of the tiny project, and work in copies of it where they
 """
 
 import hashlib
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests.regression.tiny import SMALLEST, make_tiny_project, run, set_params
 REPOSITORY = Path(__file__).parents[2]
 UP_TO_DATE = "Data and pipelines are up to date."
 STAGES = ["manifest", "validate_manifest", "trials", "features", "validate_features", "systems", "train"]
-STAGES += ["evaluate", "report"]
+STAGES += ["evaluate", "model", "report"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,9 @@ def tracked_runs(folder: Path, prefix_len: int) -> list[Any]:
     return [
         run
         for run in found
-        if run.info.status == "FINISHED" and any("eer" in name for name in run.data.metrics)
+        if run.info.status == "FINISHED"
+        and run.data.tags["laspa.kind"] == "train"  # not the run of the whole experiment
+        and any("eer" in name for name in run.data.metrics)
     ]
 
 
@@ -58,6 +61,9 @@ def test_the_first_run_leaves_what_it_promises(project: Path) -> None:
         assert 0 <= condition["eer_low"] <= condition["eer"] <= condition["eer_high"] <= 1
         assert 0 < condition["targets"] < condition["trials"]
     assert set(summary["systems"]) == {"baseline", "laspa", "laspa_plus"}
+    measured = summary["systems"][summary["default"]]
+    assert measured["conditions"] == metrics["conditions"]
+    assert set(measured["difference"]["conditions"]) == set(metrics["conditions"])
     page = (project / "reports" / "index.html").read_text(encoding="utf-8")
     assert "</html>" in page
     assert str(project) not in page
@@ -73,17 +79,24 @@ def test_the_second_run_runs_nothing(project: Path) -> None:
     assert (project / "dvc.lock").read_bytes() == before
 
 
-def test_an_experiment_is_found_in_mlflow(copy: Path) -> None:
+def test_an_experiment_is_found_in_mlflow_and_in_dvc(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not tracked_runs(copy, 4)
-    run(copy, "dvc", "exp", "run", "-S", "prefix_len=4", "evaluate")
-    assert len(tracked_runs(copy, 4)) == 1
-    shown = run(copy, "dvc", "exp", "show", "--csv").stdout
+    run(copy, "dvc", "exp", "run", "-S", "prefix_len=4", "model")
+    assert len(tracked_runs(copy, 4)) == 2  # of LASPA and LASPA+; the baseline has no prefix
+    assert len(run(copy, "dvc", "metrics", "diff").stdout.splitlines()) <= 1 + 30
+    monkeypatch.setenv("COLUMNS", "160")
+    makefile = (copy / "Makefile").read_text()
+    eers, rest = (re.findall(rf"^{name} := (.*)$", makefile, re.MULTILINE)[0] for name in ("EERS", "REST"))
+    options = ["--keep", eers.replace("$$", "$"), "--drop", rest.replace("$$", "$")]
+    shown = run(copy, "dvc", "exp", "show", "--no-pager", "--only-changed", *options).stdout
+    assert max(map(len, shown.splitlines())) <= 160
+    assert shown.split()[1:3] == ["Experiment", "conditions.cross_same.eer"]
+    assert "conditions.all.eer" in shown
     assert "prefix_len" in shown
-    assert "conditions.cross_same.eer" in shown
 
 
 def test_a_temporary_experiment_is_found_in_the_same_database(copy: Path) -> None:
-    run(copy, "dvc", "exp", "run", "--temp", "-S", "prefix_len=2", "evaluate")
+    run(copy, "dvc", "exp", "run", "--temp", "-S", "prefix_len=2", "evaluate@laspa")
     assert len(tracked_runs(copy, 2)) == 1
     # The checkout itself is as it was.
     assert run(copy, "git", "status", "--porcelain").stdout == ""
@@ -108,12 +121,12 @@ def test_a_folder_of_recordings_goes_through_the_same_stages(copy: Path) -> None
     }
     set_params(copy, changes)
 
-    failed = run(copy, "dvc", "repro", "evaluate", check=False)
+    failed = run(copy, "dvc", "repro", "model", check=False)
     assert failed.returncode != 0
     assert "empty.wav" in failed.stdout
 
     set_params(copy, {"manifest.on_bad_audio": "skip"})
-    run(copy, "dvc", "repro", "evaluate")
+    run(copy, "dvc", "repro", "model")
     assert "empty.wav" in (copy / "data" / "skipped.csv").read_text(encoding="utf-8")
     metrics = read_json(copy / "reports" / "metrics.json")
     assert {"all", "same_same"} <= set(metrics["conditions"])
@@ -162,9 +175,9 @@ def test_official_lists_of_voxceleb_are_measured_on_a_model_of_voxceleb2(copy: P
         changes |= {f"voxceleb{edition}.path": f"../vox{edition}"}
         changes |= {f"voxceleb{edition}.languages": f"../vox{edition}/labels.csv"}
     set_params(copy, changes)
-    out = run(copy, "dvc", "repro", "evaluate").stdout
+    out = run(copy, "dvc", "repro", "evaluate@baseline").stdout
     assert "trial list voxceleb1-h is left out: 1 of its" in out
-    official = read_json(copy / "reports" / "metrics.json")["official"]
+    official = read_json(copy / "data/evaluation/baseline/metrics.json")["official"]
     assert set(official) == {"voxceleb1-e", "voxceleb1-o"}
     for name, expected in (("voxceleb1-o", named["test"]), ("voxceleb1-e", both)):
         found = official[name]
@@ -178,7 +191,7 @@ def test_official_lists_of_voxceleb_are_measured_on_a_model_of_voxceleb2(copy: P
         }
         assert set(found["conditions"]) == {"all", "cross_cross", "cross_same", "same_cross", "same_same"}
         assert found["conditions"]["all"]["targets"] == sum(a[:7] == b[:7] for a, b in pairs)
-        scores = pd.read_parquet(copy / "data" / "evaluation" / f"scores_{name}.parquet")
+        scores = pd.read_parquet(copy / "data/evaluation/baseline" / f"scores_{name}.parquet")
         assert (scores["same_language"] == [a[8:10] == b[8:10] for a, b in pairs]).all()
         at = scores["score"].quantile(1 - scores["target"].mean())  # chance would be right half of the time
         assert ((scores["score"] > at) == scores["target"]).mean() > 0.5
@@ -189,7 +202,7 @@ def test_augmented_copies_are_checked_and_trained_on_and_change_no_trial(copy: P
 
     before = read_json(copy / "reports" / "metrics.json")
     set_params(copy, {"features.copies": 1, "train.epochs": 1})
-    run(copy, "dvc", "repro", "evaluate")
+    run(copy, "dvc", "repro", "model")
     manifest = pd.read_parquet(copy / "data" / "manifest.parquet")
     copies = pd.read_parquet(copy / "data" / "features" / "copies.parquet")
     assert set(copies["copy_of"]) == set(manifest.loc[manifest["split"] == "train", "utterance_id"])
@@ -222,14 +235,16 @@ def test_a_bad_param_stops_a_stage_with_one_line(copy: Path, changes: dict[str, 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_reads_only_what_it_lists(project: Path, tmp_path: Path, name: str) -> None:
     """In a folder with its data alone, other params being those of another profile, it writes the same."""
-    stage = yaml.safe_load((project / "dvc.yaml").read_text())["stages"][name]
+    stages = (project / "dvc.yaml").read_text().replace("${item.system}", "laspa_plus")
+    stage = yaml.safe_load(stages)["stages"][name]
     folder = tmp_path / "alone"
     for part in ("laspa", "pipelines"):
         shutil.copytree(project / part, folder / part)
     for dep in (dep for dep in stage["deps"] if not dep.startswith(("laspa", "pipelines"))):
         (folder / dep).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (project / dep).is_dir() else shutil.copy)(project / dep, folder / dep)
-    shutil.copy(REPOSITORY / "params.yaml", folder)
+    if "params.yaml" not in stage["deps"]:
+        shutil.copy(REPOSITORY / "params.yaml", folder)
     params = yaml.safe_load((project / "params.yaml").read_text())
     listed = {dotted: get(params, dotted) for dotted in stage.get("params", [])}
     set_params(folder, listed)

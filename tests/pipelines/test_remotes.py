@@ -24,7 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny project after `dvc repro`, committed, with a bare repository beside it to share it."""
     folder = tmp_path_factory.mktemp("remotes") / "project"
     make_tiny_project(folder, SMALLEST)
-    drop_stages(folder, ["evaluate", "ablate", "report"])
+    drop_stages(folder, ["evaluate", "model", "report"])
     run(folder, "dvc", "repro")
     run(folder, "git", "init", "-q", "--bare", "../shared.git")
     run(folder, "git", "remote", "add", "origin", str(folder.parent / "shared.git"))
@@ -61,7 +61,7 @@ def check_pulled(folder: Path, original: Path) -> None:
     assert "Running stage" not in repeated
     assert UP_TO_DATE in repeated
     assert run(folder, "git", "status", "--porcelain").stdout == ""
-    weights = "data/model/model.safetensors"
+    weights = "data/trained/laspa_plus/model.safetensors"
     assert (folder / weights).read_bytes() == (original / weights).read_bytes()
 
 
@@ -99,7 +99,7 @@ def test_queued_experiments_run_one_by_one_and_are_shared_through_git(project: P
     run(ours, "dvc", "push")
     for length in (2, 4):
         run(ours, "dvc", "exp", "run", "--queue", "--name", f"prefix-{length}", "-S", f"prefix_len={length}",
-            "train")  # fmt: skip
+            "train@laspa_plus")  # fmt: skip
     run(ours, "dvc", "queue", "start")
     deadline = time.monotonic() + QUEUE_SECONDS
     while "Queued" in (status := run(ours, "dvc", "queue", "status").stdout) or "Running" in status:
@@ -120,8 +120,8 @@ def test_queued_experiments_run_one_by_one_and_are_shared_through_git(project: P
     assert "prefix-4" in run(theirs, "dvc", "exp", "list", "origin").stdout
     run(theirs, "dvc", "exp", "pull", "origin", "prefix-4")
     run(theirs, "dvc", "exp", "apply", "prefix-4")
-    config = read_json(theirs / "data/model/config.json")
-    assert config != read_json(ours / "data/model/config.json")
-    again = run(theirs, "dvc", "repro", "train").stdout
+    config = read_json(theirs / "data/trained/laspa_plus/config.json")
+    assert config != read_json(ours / "data/trained/laspa_plus/config.json")
+    again = run(theirs, "dvc", "repro", "train@laspa_plus").stdout
     assert "Running stage" not in again
     assert UP_TO_DATE in again

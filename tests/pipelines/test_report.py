@@ -13,7 +13,10 @@ import pytest
 from laspa.errors import LaspaError
 from laspa.files import read_json, write_json
 from laspa.params import load_params
-from pipelines import ablation_table, report, resolve, result
+from laspa.params.dotted import flatten
+from laspa.trials.conditions import CONDITIONS
+from pipelines import ablation_table, model, report, resolve, result
+from tests.regression.tiny import set_params
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -44,28 +47,28 @@ def test_the_stage(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_results(tmp_path, speakers=5, utterances=3)
-    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    for name in ("params.yaml", "reports/study.json"):
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    set_params(tmp_path, {"evaluate.bootstrap": 100})
     compared = set(load_params(tmp_path / "params.yaml").compare)
-    for system in (tmp_path / "data/ablation").iterdir():
-        if system.name not in compared:
-            shutil.copytree(system, tmp_path / "studies/ablation/systems" / system.name)
-            shutil.rmtree(system)
-    (tmp_path / "data/model").mkdir()
-    (tmp_path / "data/model/model.safetensors").write_bytes(b"weights")
-    write_json(
-        tmp_path / "data/model/config.json", {"features": {"settings": {"n_mels": 80}, "digest": "ab"}}
-    )
+    for name in compared:
+        trained = tmp_path / "data/trained" / name
+        trained.mkdir(parents=True)
+        write_json(trained / "config.json", {"features": {"settings": {"n_mels": 80}, "digest": "ab"}})
+        (trained / "model.safetensors").write_bytes(b"weights of " + name.encode())
     recorder, digests = Recorder(), []
 
     @contextmanager
-    def run_of_model(sha256: str, params: Any) -> Iterator[Recorder]:
+    def run_of_model(sha256: str, params: Any, last: bool) -> Iterator[Recorder]:
         assert params.prefix_len
+        assert last  # of a repro
         digests.append(sha256)
         yield recorder
 
     monkeypatch.setattr(report.tracking, "run_of_model", run_of_model)
     monkeypatch.chdir(tmp_path)
     resolve.main()
+    shutil.copytree("data/trained/laspa_plus", "data/model")  # of the stage model
     ablation_table.main()
     written = []
     for _ in range(2):
@@ -78,19 +81,38 @@ def test_the_stage(
     assert {"reports/index.html", "reports/summary.json", "reports/plots/det.csv"} <= names
     assert {"reports/plots/training.csv", "reports/plots/dev.csv", "reports/plots/systems.svg"} <= names
     assert recorder.artifacts == {"plots": "reports/plots", "report": "reports/index.html"}
-    assert digests == [hashlib.sha256(b"weights").hexdigest()] * 2
-    assert compared < set(read_json(Path("reports/summary.json"))["systems"])
+    assert digests == [hashlib.sha256(b"weights of laspa_plus").hexdigest()] * 2
+    summary = read_json(Path("reports/summary.json"))
+    assert (set(summary["systems"]), summary["default"]) == (compared, "laspa_plus")
+    page = Path("reports/index.html").read_text(encoding="utf-8")
+    assert "LASPA − prefix" in page
     write_json(report.ABLATION, read_json(report.ABLATION) | {"manifest_sha256": "another corpus"})
     report.main()
-    assert set(read_json(Path("reports/summary.json"))["systems"]) == compared
+    assert "LASPA − prefix" not in Path("reports/index.html").read_text(encoding="utf-8")
     result.main()
     assert "reports/index.html" in capsys.readouterr().out
+
+
+def test_dvc_s_metric_is_that_of_the_default_and_few_rows_long(
+    tmp_path: Path, write_results: Callable[..., None]
+) -> None:
+    write_results(tmp_path, speakers=5, utterances=3)
+    measured = read_json(tmp_path / "data/evaluation/laspa_plus/metrics.json")
+    metrics = model.metrics(measured)
+    assert list(metrics["conditions"]) == list(CONDITIONS)
+    for name, rates in metrics["conditions"].items():
+        assert list(rates)[:3] == ["eer", "eer_low", "eer_high"]
+        assert rates == measured["conditions"][name]
+    assert metrics["trial_list"] == measured["trial_list"]
+    fixed = ("trials", "targets", "trial_list", "language_probe_chance")
+    changing = [name for name in flatten(metrics) if not any(part in name for part in fixed)]
+    assert len(changing) <= 30  # rows of `dvc metrics diff` after another training
 
 
 def test_without_results_the_stage_to_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LaspaError, match=r"trained\.json: no such file; run the stage that writes it"):
+    with pytest.raises(LaspaError, match=r"laspa_plus\.json: no such file; run the stage that writes it"):
         report.main()
     with pytest.raises(LaspaError, match=r"summary\.json"):
         result.main()

@@ -1,14 +1,18 @@
 """dvc.yaml tells the truth: each stage lists the code that decides what it writes."""
 
 import ast
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from laspa.errors import LaspaError
 from laspa.models.losses import TERMS
-from laspa.params import load_params
+from laspa.params import SYSTEM_KEYS, load_params
+from pipelines import resolve
+from tests.regression.tiny import set_params
 
 ROOT = Path(__file__).parents[2]
 STAGES: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -99,6 +103,56 @@ def test_metrics_json_is_the_only_metric() -> None:
 
 
 def test_dvc_takes_the_systems_from_params() -> None:
-    assert STAGES["ablate"]["matrix"]["system"] == "${compare}"
+    assert all(STAGES[name]["matrix"]["system"] == "${compare}" for name in ("train", "evaluate"))
     params = load_params(ROOT / "params.yaml")
-    assert set(params.compare) | set(params.ablate.systems) == set(params.systems)
+    assert params.system in params.compare
+    assert set(params.ablate.systems) == set(params.systems)
+
+
+def test_a_training_depends_on_the_params_of_its_system_alone() -> None:
+    assert "params" not in STAGES["train"]
+    assert "data/systems/${item.system}.json" in STAGES["train"]["deps"]
+    assert STAGES["systems"]["deps"] == [RESOLVED, "params.yaml"]
+
+
+@pytest.mark.parametrize("name", ["ablation/system", "prefix_heads/cell"])
+def test_studies_list_all_that_a_system_is_made_of(name: str) -> None:
+    listed = {key.partition(".")[0] for key in ON_DEMAND[name]["params"][0]["params.yaml"]}
+    varied = {"prefix_len", "num_heads"} if name == "prefix_heads/cell" else set()
+    assert listed == {*SYSTEM_KEYS, "systems", "ablate", "evaluate"} - varied
+
+
+@pytest.mark.parametrize(
+    ("change", "trained_again"),
+    [
+        ({"prefix_len": 16}, {"laspa", "laspa_plus"}),
+        ({"model.decoder_dim": 32}, {"laspa", "laspa_plus"}),
+        ({"aam_margin": 0.2}, {"laspa", "laspa_plus", "baseline"}),
+        ({"train.epochs": 2}, {"laspa", "laspa_plus", "baseline"}),
+        ({"systems.laspa_plus.train.warp": 0.1}, {"laspa_plus"}),
+        ({"systems.grl.loss_weights.grl": 0.2}, set()),
+        ({"evaluate.bootstrap": 500}, set()),
+        ({"system": "laspa"}, set()),
+    ],
+)
+def test_an_experiment_trains_what_reads_the_changed_param(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], trained_again: set[str]
+) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    resolve.main()
+    before = {path.stem: path.read_bytes() for path in resolve.FOLDER.iterdir()}
+    set_params(tmp_path, change)
+    resolve.main()
+    after = {path.stem: path.read_bytes() for path in resolve.FOLDER.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == trained_again
+
+
+def test_the_default_has_to_be_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    set_params(tmp_path, {"system": "grl"})
+    with pytest.raises(LaspaError, match=r"system is 'grl' but should be one of .*, or add it to compare"):
+        resolve.main()
+    with pytest.raises(LaspaError, match="compare is 'grl' but should be one of laspa_plus, laspa, baseline"):
+        resolve.read_run("grl")

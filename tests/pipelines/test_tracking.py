@@ -46,7 +46,7 @@ def log_one_run(name: str, folder: Path) -> None:
 @pytest.fixture
 def root(tmp_path: Path, raced: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project root as working directory, with a database of its own."""
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_STAGE"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "mlflow.db").write_bytes((raced / "mlflow.db").read_bytes())
     monkeypatch.setattr(tracking, "EXPERIMENT", "empty")
@@ -62,6 +62,13 @@ def params() -> Params:
 def stored(root: Path, run_id: str | None) -> Any:
     client = tracked_run.client_of(f"sqlite:///{root / 'mlflow.db'}")
     return client.get_run(run_id or "")
+
+
+def children(root: Path, run_id: str) -> list[str]:
+    client = tracked_run.client_of(f"sqlite:///{root / 'mlflow.db'}")
+    experiment = client.get_run(run_id).info.experiment_id
+    found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+    return sorted(run.info.run_name for run in found)
 
 
 def test_a_run_carries_params_metrics_tags_and_files(root: Path, params: Params) -> None:
@@ -86,16 +93,17 @@ def test_a_run_carries_params_metrics_tags_and_files(root: Path, params: Params)
     assert list((root / "mlartifacts").rglob("model/config.json"))
 
 
-def test_a_training_in_an_experiment_has_its_name(
+def test_the_runs_of_an_experiment_are_in_one_of_its_name(
     root: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVC_EXP_NAME", "vague-noun")
-    names = []
+    monkeypatch.setenv("DVC_STAGE", "train")
     for kind in ("train", "ablate"):
         with tracking.start_run("laspa", kind, params) as run:
             pass
-        names.append(stored(root, run.run_id).info.run_name)
-    assert names == ["vague-noun", "laspa"]
+    above = stored(root, stored(root, run.run_id).data.tags["mlflow.parentRunId"])
+    assert above.info.run_name == "vague-noun"
+    assert children(root, above.info.run_id) == ["laspa", "laspa"]
 
 
 def test_the_block_s_end_gives_the_status(root: Path, params: Params) -> None:
@@ -129,7 +137,7 @@ def test_evaluation_goes_into_the_newest_run_of_its_model(root: Path, params: Pa
 
 def test_nested_runs_name_their_parent(root: Path, params: Params) -> None:
     with tracking.start_run("sweep", "tune", params) as parent:
-        child = tracking.start_run("trial", "tune", params, parent_run_id=parent.run_id)
+        child = tracking.start_run("trial", "tune", params, parent=parent)
         with child as nested:
             pass
     assert stored(root, nested.run_id).data.tags["mlflow.parentRunId"] == parent.run_id

@@ -26,6 +26,7 @@ SAMPLES = 16_000
 @pytest.fixture
 def params() -> Params:
     changes = {
+        "corpus": "synthetic",
         "synthetic.train_speakers": 3,
         "synthetic.dev_speakers": 2,
         "synthetic.test_speakers": 2,
@@ -86,7 +87,7 @@ DAMAGE: dict[str, tuple[Callable[[pd.DataFrame], object], list[str], str]] = {
         lambda table: change(table, 0, "split", "train"),
         [
             "manifest_speakers: a speaker stands in one split only",
-            "manifest_splits: each split has as many speakers as synthetic declares",
+            "manifest_splits: each split has as many speakers as declared",
         ],
         "1 of 7 rows: speaker dev0, which dev, train (splits=2)",
     ),
@@ -100,7 +101,7 @@ DAMAGE: dict[str, tuple[Callable[[pd.DataFrame], object], list[str], str]] = {
     ),
     "an unseen language in training": (
         lambda table: change(table, 15, "language", "fi"),
-        ["manifest_languages: languages are as synthetic declares, the unseen ones in the test split alone"],
+        ["manifest_languages: languages are as declared, the unseen ones in the test split alone"],
         "1 of 8 rows: split train, language fi (allowed=False)",
     ),
     "too short": (
@@ -131,7 +132,7 @@ DAMAGE: dict[str, tuple[Callable[[pd.DataFrame], object], list[str], str]] = {
         lambda table: table.drop(index=table.index[table["split"] == "dev"]),
         [
             "manifest_splits: each split has two speakers or more",
-            "manifest_splits: each split has as many speakers as synthetic declares",
+            "manifest_splits: each split has as many speakers as declared",
         ],
         "1 of 3 rows: split dev (speakers=0)",
     ),
@@ -142,6 +143,26 @@ def test_a_good_manifest_holds(manifest: pd.DataFrame, params: Params, tmp_path:
     assert failing(manifest_tables(manifest, params), tmp_path)[0] == []
     manifest["gender"] = pd.Series([None] * len(manifest), dtype="str")
     assert failing(manifest_tables(manifest, params), tmp_path)[0] == []
+
+
+def test_the_other_family_is_counted_by_itself(
+    manifest: pd.DataFrame, params: Params, tmp_path: Path
+) -> None:
+    others = manifest[manifest["split"] == "test"].assign(corpus="synthetic_other")
+    for column in ("utterance_id", "speaker", "path"):
+        others[column] = "other-" + others[column]
+    others["sha256"] = [f"{index:064x}" for index in range(100, 100 + len(others))]
+    manifest = pd.concat([manifest, others], ignore_index=True)
+    changes = {"corpus": ["synthetic", "synthetic_other"], "synthetic_other.languages": ["de", "en", "fi"]}
+    params = with_overrides(params, changes | {"synthetic_other.speakers": 3})
+    names, message = failing(manifest_tables(manifest, params), tmp_path)  # a speaker is missing
+    assert names == ["manifest_splits: each split has as many speakers as declared"]
+    assert "1 of 4 rows: split other (declared=3, speakers=2" in message
+    change(manifest, manifest.index[-1], "language", "fr")
+    params = with_overrides(params, {"synthetic_other.speakers": 2})
+    names, message = failing(manifest_tables(manifest, params), tmp_path)
+    assert names == ["manifest_languages: languages are as declared, the unseen ones in the test split alone"]
+    assert "split other, language fr (allowed=False)" in message
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -339,7 +360,7 @@ def test_the_stage_fails_with_the_page_there_and_no_summary(
     )
     manifest.to_parquet("data/manifest.parquet")
     monkeypatch.setattr("sys.argv", ["validate", "manifest"])
-    with pytest.raises(LaspaError, match="as many speakers as synthetic declares"):
+    with pytest.raises(LaspaError, match="as many speakers as declared"):
         validate.main()
     index = (tmp_path / "reports/data_docs/index.html").read_text(encoding="utf-8")
     assert "split train (declared=240, speakers=3)" in index

@@ -18,9 +18,9 @@ THRESHOLD = 0.9
 
 def test_the_tiny_corpus_gets_its_languages_back(tmp_path: Path) -> None:
     project = make_tiny_project(tmp_path / "tiny")
-    run(project, "dvc", "repro", "train")
+    run(project, "dvc", "repro", "train@laspa_plus")
     known = read_manifest(project / "data" / "manifest.parquet")
-    shutil.copytree(project / "data" / "model", project / "models" / "lid")
+    shutil.copytree(project / "data/trained/laspa_plus", project / "models" / "lid")
     raw = project / "data" / "raw"
     index = pd.read_csv(raw / "index.csv", dtype=str, keep_default_na=False)
     truth = index[index["split"] == "test"].set_index("path")["language"]

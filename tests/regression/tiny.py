@@ -44,7 +44,8 @@ def make_tiny_project(folder: Path, overrides: dict[str, Any] | None = None) -> 
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, names.split("\0")):
         # What stages have made in this checkout is not part of the copy.
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
+        made = name == "dvc.lock" or (name.startswith("reports/") and name != "reports/study.json")
+        if (ROOT / name).is_file() and not made:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     set_params(folder, round_trip().load(PROFILE)["params"] | (overrides or {}))

@@ -12,6 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from laspa.manifest.tables import read_manifest
+from laspa.params import Evaluate, load_params
+from laspa.report.comparison import read_summary
+from laspa.report.prefix_heads import read_prefix_heads
+from laspa.report.results import Results, read_results
+from laspa.report.summary import Summary
+from pipelines.tracking.runs import flat_params
+
 SEEN, UNSEEN = ["de", "en", "es", "fr", "hi", "it", "pl", "ta"], ["fi", "te"]
 SYSTEMS = [
     "baseline",
@@ -25,6 +33,7 @@ SYSTEMS = [
     "no_nll",
     "no_prefix",
 ]
+COMPARED = {"baseline": 0.0, "laspa": 0.02, "laspa_plus": 0.3}  # and by how much language is left out of each
 CONDITIONS = {
     "all": 0.12,
     "cross_cross": 0.11,
@@ -40,6 +49,35 @@ def write_results() -> Callable[..., None]:
     return _write_results
 
 
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a whole run, made up."""
+    root = tmp_path_factory.mktemp("results")
+    _write_results(root, speakers=16)
+    return root
+
+
+@pytest.fixture(scope="session")
+def summary_of() -> Callable[[Path], Summary]:
+    """A function that reads the summary of such a folder."""
+
+    def read(folder: Path) -> Summary:
+        manifest = read_manifest(folder / "data/manifest.parquet")
+        draws = Evaluate(bootstrap=100, seed=1)
+        return read_summary(folder / "data", "laspa_plus", list(COMPARED), manifest, draws)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def results(folder: Path, summary_of: Callable[[Path], Summary]) -> Results:
+    params = flat_params(load_params(Path(__file__).parents[2] / "params.yaml").resolve())
+    on_demand = {"prefix_heads": read_prefix_heads(folder / "studies/prefix_heads.json")}
+    return read_results(
+        folder / "data", summary_of(folder), params, {"Features, digest": "cd" * 32}, on_demand
+    )
+
+
 def _write_results(
     root: Path,
     *,
@@ -51,32 +89,37 @@ def _write_results(
     size: int = 32,
     utterances: int = 5,
 ) -> None:
-    """Write data/ and reports/ under `root`.
+    """Write data/ and studies/ under `root`: laspa_plus is the default.
 
     `languages` 1 is a corpus in which nobody speaks two: conditions are then left out.
     """
     random = np.random.default_rng(0)
     manifest = _manifest(random, speakers, languages, utterances)
-    (root / "data/evaluation").mkdir(parents=True)
+    (root / "data").mkdir(parents=True)
     (root / "reports").mkdir()
     manifest.to_parquet(root / "data/manifest.parquet", index=False)
     test = manifest[manifest["split"] == "test"].reset_index(drop=True)
-    vectors = _vectors(random, test, size)
-    _write_vectors(root / "data/evaluation/embeddings.parquet", test, vectors)
-    scores = _scores(random, test, vectors)
-    scores.to_parquet(root / "data/evaluation/scores.parquet", index=False)
     omitted = {}
     conditions = dict(CONDITIONS)
     if languages == 1:
         omitted = dict.fromkeys(("cross_cross", "cross_same"), "no speaker speaks two languages")
         conditions = {name: value for name, value in conditions.items() if name not in omitted}
-    if language_encoder:
-        _write_reconstructions(root / "data/evaluation/reconstruction.parquet", random, test)
-    for name, found in _inspections(conditions, language_encoder).items():
-        _write_json(root / f"data/evaluation/{name}.json", found)
-    metrics = _metrics(random, conditions, len(scores), 0.7, language_encoder) | {"omitted": omitted}
-    _write_json(root / "reports/metrics.json", metrics)
-    _write_json(root / "reports/train.json", _training(epochs, language_encoder))
+    vectors = _vectors(random, test, size)
+    scores = _scores(random, test, vectors)
+    for name, gain in COMPARED.items():
+        folder = root / "data/evaluation" / name
+        folder.mkdir(parents=True)
+        _write_vectors(folder / "embeddings.parquet", test, vectors)
+        effect = scores["same_language"] * (1 - gain) * 0.3
+        scores.assign(score=scores["score"] + effect).to_parquet(folder / "scores.parquet", index=False)
+        with_language = language_encoder and name != "baseline"
+        if with_language:
+            _write_reconstructions(folder / "reconstruction.parquet", random, test)
+        for file, found in _inspections(conditions, with_language).items():
+            _write_json(folder / f"{file}.json", found)
+        metrics = _metrics(random, conditions, len(scores), 1 - gain, with_language) | {"omitted": omitted}
+        _write_json(folder / "metrics.json", metrics)
+        _write_json(root / f"data/history/{name}.json", _training(epochs, with_language))
     if language_encoder:
         _write_json(root / "studies/prefix_heads.json", _grid(root / "data/manifest.parquet"))
     for place, system in enumerate(SYSTEMS):
@@ -90,7 +133,7 @@ def _write_results(
                 "epochs": 2,
                 "history": _training(2, with_language)["history"],
             }
-            _write_json(root / f"data/ablation/{system}/seed-{seed}.json", result)
+            _write_json(root / f"studies/ablation/systems/{system}/seed-{seed}.json", result)
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -311,9 +354,9 @@ def _training(epochs: int, language_encoder: bool) -> dict[str, Any]:
         )
     parameters = {"speaker_encoder": 250_000, "language_encoder": 70_000, "fusion": 2_500, "decoder": 40_000}
     return {
+        "seed": 1,
         "epochs": epochs,
         "history": history,
         "best_epoch": epochs,
         "parameters": {**parameters, "total": sum(parameters.values())},
-        "added_parameters_percent": 1.02,
     }

@@ -10,8 +10,9 @@ from scipy import stats
 
 from laspa.errors import LaspaError
 from laspa.report.results import read_results
-from laspa.report.summary import difference, interval, rate, read_seeds, summarise, verdict
-from laspa.report.text import findings, interval_text, percent, points_text, relative_text
+from laspa.report.seeds import interval, over_seeds, read_seeds
+from laspa.report.summary import difference, headliners, rate, verdict
+from laspa.report.text import interval_text, percent, points_text, relative_text, takeaway
 
 
 def result(seed: int, eer: float, **more: Any) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def test_one_seed_has_no_interval() -> None:
 
 
 def test_measurements_become_intervals_and_the_rest_stays() -> None:
-    merged = summarise({"x": [result(1, 0.1), result(2, 0.3)]}, {"any": 1})
+    merged = over_seeds({"x": [result(1, 0.1), result(2, 0.3)]})
     system = merged["systems"]["x"]
     assert system["seeds"] == [1, 2]
     assert system["epochs"] == 2
@@ -55,7 +56,6 @@ def test_measurements_become_intervals_and_the_rest_stays() -> None:
     assert system["conditions"]["cross_same"]["trials"] == 100
     assert system["conditions"]["cross_same"]["eer"]["mean"] == pytest.approx(0.2)
     assert not {"seed", "history"} & set(system)
-    assert merged["trained"] == {"any": 1}
     json.dumps(merged, allow_nan=False)
 
 
@@ -64,7 +64,7 @@ def test_differences_are_paired_by_seed() -> None:
         "baseline": [result(1, 0.30), result(2, 0.20), result(3, 0.25)],
         "laspa": [result(1, 0.28), result(2, 0.17), result(3, 0.24)],
     }
-    summary = summarise(seeds, {})
+    summary = over_seeds(seeds)
     found = difference(summary, "laspa", "cross_same")
     assert found is not None
     assert found["values"] == pytest.approx([-0.02, -0.03, -0.01])
@@ -84,13 +84,43 @@ def test_verdicts(low: float | None, high: float | None, word: str) -> None:
     assert verdict(None) == "unknown"
 
 
-def test_where_laspa_does_not_win_is_said() -> None:
-    seeds = {
-        "baseline": [result(1, 0.30), result(2, 0.20), result(3, 0.25)],
-        "laspa": [result(1, 0.20), result(2, 0.30), result(3, 0.25)],
-    }
-    (sentence,) = findings(summarise(seeds, {}))
-    assert "does not beat the baseline" in sentence
+def one_run(eer: float, change: tuple[float, float, float] | None = None) -> dict[str, Any]:
+    rates = {"eer": eer, "eer_low": eer - 0.01, "eer_high": eer + 0.01}
+    system: dict[str, Any] = {"conditions": {"cross_same": rates, "all": rates}, "seeds": [1], "epochs": 2}
+    if change:
+        found = dict(zip(("eer", "eer_low", "eer_high"), change, strict=True))
+        system["difference"] = {"conditions": {"cross_same": found, "all": found}}
+    return system
+
+
+@pytest.mark.parametrize(
+    ("eer", "low", "high", "told"),
+    [
+        (0.15, -0.1, -0.02, "50 % lower on this corpus"),
+        (0.36, 0.01, 0.1, "20 % higher on this corpus"),
+        (0.15, -0.4, 0.1, "not clearly different on this corpus"),
+    ],
+)
+def test_what_a_reader_takes_home(eer: float, low: float, high: float, told: str) -> None:
+    systems = {"baseline": one_run(0.3), "laspa_plus": one_run(eer, (eer - 0.3, low, high))}
+    sentence = takeaway({"default": "laspa_plus", "systems": systems})
+    assert sentence == (
+        f"LASPA+ beside the baseline: the EER of cross / same is {told}; the EER of all trials is {told}."
+    )
+
+
+def test_without_a_baseline_nothing_is_claimed() -> None:
+    assert takeaway({"default": "laspa", "systems": {"laspa": one_run(0.2)}}) == ""
+    alone = {"default": "baseline", "systems": {"baseline": one_run(0.2)}}
+    assert takeaway(alone) == ""
+    assert difference(alone, "baseline", "all") is None
+
+
+def test_one_run_s_rates_have_their_intervals_over_speakers() -> None:
+    summary = {"default": "laspa", "systems": {"laspa": one_run(0.2), "baseline": one_run(0.3)}}
+    assert rate(summary, "laspa", "all") == {"mean": 0.2, "low": 0.19, "high": pytest.approx(0.21)}
+    assert rate(summary, "laspa", "all", part="other") is None
+    assert headliners(summary) == ["baseline", "laspa"]
 
 
 def test_numbers_in_words() -> None:
@@ -111,19 +141,19 @@ def test_seeds_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert [found["seed"] for found in read_seeds(tmp_path)["laspa"]] == [9, 10]
 
 
-def test_what_is_no_result_is_named(tmp_path: Path, write_results: Callable[..., None]) -> None:
-    with pytest.raises(LaspaError, match="dvc repro ablate"):
+def test_what_is_no_result_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LaspaError, match="make ablation writes them"):
         read_seeds(tmp_path)
-    write_results(tmp_path, speakers=4)
-    (tmp_path / "data/ablation/laspa/seed-1.json").write_text("[]")
+    (tmp_path / "laspa").mkdir()
+    (tmp_path / "laspa/seed-1.json").write_text("[]")
     with pytest.raises(LaspaError, match=r"laspa/seed-1\.json"):
-        read_seeds(tmp_path / "data/ablation")
+        read_seeds(tmp_path)
 
 
 def test_missing_columns_are_named(tmp_path: Path, write_results: Callable[..., None]) -> None:
     write_results(tmp_path, speakers=4)
-    (tmp_path / "data/evaluation/scores.parquet").write_bytes(
-        (tmp_path / "data/evaluation/embeddings.parquet").read_bytes()
-    )
+    evaluation = tmp_path / "data/evaluation/laspa_plus"
+    (evaluation / "scores.parquet").write_bytes((evaluation / "embeddings.parquet").read_bytes())
+    summary = {"default": "laspa_plus", "systems": {"laspa_plus": {}}}
     with pytest.raises(LaspaError, match=r"scores\.parquet: no column enroll"):
-        read_results(tmp_path / "data", tmp_path / "reports", {}, {}, {"manifest_sha256": ""})
+        read_results(tmp_path / "data", summary, {}, {})

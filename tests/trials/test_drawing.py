@@ -11,6 +11,7 @@ from laspa.errors import LaspaError
 from laspa.params import Trials
 from laspa.trials.drawing import generate_trials, official_trials
 from laspa.trials.lists import TrialList
+from laspa.trials.splits import OTHER
 from tests.trial_tables import frame, trial_list
 
 OPTIONS = Trials(seed=1, same_gender=True, per_group=10_000)
@@ -40,6 +41,25 @@ def trials(table: pd.DataFrame, **changes: Any) -> pd.DataFrame:
 
 def keys(pairs: pd.DataFrame) -> list[frozenset[str]]:
     return [frozenset(pair) for pair in pairs[["enroll", "test"]].values]
+
+
+def test_a_corpus_that_stands_apart_gets_a_list_of_its_own_and_changes_no_other() -> None:
+    home = manifest().assign(corpus="synthetic")
+    apart = manifest(6, ("en", "zz"))
+    apart = apart[apart["split"] == "test"].assign(corpus="synthetic_other")
+    apart["speaker"] = "synthetic_other-" + apart["speaker"]
+    apart["utterance_id"] = "synthetic_other-" + apart["utterance_id"]
+    both = pd.concat([home, apart]).sort_values("utterance_id", ignore_index=True)
+    alone, together = (generate_trials(table, "test", OPTIONS) for table in (home, both))
+    pd.testing.assert_frame_equal(frame(together), frame(alone))
+    assert together.sha256() == alone.sha256()
+    other = frame(generate_trials(both, OTHER, OPTIONS))
+    assert other["enroll"].str.startswith("synthetic_other-").all()
+    assert other["test"].str.startswith("synthetic_other-").all()
+    assert set(zip(other["target"], other["same_language"], strict=True)) == set(GROUPS)
+    # Languages of training are those of the corpus at home.
+    spoken = other[["enroll", "test"]].apply(lambda side: side.str.split("/").str[1])
+    assert ((spoken == "zz").any(axis=1) == other["unseen_language"]).all()
 
 
 def naive(table: pd.DataFrame, same_gender: bool = True) -> dict[frozenset[str], dict[str, Any]]:

@@ -6,8 +6,8 @@ only; nothing of it is part of this project, which is under the Apache licence 2
 
 import ctypes
 from pathlib import Path
+from types import ModuleType
 
-import espeakng_loader
 import numpy as np
 
 from laspa.errors import LaspaError
@@ -20,7 +20,16 @@ CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 
 def languages() -> set[str]:
     """The languages that espeak-ng has a dictionary for."""
-    return {file.name.removesuffix("_dict") for file in Path(espeakng_loader.get_data_path()).glob("*_dict")}
+    return {file.name.removesuffix("_dict") for file in Path(_loader().get_data_path()).glob("*_dict")}
+
+
+def _loader() -> ModuleType:
+    """The package that has espeak-ng's library and data: an extra, which only speaking needs."""
+    try:
+        import espeakng_loader
+    except ImportError:
+        raise LaspaError("the embedded corpus needs espeak-ng: pip install 'laspa[synthetic]'") from None
+    return espeakng_loader
 
 
 class Espeak:
@@ -31,10 +40,11 @@ class Espeak:
     """
 
     def __init__(self) -> None:
-        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        loader = _loader()
+        self._library = ctypes.CDLL(loader.get_library_path())
         self._chunks: list[bytes] = []
         self._callback = CALLBACK(self._receive)
-        data = str(espeakng_loader.get_data_path()).encode()
+        data = str(loader.get_data_path()).encode()
         self.sample_rate: int = self._library.espeak_Initialize(SYNCHRONOUS, 0, data, 0)
         if self.sample_rate <= 0:
             raise LaspaError(

@@ -1,0 +1,182 @@
+"""`laspa embed`, `verify`, `enrol` and `identify`; their options are described in laspa/cli/main.py."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from laspa.audio.decoders import DECODERS, MissingDecoder
+from laspa.errors import LaspaError
+from laspa.evaluation.score_files import MODEL_KEY
+from laspa.files import atomic_path
+from laspa.hooks import hook
+from laspa.progress import progress
+from laspa.recogniser.recogniser import Language, Recogniser
+from laspa.recogniser.store import Store, check_name
+
+SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", *DECODERS}  # of the recordings in a folder
+ROWS_PER_GROUP = 1024  # embeddings in memory at a time
+SAME, DIFFERENT = 0, 1  # exit status of verify
+
+
+def embed(options: argparse.Namespace) -> None:
+    """Write a table of embeddings, whole or not at all."""
+    files = list(_files(options))
+    output = Path(options.output)
+    if output.suffix != ".parquet":
+        if output.suffix:
+            raise LaspaError(
+                f"--output {output}: a name that ends in .parquet is needed, or a folder's for shards"
+            )
+        return _embed_in_shards(options, files, output)
+    if options.engine != "local":
+        raise LaspaError(f"--engine {options.engine} writes shards: --output {output} should name a folder")
+    recogniser = Recogniser.load(options.model, options.device)
+    skipped: list[tuple[str, str]] = []
+
+    def rows() -> Iterator[tuple[str, np.ndarray]]:
+        for name, path in progress(files, len(files), "embed", unit="file"):
+            try:
+                yield name, recogniser.embed(path, channel=options.channel, vad=options.vad)
+            except MissingDecoder:
+                raise
+            except LaspaError as error:
+                if options.on_bad_audio == "fail":
+                    raise
+                skipped.append((name, str(error).removeprefix(f"{path}: ")))
+
+    with atomic_path(output) as temporary:
+        written = _write(temporary, rows(), recogniser.digest)
+        if not written:
+            raise LaspaError(f"none of {len(files)} recordings can be used; {skipped[0][0]}: {skipped[0][1]}")
+    table = output.with_suffix(".skipped.csv")
+    table.unlink(missing_ok=True)
+    if skipped:
+        columns = {"utterance_id": [one for one, _ in skipped], "reason": [why for _, why in skipped]}
+        with atomic_path(table) as temporary:
+            pa.csv.write_csv(pa.table(columns), temporary)
+    print(f"{written} embeddings in {output}" + (f"; {len(skipped)} skipped: {table}" if skipped else ""))
+
+
+def _embed_in_shards(options: argparse.Namespace, files: list[tuple[str, Path]], folder: Path) -> None:
+    from laspa.recogniser.shards import Job, embed_in_shards, local_engine
+
+    engine = local_engine
+    if options.engine == "ray":
+        engine = hook("laspa.embed", "ray", "tune")
+    job = Job(options.model, options.device, options.channel, options.vad, options.on_bad_audio == "skip")
+    written, skipped = embed_in_shards(files, folder, job, options.shard_size, engine)
+    table = f"; {skipped} skipped: {folder}.skipped.csv" if skipped else ""
+    print(f"{written} embeddings in {folder}{table}")
+
+
+def _write(path: Path, rows: Iterator[tuple[str, np.ndarray]], digest: str) -> int:
+    """Write a row group at a time; how many rows there are."""
+    count = 0
+    writer: pq.ParquetWriter | None = None
+    try:
+        while group := list(islice(rows, ROWS_PER_GROUP)):
+            vectors = np.stack([vector for _, vector in group])
+            values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+            table = pa.table({"utterance_id": [name for name, _ in group], "vector": values})
+            table = table.replace_schema_metadata({MODEL_KEY: digest})
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="none")
+            writer.write_table(table)
+            count += len(group)
+    finally:
+        if writer is not None:
+            writer.close()
+    return count
+
+
+def _files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
+    """Names and files: of a folder relative to it, of a manifest its utterance_id, else as given."""
+    sources = [Path(one) for one in options.sources]
+    if len(sources) > 1 or not (sources[0].is_dir() or sources[0].suffix in (".parquet", ".csv")):
+        yield from ((str(one), one) for one in sources)
+    elif sources[0].is_dir():
+        folder = sources[0]
+        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not found:
+            raise LaspaError(f"{folder}: holds no recordings ({', '.join(sorted(SUFFIXES))})")
+        yield from ((path.relative_to(folder).as_posix(), path) for path in found)
+    else:
+        yield from _listed(sources[0], Path(options.root))
+
+
+def _listed(manifest: Path, root: Path) -> Iterator[tuple[str, Path]]:
+    if not manifest.is_file():
+        raise LaspaError(f"{manifest}: no such file")
+    try:
+        table = pq.read_table(manifest) if manifest.suffix == ".parquet" else pa.csv.read_csv(manifest)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise LaspaError(f"{manifest}: not a readable table ({error})") from None
+    if "path" not in table.column_names:
+        raise LaspaError(f"{manifest}: has no column path, only {', '.join(table.column_names)}")
+    paths = table["path"].to_pylist()
+    names = table["utterance_id"].to_pylist() if "utterance_id" in table.column_names else paths
+    yield from ((str(name), root / str(path)) for name, path in zip(names, paths, strict=True))
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Print whether two recordings are of one speaker; the exit status says it too."""
+    found = Recogniser.load(options.model, options.device).verify(
+        options.first,
+        options.second,
+        threshold=options.threshold,
+        far=options.far,
+        prior=options.prior,
+        channel=options.channel,
+        vad=options.vad,
+    )
+    if options.json:
+        print(json.dumps(found.as_dict(), indent=2))
+        return SAME if found.same else DIFFERENT
+    print("same speaker" if found.same else "different speakers")
+    print(f"score        {found.score:.3f}, threshold {found.threshold:.3f}")
+    if found.probability is None:
+        print("probability  not known: the model has no calibration")
+    else:
+        print(f"probability  {found.probability:.3f} of one speaker, at a prior of {found.prior:g}")
+        print(f"log ratio    {found.log_likelihood_ratio:+.2f}, for pairs in {_pairs(found.languages_heard)}")
+    for path, language in zip((options.first, options.second), found.languages, strict=True):
+        print(f"heard        {_heard(language)} in {path}")
+    return SAME if found.same else DIFFERENT
+
+
+def _pairs(heard: str | None) -> str:
+    return {"same": "the same language", "different": "different languages"}.get(heard or "", "any languages")
+
+
+def _heard(language: Language | None) -> str:
+    return "no language" if language is None else f"{language.code} ({language.posterior:.2f})"
+
+
+def enrol(options: argparse.Namespace) -> None:
+    """Enrol the mean of the recordings' embeddings under a name."""
+    check_name(options.name)
+    recogniser = Recogniser.load(options.model, options.device)
+    store = Store(options.store, recogniser.digest)
+    vectors = recogniser.embed(options.files, channel=options.channel, vad=options.vad)
+    mean = vectors.mean(axis=0)
+    mean /= np.linalg.norm(mean)
+    count = store.enrol([options.name], mean[None], [len(vectors)], options.replace)
+    print(f"{options.name} enrolled from {len(vectors)} recording(s); {options.store} has {count} name(s)")
+
+
+def identify(options: argparse.Namespace) -> None:
+    """Print the nearest enrolled names and the cosines to their embeddings."""
+    recogniser = Recogniser.load(options.model, options.device)
+    vector = recogniser.embed(options.file, channel=options.channel, vad=options.vad)
+    found = Store(options.store, recogniser.digest).identify(vector, options.top)
+    if options.json:
+        print(json.dumps([match._asdict() for match in found], indent=2))
+        return
+    for match in found:
+        print(f"{match.score:.3f}  {match.name}")

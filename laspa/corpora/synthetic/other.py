@@ -1,0 +1,138 @@
+"""The other family of the embedded corpora: test speakers alone, made by another recipe than the first.
+
+A model is tested on it, never trained or tuned. espeak-ng's Klatt synthesiser speaks, from one of three
+glottal waves; a language moves vocal tract, damping, pitch range, tempo and rhythm of its speakers more than
+single formants; texts and channels are others. docs/corpora.md describes both families.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from laspa.corpora.corpus import CC0, Corpus, Listing
+from laspa.corpora.synthetic.other_channel import record
+from laspa.corpora.synthetic.synthesis import Recipe, Speaker, gender_of, synthesise
+from laspa.corpora.synthetic.text import dates_and_quantities
+from laspa.corpora.synthetic.voices import generator_for
+from laspa.params import SyntheticOther
+
+SOURCES = (3, 4, 5)  # espeak-ng's sampled glottal waves; 1 and 2 have next to no low frequencies
+INTONATIONS = 4  # sets of espeak-ng's intonation tunes
+# Syllables from unstressed to the last of a clause: usual lengths, of which 200 is neutral, and levels. The
+# levels are 3 dB below the usual ones, at which sources 4 and 5 are clipped.
+STRESS_LENGTHS = np.array([182, 140, 220, 220, 220, 240, 260, 280])
+STRESS_LEVELS = "12 12 14 14 14 15 15 14"
+
+# What of a voice is drawn, as logarithms: pitch in Hz, range (the upper over the lower pitch, less 1), tempo,
+# tract (all formant frequencies together), each formant's frequency and width. stress is no logarithm: at 0
+# all syllables are equally long, 1 is usual.
+SIZES = {"pitch": 1, "range": 1, "tempo": 1, "stress": 1, "tract": 1, "frequency": 5, "width": 5}
+# Limits between which a speaker's voice is drawn, for women and men; our choice.
+LIMITS = {
+    "pitch": {"f": (np.log(150), np.log(260)), "m": (np.log(80), np.log(150))},
+    "range": dict.fromkeys("fm", (np.log(0.25), np.log(0.9))),
+    "tempo": dict.fromkeys("fm", (np.log(0.85), np.log(1.2))),
+    "stress": dict.fromkeys("fm", (0.6, 1.2)),
+    "tract": {"f": (0.04, 0.2), "m": (-0.1, 0.06)},
+    "frequency": dict.fromkeys("fm", (-0.08, 0.08)),
+    "width": dict.fromkeys("fm", (-0.5, 0.5)),
+}
+# Standard deviations of the offset that speakers of a language share, and of each one's own; our choice.
+SHARED = {
+    "pitch": 0.05,
+    "range": 0.3,
+    "tempo": 0.1,
+    "stress": 0.3,
+    "tract": 0.03,
+    "frequency": 0.015,
+    "width": 0.2,
+}
+PERSONAL = {
+    "pitch": 0.05,
+    "range": 0.15,
+    "tempo": 0.05,
+    "stress": 0.1,
+    "tract": 0.015,
+    "frequency": 0.02,
+    "width": 0.1,
+}
+
+Voice = dict[str, np.ndarray]  # by name, arrays of SIZES
+
+
+def speakers(options: SyntheticOther) -> Iterator[Speaker]:
+    """Everyone: women and men in turn, each with languages of their own, all equally likely."""
+    for index in range(options.speakers):
+        draw = generator_for(_seed(options), "languages", index)
+        chosen = draw.permutation(len(options.languages))[: options.languages_per_speaker]
+        languages = tuple(options.languages[place] for place in chosen)
+        yield Speaker(f"test{index:04d}", gender_of(index), "test", languages, options.utterances)
+
+
+def speaker_voice(seed: str, name: str, gender: str) -> Voice:
+    """A speaker's voice before a language changes it."""
+    draw = generator_for(seed, "speaker", name)
+    return {kind: draw.uniform(*LIMITS[kind][gender], size) for kind, size in SIZES.items()}
+
+
+def voice_in(voice: Voice, seed: str, name: str, language: str) -> Voice:
+    """A speaker's voice in `language`: with the offset of all its speakers, and one of their own."""
+    for deviations, names in ((SHARED, ("language", language)), (PERSONAL, ("own", name, language))):
+        draw = generator_for(seed, *names)
+        voice = {kind: voice[kind] + deviations[kind] * draw.normal(size=SIZES[kind]) for kind in SIZES}
+    return voice
+
+
+def voice_file(seed: str, speaker: Speaker, language: str) -> str:
+    """The text of an espeak-ng voice file."""
+    usual = generator_for(seed, "source", speaker.name)
+    source, flutter, consonants = usual.choice(SOURCES), usual.integers(0, 10), usual.integers(60, 141)
+    tunes = 1 + generator_for(seed, "tunes", language).integers(INTONATIONS)
+    voice = voice_in(speaker_voice(seed, speaker.name, speaker.gender), seed, speaker.name, language)
+    pitch, span, tempo, tract = (
+        float(np.exp(voice[kind][0])) for kind in ("pitch", "range", "tempo", "tract")
+    )
+    lengths = 200 * (STRESS_LENGTHS / 200) ** max(0.0, voice["stress"][0])
+    text = (
+        f"name laspa\nlanguage {language}\ngender {'female' if speaker.gender == 'f' else 'male'}\n"
+        f"klatt {source}\npitch {pitch:.0f} {pitch * (1 + span):.0f}\nintonation {tunes}\n"
+        f"flutter {flutter}\nconsonants {consonants} {consonants}\nspeed {100 * tempo:.0f}\n"
+        f"stressLength {' '.join(f'{length:.0f}' for length in lengths)}\nstressAmp {STRESS_LEVELS}\n"
+    )
+    formants = 100 * tract * np.exp(voice["frequency"]), 100 * np.exp(voice["width"])
+    for number, (frequency, width) in enumerate(zip(*formants, strict=True), start=1):
+        text += f"formant {number} {frequency:.0f} 100 {width:.0f}\n"
+    return text
+
+
+def recipe(options: SyntheticOther) -> Recipe:
+    """The voices, texts and channels of this family."""
+    seed = _seed(options)
+    return Recipe(
+        section="synthetic_other",
+        seed=seed,
+        seconds=options.seconds,
+        voice=lambda speaker, language: voice_file(seed, speaker, language),
+        text=dates_and_quantities,
+        record=record,
+    )
+
+
+def make(options: SyntheticOther, folder: Path) -> Listing:
+    """Write the recordings under `folder` and list them; raises as `synthesise` does."""
+    return synthesise(recipe(options), options.languages, list(speakers(options)), folder)
+
+
+def _seed(options: SyntheticOther) -> str:
+    """Apart from that of the first family, whatever the number."""
+    return f"other family {options.seed}"
+
+
+CORPUS = Corpus(
+    name="synthetic_other",
+    title="The other embedded family of voices",
+    licence=CC0,
+    citation="laspa, docs/corpora.md; voices by espeak-ng, dates and units out of the Unicode CLDR",
+    list_recordings=lambda params, _, folder: make(params.synthetic_other, folder),
+)

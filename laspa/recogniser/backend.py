@@ -1,0 +1,168 @@
+"""What turns speech into an embedding: a trained model on torch, or an exported one on onnxruntime."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from laspa.errors import LaspaError
+from laspa.hooks import hook
+
+
+class Encoded(NamedTuple):
+    """What a model says of one piece of speech.
+
+    embedding: (D,) float32, as scored by cosine; of any length.
+    posterior: (languages,) float32 of the model's own language head, or None where it has none.
+    """
+
+    embedding: np.ndarray
+    posterior: np.ndarray | None
+
+
+class Backend(Protocol):
+    """A model that can be asked.
+
+    digest: SHA-256 of the model's weights; embeddings of equal digests can be compared. dim: of these.
+    languages: that its posteriors tell apart, in their order.
+    folder: of the model's calibration, where there may be one.
+    calibration: the content of calibration.json that an exported model brings with it, or None.
+    """
+
+    digest: str
+    dim: int
+    languages: list[str]
+    folder: Path | None
+    calibration: dict[str, Any] | None
+
+    def encode(self, speech: np.ndarray) -> Encoded:
+        """Speech, (samples,) float32 at 16 kHz, full scale ±1; the caller bounds its length."""
+
+
+def open_backend(source: str, device: str, threads: int | None = None) -> Backend:
+    """The backend of a model's folder, of a file of `laspa export`, or of a `models:/` address.
+
+    Raises:
+        LaspaError: no such model, a damaged one, or one of another laspa.
+    """
+    if source.startswith("models:/"):
+        source = str(hook("laspa.registry", "folder", "pipeline")(source))
+    if source.endswith(".onnx"):
+        return OnnxBackend(Path(source), device, threads)
+    if not Path(source).is_dir():
+        raise LaspaError(f"{source}: no such model folder; train one (dvc repro), or name another by --model")
+    return TorchBackend(Path(source), device, threads)
+
+
+class TorchBackend:
+    """A saved model (laspa/models/saving.py) on torch."""
+
+    def __init__(self, folder: Path, device: str, threads: int | None) -> None:
+        import torch
+
+        from laspa.files import sha256_file
+        from laspa.models.device import torch_device
+        from laspa.models.saving import CONFIG_FILE, WEIGHTS_FILE, load_model
+
+        model, config = load_model(folder)
+        self._features = _mel_params(config["features"], folder / CONFIG_FILE)
+        self._device = torch_device(device)
+        self._model = model.to(self._device).eval()
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.dim = model.system.model.embedding_dim
+        self.folder: Path | None = folder
+        self.calibration: dict[str, Any] | None = None
+        self.languages: list[str] = config["languages"]
+        self.digest = sha256_file(folder / WEIGHTS_FILE)
+
+    def encode(self, speech: np.ndarray) -> Encoded:
+        """See `Backend`."""
+        import torch
+
+        from laspa.features.mel import log_mel
+
+        mel = torch.from_numpy(log_mel(speech, self._features)).float()[None].to(self._device)
+        with torch.inference_mode():
+            embedding, posterior = self._model.recognise(mel)
+        return Encoded(
+            embedding[0].float().cpu().numpy(),
+            None if posterior is None else posterior[0].float().cpu().numpy(),
+        )
+
+
+class OnnxBackend:
+    """A file of `laspa export` on onnxruntime, which needs no torch. `folder` is the file, for messages."""
+
+    def __init__(self, path: Path, device: str, threads: int | None) -> None:
+        from laspa.models.onnx_metadata import MEL, read_metadata
+
+        if not path.is_file():
+            raise LaspaError(f"{path}: no such file; write it with laspa export --output {path}")
+        if device == "cuda":  # that would take another wheel of onnxruntime
+            raise LaspaError(f"{path}: exported models run on the CPU; use device cpu, or the model's folder")
+        try:
+            import onnxruntime
+        except ImportError:
+            raise LaspaError(f"{path}: needs onnxruntime: pip install 'laspa[onnx]'") from None
+        try:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads or 0  # 0: all cores
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions have no narrower base class
+            reason = " ".join(str(error).split()).rpartition(" : ")[2][:200]
+            raise LaspaError(
+                f"{path}: not a whole ONNX file ({reason}): damaged or cut short; export it again"
+            ) from None
+        metadata = read_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
+        self._input = metadata.input
+        self._features: Any = _mel_params(metadata.features, path) if metadata.input == MEL else None
+        self.folder: Path | None = path
+        self.digest, self.dim, self.languages = metadata.digest, metadata.dim, metadata.languages
+        self.calibration = metadata.calibration
+
+    def encode(self, speech: np.ndarray) -> Encoded:
+        """See `Backend`.
+
+        Raises:
+            LaspaError: a file that takes log-mels, and no torch to compute them with.
+        """
+        given = speech if self._features is None else self._log_mel(speech)
+        found = self._session.run(None, {self._input: given[None].astype(np.float32, copy=False)})
+        embedding, posterior = (*(one[0] for one in found), None)[:2]
+        return Encoded(embedding, posterior)
+
+    def _log_mel(self, speech: np.ndarray) -> np.ndarray:
+        if self._features.kind == "kaldi":
+            from laspa.features.kaldi import log_fbank
+
+            return log_fbank(speech, self._features)
+        try:
+            from laspa.features.mel import log_mel
+        except ImportError:
+            raise LaspaError(
+                f"{self.folder}: takes log-mels, which need torch; export the model with --input waveform"
+            ) from None
+        return log_mel(speech, self._features)
+
+
+def _mel_params(features: dict[str, Any], place: Path) -> Any:
+    """The params of the mels that a model reads, `features: {settings, digest}`.
+
+    Raises:
+        LaspaError: this laspa computes no such mels.
+    """
+    from laspa.features.settings import mel_params, mel_settings
+    from laspa.features.store import digest
+
+    try:
+        params = mel_params(features["settings"])
+        fitting = mel_settings(params) == features["settings"]
+    except KeyError:
+        fitting = False
+    if not fitting or digest(features["settings"]) != features["digest"]:
+        raise LaspaError(
+            f"{place}: features of settings {features['settings']} are not computed by this laspa; use the "
+            "version that trained the model, or train it again"
+        )
+    return params

@@ -1,0 +1,33 @@
+"""Block by block is the same as at once."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from laspa.audio import streaming
+from laspa.audio.reading import read_audio
+from laspa.audio.streaming import mono_blocks, open_recording, pieces
+
+
+@pytest.mark.parametrize(("rate", "tolerance"), [(16_000, 0), (44_100, 1e-4)])
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
+def test_blocks_make_up_the_recording(rate, tolerance, suffix, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "BLOCK_SECONDS", 1)
+    monkeypatch.setattr(streaming, "KEPT_BLOCKS", 2)
+    sound = 0.3 * np.sin(2 * np.pi * 300 * np.arange(int(4.3 * rate)) / rate)
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, np.stack([sound, sound], axis=1), rate)
+    read = mono_blocks(open_recording(path))
+    for _ in range(2):  # a second pass gives the same
+        joined = np.concatenate(list(read()))
+        wanted = read_audio(path)
+        assert abs(len(joined) - len(wanted)) <= 1
+        size = min(len(joined), len(wanted))
+        np.testing.assert_allclose(joined[:size], wanted[:size], atol=tolerance)
+
+
+def test_pieces_are_of_one_size_but_for_the_last():
+    blocks = [np.arange(3), np.arange(3, 4), np.arange(4, 11)]
+    found = [list(piece) for piece in pieces(blocks, 4)]
+    assert found == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    assert list(pieces([], 4)) == []

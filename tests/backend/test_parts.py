@@ -1,0 +1,110 @@
+"""The parts of a backend: by hand, against pair norm and AS-norm as the evaluation has them, and refused."""
+
+import numpy as np
+import pytest
+
+from laspa.backend.parts import (
+    PARTS,
+    TOP,
+    Speech,
+    fit,
+    posteriors,
+    score_matrix,
+    transform,
+    trial_scores,
+    unavailable,
+)
+from laspa.errors import LaspaError
+from laspa.evaluation.as_norm import as_norm
+from laspa.evaluation.pair_norm import background, pair_norm
+from tests.backend.made_up import people
+
+LEARNT, SCORED = people(), people(seed=1, speakers=5)
+ENROLL, TEST = np.triu_indices(len(SCORED.vectors), k=1)
+
+
+def test_means_by_hand() -> None:
+    # Two speakers a language: zh (1, 0) and (0, 1), mean (½, ½); en (0, 1) and (0, −1), mean (0, 0).
+    speech = Speech(
+        np.array([[2.0, 0.0], [0.0, 3.0], [0.0, 1.0], [0.0, -1.0]]),
+        np.array(["zh", "zh", "en", "en"]),
+        np.array([*"abcd"]),
+    )
+    fitted = fit(speech, ("means",), least=2)
+    np.testing.assert_allclose(fitted.means, [[0, 0], [0.5, 0.5]])
+    given = np.array([[1.0, 0.0], [1.0, 0.0]])
+    moved = transform(fitted, given, posteriors(fitted, given, np.array(["zh", "en"])))
+    np.testing.assert_allclose(moved, [[np.sqrt(0.5), -np.sqrt(0.5)], [1, 0]])
+
+
+def test_nuisance_directions_by_hand() -> None:
+    """Both speakers move along the third axis when they change language; it is what is taken away."""
+    vectors = np.array([[1, 0, 0.5], [1, 0, -0.5], [0, 1, 0.5], [0, 1, -0.5]])
+    fitted = fit(Speech(vectors, np.array(["en", "zh"] * 2), np.array([*"aabb"])), ("nuisance",))
+    np.testing.assert_allclose(np.abs(fitted.directions), [[0, 0, 1]], atol=1e-12)
+    moved = transform(fitted, vectors, np.zeros((4, 2)))
+    np.testing.assert_allclose(moved, [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]], atol=1e-12)
+
+
+def test_whitening_makes_the_covariance_within_speakers_nearer_to_the_identity() -> None:
+    def spread(vectors: np.ndarray) -> float:
+        residual = np.concatenate(
+            [
+                vectors[LEARNT.speakers == one] - vectors[LEARNT.speakers == one].mean(axis=0)
+                for one in np.unique(LEARNT.speakers)
+            ]
+        )
+        values = np.linalg.eigvalsh(residual.T @ residual)
+        return float(values.max() / values.min())
+
+    unit = LEARNT.vectors / np.linalg.norm(LEARNT.vectors, axis=1, keepdims=True)
+    assert spread(unit @ fit(LEARNT, ("whiten",)).whitening) < 0.5 * spread(unit)
+
+
+def test_pair_norm_is_that_of_the_evaluation() -> None:
+    fitted = fit(LEARNT, ("pair",))
+    found = trial_scores(fitted, SCORED.vectors, posteriors(fitted, *SCORED[:2]), ENROLL, TEST)
+    expected = pair_norm(*SCORED, ENROLL, TEST, background(*LEARNT))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_as_norm_is_that_of_the_evaluation() -> None:
+    fitted = fit(LEARNT, ("as_norm",))
+    found = trial_scores(fitted, SCORED.vectors, posteriors(fitted, *SCORED[:2]), ENROLL, TEST)
+    means = background(*LEARNT)  # a speaker of two languages counts twice, once in each
+    cohort_names = np.arange(len(means.means)).astype(str)
+    expected = as_norm(SCORED.vectors, SCORED.speakers, ENROLL, TEST, means.means, cohort_names, top=TOP)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "parts", [(), ("pair",), ("means", "whiten", "pair"), ("nuisance", "pair"), ("as_norm",)]
+)
+def test_scores_of_trials_are_those_of_the_matrix(parts: tuple[str, ...]) -> None:
+    fitted = fit(LEARNT, parts)
+    spoken = posteriors(fitted, *SCORED[:2])
+    matrix = score_matrix(fitted, (SCORED.vectors, spoken), (SCORED.vectors, spoken))
+    found = trial_scores(fitted, SCORED.vectors, spoken, ENROLL, TEST)
+    np.testing.assert_allclose(found, matrix[ENROLL, TEST], rtol=1e-4, atol=1e-5)
+
+
+def test_a_language_is_told_where_there_is_no_label() -> None:
+    fitted = fit(LEARNT, ("pair",), classify=True)
+    told = posteriors(fitted, SCORED.vectors)
+    np.testing.assert_allclose(told.sum(axis=1), 1)
+    assert np.mean(np.array(fitted.languages)[told.argmax(axis=1)] == SCORED.languages) > 0.9
+    mixed = posteriors(fitted, SCORED.vectors[:2], np.array(["en", "uk"]))
+    np.testing.assert_array_equal(mixed[0], [1, 0])
+    np.testing.assert_allclose(mixed[1], told[1])
+    np.testing.assert_allclose(posteriors(fit(LEARNT, ()), SCORED.vectors[:1]), 0.5)
+
+
+def test_what_cannot_be_learnt_is_said() -> None:
+    assert unavailable(LEARNT) == {}
+    one_language = LEARNT.take(LEARNT.languages == "en")
+    assert set(unavailable(one_language)) == {"means", "nuisance"}
+    three = LEARNT.take(np.isin(LEARNT.speakers, ["s0-00", "s0-01", "s0-02"]))
+    assert unavailable(three) == dict.fromkeys(("means", "pair"), "fewer than 4 speakers of en (3), zh (3)")
+    with pytest.raises(LaspaError, match=r"cannot learn pair: fewer than 4 speakers of en \(3\), zh \(3\)"):
+        fit(three, ("pair",))
+    assert set(PARTS) >= set(unavailable(three))

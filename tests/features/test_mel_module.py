@@ -1,0 +1,53 @@
+"""The log-mels of exported graphs against those of the pipeline."""
+
+import numpy as np
+import pytest
+import torch
+
+from laspa.features.mel import log_mel
+from laspa.features.mel_module import LogMel, front_end
+from laspa.params import Features
+
+
+@pytest.mark.parametrize("window_ms", [25.0, 319 / 16, 32.0])  # 400 samples, an odd number, a power of two
+@pytest.mark.parametrize("hop_ms", [10.0, 12.5])
+def test_values_are_those_of_the_pipeline_up_to_the_rounding_to_half_precision(window_ms, hop_ms):
+    settings = Features(
+        num_mels=40, window_ms=window_ms, hop_ms=hop_ms, low_hz=20, high_hz=7600, shard_utterances=1
+    )
+    generator = np.random.default_rng(0)
+    for samples in (512, 700, 4000, 12_345):
+        loudness = 10 ** generator.uniform(-4, -1, size=samples)
+        signal = (generator.normal(size=samples) * loudness).astype(np.float32)
+        expected = log_mel(signal, settings).astype(np.float32)
+        found = LogMel(settings, 16_000)(torch.from_numpy(signal)[None])[0].numpy()
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= 0.004  # the last bit of a value of up to 8
+        assert (found == expected).mean() > 0.9
+
+
+@pytest.mark.parametrize("options", [{}, {"kaldi_window": "hamming", "kaldi_full_scale": 32768}])
+def test_values_of_kaldi_are_those_of_the_pipeline_up_to_rounding(options):
+    settings = Features(
+        kind="kaldi",
+        num_mels=40,
+        window_ms=25,
+        hop_ms=10,
+        low_hz=20,
+        high_hz=7600,
+        shard_utterances=1,
+        **options,
+    )
+    generator = np.random.default_rng(0)
+    for samples in (400, 700, 12_345):
+        signal = (0.02 + generator.normal(size=samples) * 0.1).astype(np.float32)
+        expected = log_mel(signal, settings).astype(np.float32)
+        found = front_end(settings, 16_000)(torch.from_numpy(signal)[None])[0].numpy()
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= 0.004
+        assert (found == expected).mean() > 0.9
+
+
+def test_silence_is_finite_and_zero():
+    settings = Features(num_mels=40, window_ms=25, hop_ms=10, low_hz=20, high_hz=7600, shard_utterances=1)
+    assert LogMel(settings, 16_000)(torch.zeros(2, 4000)).abs().max() < 1e-5
