@@ -26,7 +26,8 @@ ON_DEMAND = {
 # tracked, work spread over processes, pages of data checks drawn (they are no outputs). The checksums hold a
 # fetched corpus, the stage that wrote a table the table, and the stage `systems` the params of a run.
 PLUMBING = (
-    *("laspa/errors.py", "laspa/files.py", "laspa/progress.py", "laspa/redaction.py", "laspa/params/"),
+    *("laspa/arithmetic.py", "laspa/errors.py", "laspa/files.py", "laspa/progress.py"),
+    *("laspa/redaction.py", "laspa/params/"),
     *("laspa/corpora/download/", "laspa/manifest/tables.py", "laspa/manifest/index.py"),
     *("laspa/features/store.py", "laspa/report/html.py"),
     *("pipelines/stage.py", "pipelines/tracking/", "pipelines/ray/"),
