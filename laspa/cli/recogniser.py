@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from laspa.audio.decoders import DECODERS, MissingDecoder
+from laspa.audio.decoders import READ, MissingDecoder
+from laspa.audio.kinds import is_recording
 from laspa.errors import LaspaError
 from laspa.evaluation.score_files import MODEL_KEY
 from laspa.files import atomic_path
@@ -20,7 +21,6 @@ from laspa.progress import progress
 from laspa.recogniser.recogniser import Language, Recogniser
 from laspa.recogniser.store import Store, check_name
 
-SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", *DECODERS}  # of the recordings in a folder
 ROWS_PER_GROUP = 1024  # embeddings in memory at a time
 SAME, DIFFERENT = 0, 1  # exit status of verify
 
@@ -102,9 +102,9 @@ def _files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
         yield from ((str(one), one) for one in sources)
     elif sources[0].is_dir():
         folder = sources[0]
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = sorted(path for path in folder.rglob("*") if path.is_file() and is_recording(path))
         if not found:
-            raise LaspaError(f"{folder}: holds no recordings ({', '.join(sorted(SUFFIXES))})")
+            raise LaspaError(f"{folder}: holds no recordings ({READ})")
         yield from ((path.relative_to(folder).as_posix(), path) for path in found)
     else:
         yield from _listed(sources[0], Path(options.root))

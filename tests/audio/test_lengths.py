@@ -1,15 +1,19 @@
 """A recording that ends before its header says is no shorter recording."""
 
 import io
+from contextlib import nullcontext
 from itertools import product
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import soundfile
 
-from laspa.audio.quality import check_audio
-from laspa.audio.truncation import cut_short
+from laspa.audio.lengths import cut_short
+from laspa.audio.quality import WRONG_HEADER, check_audio
+from laspa.audio.reading import read_audio
+from laspa.audio.streaming import open_recording
 
 
 def encoded(
@@ -94,9 +98,27 @@ def test_a_compressed_recording_that_was_cut_is_named(kind: str) -> None:
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
-def test_an_ogg_that_ends_with_a_whole_page_may_lack_others(subtype: str) -> None:
-    content = encoded("OGG", subtype)
-    assert cut_short(bytes(content[: content.rfind(b"OggS")])) == "cut short: its last page is missing"
+def test_an_ogg_whose_last_page_is_not_marked_as_the_last_is_whole(subtype: str) -> None:
+    """Android writes voice messages so; whether a page is missing cannot be told."""
+    content = encoded("OGG", subtype, seconds=3.0)
+    last = content.rfind(b"OggS")
+    content[last + 5] &= ~4
+    content[last + 22 : last + 26] = ogg_checksum(content[last:]).to_bytes(4, "little")
+    info = check_audio("a.ogg", bytes(content), 0.5)
+    assert (info.problem, info.notes) == ("", ())
+    assert info.num_samples / info.sample_rate == pytest.approx(3.0, abs=0.1)
+    assert cut_short(bytes(content[:-1])).startswith("cut short: ")
+    assert cut_short(b"OggS") == "cut short: its last page is missing"
+
+
+def ogg_checksum(page: bytearray) -> int:
+    """RFC 3533: CRC of polynomial 0x04c11db7, with the checksum's own bytes 0."""
+    value = 0
+    for place, byte in enumerate(page):
+        value ^= (0 if 22 <= place < 26 else byte) << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value & 0x80000000 else 0)) & 0xFFFFFFFF
+    return value
 
 
 @pytest.mark.parametrize(
@@ -126,3 +148,70 @@ def test_the_reason_is_told_when_recordings_are_checked() -> None:
     problem = check_audio("a.mp3", content[: len(content) // 2], 0.1).problem
     assert problem.startswith("cut short: ")
     assert problem.endswith(" bytes of sound")
+
+
+def wav(named: int, sound: int = 32_000, riff: int | None = None, behind: bytes = b"") -> bytes:
+    """A WAV whose header names `named` bytes of its `sound` bytes."""
+    content = encoded("WAV", "PCM_16", seconds=sound / 32_000) + behind
+    content[4:8] = (len(content) - 8 if riff is None else riff).to_bytes(4, "little")
+    content[40:44] = named.to_bytes(4, "little")
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "samples", "wrong"),
+    [
+        (wav(32_044), 16_000, True),  # the header is counted in
+        (wav(32_044, riff=32_080), 16_000, True),
+        (wav(32_016), 16_000, True),  # but RIFF names the right length
+        (wav(0), 16_000, True),
+        (wav(0, riff=0), 16_000, True),
+        (wav(16_000), 16_000, True),
+        (wav(32_000, behind=b"LIST" + (300).to_bytes(4, "little") + bytes(300)), 16_000, False),
+        (wav(32_000, behind=b"TAG" + b"t" * 125), 16_000, False),
+        (wav(32_000, behind=bytes(2_048)), 16_000, False),
+        (wav(0xFFFFFFFF), 16_000, False),
+    ],
+)
+def test_sound_behind_a_wrong_size_is_not_lost(content: bytes, samples: int, wrong: bool, tmp_path) -> None:
+    info = check_audio("a.wav", content, 0.5)
+    assert (info.problem, info.num_samples, info.notes) == ("", samples, (WRONG_HEADER,) * wrong)
+    (tmp_path / "a.wav").write_bytes(content)
+    assert len(read_audio(tmp_path / "a.wav")) == samples
+    with nullcontext() if not wrong else pytest.warns(UserWarning, match="names another length"):
+        recording = open_recording(tmp_path / "a.wav")
+    assert sum(map(len, recording.blocks())) == samples
+
+
+def test_a_wav_with_no_sound_at_all_is_too_short() -> None:
+    assert "0 samples at 16000 Hz" in check_audio("a.wav", wav(0, sound=0), 0.5).problem
+
+
+@pytest.mark.parametrize(
+    ("form", "subtype"),
+    [("AIFF", "PCM_16"), ("AU", "PCM_16"), ("NIST", "PCM_16"), ("W64", "PCM_16"), ("RF64", "PCM_16")],
+)
+def test_other_headers_say_their_length_too(form: str, subtype: str) -> None:
+    content = bytes(encoded(form, subtype))
+    assert check_audio("a", content, 0.5).problem == ""
+    assert check_audio("a", content[: len(content) * 2 // 3], 0.1).problem.startswith("cut short: ")
+
+
+def test_a_cut_m4a_whose_index_stands_first_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.m4a"
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("aac", rate=16_000, layout="mono")
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 32_000)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(noise, "fltp", layout="mono")
+        frame.sample_rate = 16_000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    content = path.read_bytes()
+    assert content.find(b"moov") < content.find(b"mdat")
+    assert check_audio("a.m4a", content, 0.5).problem == ""
+    assert check_audio("a.m4a", content[: len(content) * 2 // 3], 0.1).problem.startswith("cut short: ")
+
+
+def test_a_flac_written_as_a_stream_does_not_say_how_long_it_is() -> None:
+    content = encoded("FLAC", "PCM_16")
+    content[21:26] = (int.from_bytes(content[21:26], "big") & ~(2**36 - 1)).to_bytes(5, "big")
+    assert check_audio("a.flac", bytes(content), 0.5).problem == ""

@@ -1,0 +1,168 @@
+"""How much sound a file's own header names, and how much is there: cut files, and headers that are wrong.
+
+Decoders read a cut file without an error, and stop where a wrong header says.
+"""
+
+import re
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+
+from laspa.audio.kinds import BOXES, MPEG, is_mpeg_frame
+
+Content = bytes | mmap
+UNKNOWN_LENGTH = 0x7FFFF000  # a WAV length from here on was written by a program that did not know it
+WAV_CHUNKS = 12  # offset of the first chunk, after RIFF, a size and WAVE
+LEAST_SOUND = 256  # bytes behind the named end that count as sound: an ID3 tag has 128 (our choice)
+OGG_PAGE, OGG_HEADER = b"OggS", 27  # a page's first bytes, and how many its header has
+XING_FRAMES, XING_BYTES = 1, 2  # flags of the Xing tag in an MP3's first frame: which counts follow
+XING_PLACES = (13, 21, 36)  # of the tag in that frame, by MPEG version and channels
+XING_REACH = 1 << 16  # bytes searched for the tag: a picture may precede the sound
+SPHERE_NUMBER = rb"^%s -i (\d+)"
+SPHERE_HEADER = 1024  # bytes
+
+
+def cut_short(content: Content) -> str:
+    """What is missing by the file's own header; empty if nothing, or if it does not say.
+
+    libsndfile itself refuses a cut FLAC. G.722, AMR, WebM, CAF, and MP3 without a Xing tag (as LAME writes it), do
+    not say how long they are. An OGG that ends with a whole page is whole: phones do not mark the last page.
+    """
+    head = content[:SPHERE_HEADER]
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return _wav_cut(content)
+    if head[:4] == OGG_PAGE:
+        return _ogg(content)
+    if head[:3] == MPEG or is_mpeg_frame(head[:2]):
+        return _mp3(content)
+    if head[4:8] in BOXES:
+        return _boxes(content)
+    named = _named_size(head)
+    return _lacking(len(content), named, "the file") if named else ""
+
+
+def wrong_header(content: Content) -> bool:
+    """Whether a WAV's header names another length than there is, and all sound is there nevertheless."""
+    return _data(content) is not None and not _wav_cut(content) and _unnamed(content) != 0
+
+
+def with_all_sound(path: Path | str, content: bytes | None) -> bytes | None:
+    """`content`, with the true length in it where a WAV's header names less sound than follows.
+
+    Returns:
+        None if there is nothing to correct in the file at `path` and `content` was not given.
+    """
+    if content is None:
+        with open(path, "rb") as file:
+            if file.read(4) != b"RIFF":
+                return None
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+                content = mapped[:] if _unnamed(mapped) > 0 else None
+        if content is None:
+            return None
+    if (behind := _unnamed(content)) > 0:
+        place, size = _data(content) or (0, 0)
+        true = min(size + behind, 0xFFFFFFFF).to_bytes(4, "little")
+        return content[: place + 4] + true + content[place + 8 :]
+    return content
+
+
+def _data(content: Content) -> tuple[int, int] | None:
+    """Where a WAV's chunk of sound begins, and the size that it names."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return None
+    place = WAV_CHUNKS
+    while place + 8 <= len(content):
+        size = int.from_bytes(content[place + 4 : place + 8], "little")
+        if content[place : place + 4] == b"data":
+            return place, size
+        place += 8 + size + size % 2  # chunks are padded to even lengths
+    return None
+
+
+def _unnamed(content: Content) -> int:
+    """Bytes of sound behind the end that a WAV's header names; negative where it names more than there is."""
+    found = _data(content)
+    if found is None or found[1] >= UNKNOWN_LENGTH:
+        return 0
+    place, size = found
+    there = len(content) - place - 8
+    if there <= size:
+        return there - size
+    if there - size < LEAST_SOUND or _chunks_follow(content, place + 8 + size):
+        return 0
+    rest = content[place + 8 + size :]
+    return there - size if rest.strip(b"\0") else 0
+
+
+def _chunks_follow(content: Content, place: int) -> bool:
+    """Whether what follows is a chunk of another kind, which ends in the file."""
+    place += place % 2
+    name, size = content[place : place + 4], int.from_bytes(content[place + 4 : place + 8], "little")
+    return bool(re.fullmatch(rb"[A-Za-z0-9_ ]{4}", name)) and place + 8 + size <= len(content) + 1
+
+
+def _wav_cut(content: Content) -> str:
+    """A file that is as long as RIFF says, or whose size of sound counts the header in, is whole."""
+    found, size = _data(content), len(content)
+    whole = int.from_bytes(content[4:8], "little")
+    if found is None or found[1] >= UNKNOWN_LENGTH or size in (whole + 8, found[1], found[1] + 8):
+        return ""
+    return _lacking(size - found[0] - 8, found[1])
+
+
+def _ogg(content: Content) -> str:
+    """A page: 27 bytes, of which the last is the number of segments; then their sizes; then the segments."""
+    place = content.rfind(OGG_PAGE)
+    header = content[place : place + OGG_HEADER]
+    if len(header) < OGG_HEADER:
+        return "cut short: its last page is missing"
+    sizes = content[place + OGG_HEADER : place + OGG_HEADER + header[-1]]
+    return _lacking(len(content) - place, OGG_HEADER + header[-1] + sum(sizes), "its last page")
+
+
+def _mp3(content: Content) -> str:
+    """The tag: Xing or Info, flags, then the counts that the flags name, 4 bytes each."""
+    places = [content.find(tag, 0, XING_REACH) for tag in (b"Xing", b"Info")]
+    place = min((place for place in places if place > 0), default=0)
+    starts = (place - before for before in XING_PLACES if place >= before)
+    start = next((start for start in starts if is_mpeg_frame(content[start : start + 2])), None)
+    flags = int.from_bytes(content[place + 4 : place + 8], "big")
+    if start is None or not flags & XING_BYTES:
+        return ""
+    count = place + 8 + 4 * (flags & XING_FRAMES)
+    return _lacking(len(content) - start, int.from_bytes(content[count : count + 4], "big"))
+
+
+def _boxes(content: Content) -> str:
+    """MP4: a sequence of boxes, each with its size; 1 for a long size behind the name, 0 for the rest."""
+    place = 0
+    while place + 8 <= len(content):
+        size = int.from_bytes(content[place : place + 4], "big")
+        if size == 1:
+            size = int.from_bytes(content[place + 8 : place + 16], "big")
+        if size < 8:
+            return ""
+        place += size
+    return _lacking(len(content), place, "the file")
+
+
+def _named_size(head: bytes) -> int:
+    """Bytes that the whole file should have: AIFF, RF64, W64, AU, and SPHERE that is not packed."""
+    if head[:4] == b"FORM":
+        return int.from_bytes(head[4:8], "big") + 8
+    if head[:4] == b"RF64" and head[12:16] == b"ds64":
+        return int.from_bytes(head[20:28], "little") + 8
+    if head[:4] == b"riff":
+        return int.from_bytes(head[16:24], "little")
+    if head[:4] == b".snd" and head[8:12] != b"\xff" * 4:
+        return int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
+    if head[:7] == b"NIST_1A" and b"shorten" not in head:
+        keys = (b"sample_count", b"sample_n_bytes", b"channel_count")
+        found = [re.search(SPHERE_NUMBER % key, head, re.MULTILINE) for key in keys]
+        count, width, channels = (int(match[1]) if match else 0 for match in found)
+        return SPHERE_HEADER + count * width * (channels or 1)
+    return 0
+
+
+def _lacking(there: int, size: int, of: str = "sound") -> str:
+    return f"cut short: {there:,} of {size:,} bytes of {of}" if there < size else ""
