@@ -45,7 +45,7 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
     except MissingDecoder:
         raise
     except LaspaError as error:
-        return AudioInfo(0, 0, str(error).removeprefix(f"{path}: "))
+        return AudioInfo(0, 0, cut_short(content) or str(error).removeprefix(f"{path}: "))
     samples = mono(channels)
     problem = cut_short(content) or _problem(samples, rate, min_seconds)
     if problem:

@@ -58,7 +58,7 @@ def metrics(options: argparse.Namespace) -> None:
         print(f"log likelihood ratio = {calibration.slope:.6g} · score + {calibration.offset:.6g}")
     _print_table(rows)
     if metadata.speaker is None:
-        print(f"no intervals: {options.speaker_separator!r} ends no speaker in the names; name a --manifest")
+        print(f"no intervals: {_why_no_speakers(metadata, options)}")
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -70,10 +70,8 @@ def compare(options: argparse.Namespace) -> None:
     metadata = _metadata(trials, options)
     speakers = metadata.speakers(trials)
     if speakers is None or not options.bootstrap:
-        why = "--bootstrap 0" if speakers is not None else f"names without {options.speaker_separator!r}"
-        raise LaspaError(
-            f"compare resamples speakers: {why} leaves none; name a --manifest, or more resamples"
-        )
+        why = "--bootstrap is 0" if speakers is not None else _why_no_speakers(metadata, options)
+        raise LaspaError(f"compare resamples speakers, and there are none: {why}")
     parts = with_both_classes(_parts(trials, metadata, options.by), target)
     compared = compare_parts(first, second, target, speakers, parts, options.bootstrap, options.seed)
     info = list_info(trials, Path(trials.path).name, metadata)
@@ -171,6 +169,13 @@ def _metadata(trials: TrialList, options: argparse.Namespace) -> Metadata:
     return read_metadata(
         trials, options.manifest, options.languages, options.speaker_separator, options.models
     )
+
+
+def _why_no_speakers(metadata: Metadata, options: argparse.Namespace) -> str:
+    remedy = "name the speakers by --manifest or --speaker-separator"
+    if metadata.contradiction:
+        return f"what stands before {options.speaker_separator!r} is no speaker ({metadata.contradiction}); {remedy}"
+    return f"{options.speaker_separator!r} ends no speaker in the names; {remedy}"
 
 
 def _parts(trials: TrialList, metadata: Metadata, by: list[str]) -> dict[str, np.ndarray]:
