@@ -3,14 +3,17 @@
 Ardila et al., Common Voice: A Massively-Multilingual Speech Corpus, LREC 2020.
 """
 
+import os
 from pathlib import Path
 
 import pandas as pd
 
 from laspa.corpora.corpus import CC0, Corpus, Listing
-from laspa.corpora.disk import corpus_folder, few, read_table
+from laspa.corpora.disk import corpus_folder
 from laspa.errors import LaspaError
+from laspa.manifest.language_codes import iso_639_3
 from laspa.params import CommonVoice
+from laspa.text import few, read_table
 
 TABLES = {"validated": ["validated.tsv"], "all": ["validated.tsv", "other.tsv", "invalidated.tsv"]}
 GENDERS = {"male": "m", "male_masculine": "m", "female": "f", "female_feminine": "f"}
@@ -25,8 +28,8 @@ def list_recordings(options: CommonVoice, root: Path) -> Listing:
     of another: the manifest splits the speakers instead.
 
     Raises:
-        LaspaError: a folder without LANGUAGE/validated.tsv, a table without a column, or clips that are
-            listed but missing.
+        LaspaError: a folder without LANGUAGE/validated.tsv, a table without a column, clips that are
+            listed but missing, or, unless `on_unknown_locale` is skip, a locale without an ISO 639 code.
     """
     if not options.paths:
         raise LaspaError(
@@ -37,26 +40,68 @@ def list_recordings(options: CommonVoice, root: Path) -> Listing:
         release = corpus_folder("common_voice", "common_voice.paths", path, root, "LANGUAGE/validated.tsv")
         key = f"common_voice-{number}"
         folders[key] = path
-        tables = sorted(release.glob("*/validated.tsv"))
-        if not tables:
+        found = sorted(table.parent for table in release.glob("*/validated.tsv"))
+        if not found:
             raise LaspaError(
                 f"{release}: no LANGUAGE/validated.tsv; name the release's folder, such as "
                 "cv-corpus-21.0-2025-03-14, not that of one language or of the archive"
             )
-        parts += [_language(table.parent, options, f"{key}/{table.parent.name}") for table in tables]
+        known = _known(found, release, options)
+        parts += [_language(folder, options, f"{key}/{folder.name}") for folder in known]
     rows = pd.concat(parts, ignore_index=True)
     # A person who gives their gender in one language has it in every language.
-    known = rows[rows["gender"] != ""].drop_duplicates("speaker").set_index("speaker")["gender"]
-    rows["gender"] = rows["speaker"].map(known).fillna("")
+    known_genders = rows[rows["gender"] != ""].drop_duplicates("speaker").set_index("speaker")["gender"]
+    rows["gender"] = rows["speaker"].map(known_genders).fillna("")
     return Listing(rows.drop_duplicates("path"), folders)
+
+
+def _known(folders: list[Path], release: Path, options: CommonVoice) -> list[Path]:
+    """The folders whose locale is a language with a code."""
+    known = [folder for folder in folders if _has_code(_language_of(folder))]
+    unknown = [folder.name for folder in folders if folder not in known]
+    if unknown and (options.on_unknown_locale == "fail" or not known):
+        raise LaspaError(
+            f"{release}: no ISO 639 code is known for the locales {', '.join(unknown)}; set "
+            "common_voice.on_unknown_locale to skip in params.yaml to leave them out"
+        )
+    if unknown:
+        print(f"{release}: {len(unknown)} of {len(folders)} locales are left out: {', '.join(unknown)}")
+    return known
+
+
+def _language_of(folder: Path) -> str:
+    return LOCALES.get(folder.name, folder.name)
+
+
+def _has_code(language: str) -> bool:
+    try:
+        return bool(iso_639_3(language))
+    except ValueError:
+        return False
 
 
 def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
     names = [name for name in TABLES[options.clips] if (folder / name).is_file()]
-    table = pd.concat([read_table(folder / name, ["client_id", "path"]) for name in names], ignore_index=True)
+    tables = [read_table(folder / name, ["client_id", "path"], ["gender"]) for name in names]
+    table = pd.concat([one.rows for one in tables], ignore_index=True)
+    unfit = sum(len(one.unfit) for one in tables)
+    if unfit:
+        print(
+            f"{folder}: {unfit} of {unfit + len(table)} lines of {' and '.join(names)} are left out: they have more or "
+            f"fewer fields than the header, such as a tab in a sentence; the first is line "
+            f"{next(one.unfit[0] for one in tables if one.unfit)}"
+        )
+    whole = (table["client_id"] != "") & (table["path"] != "")
+    if not whole.all():
+        print(f"{folder}: {(~whole).sum()} of {len(table)} clips are left out, which have no client_id or no path")
+        table = table[whole]
     clips = folder / "clips"
     sizes = {entry.name: entry.stat().st_size for entry in clips.iterdir()} if clips.is_dir() else {}
-    missing = table.loc[~table["path"].isin(sizes), "path"]
+    # Clips may have been converted; the first releases list them without a suffix.
+    by_stem = {os.path.splitext(name)[0]: name for name in sorted(sizes, reverse=True)}
+    stems = table["path"].where(table["path"].isin(by_stem), table["path"].str.replace(r"\.\w+$", "", regex=True))
+    table = table.assign(file=table["path"].where(table["path"].isin(sizes), stems.map(by_stem)))
+    missing = table.loc[table["file"].isna(), "path"]
     if len(missing):
         raise LaspaError(
             f"{clips}: {len(missing)} of {len(table)} clips that {' and '.join(names)} list are missing, "
@@ -65,12 +110,12 @@ def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
     gender = table["gender"] if "gender" in table else pd.Series("", index=table.index)
     return pd.DataFrame(
         {
-            "path": f"{prefix}/clips/" + table["path"],
+            "path": f"{prefix}/clips/" + table["file"],
             "speaker": table["client_id"].str[:CLIENT_DIGITS],
-            "language": LOCALES.get(folder.name, folder.name),
+            "language": _language_of(folder),
             "gender": gender.map(GENDERS).fillna(""),
             "split": "",
-            "bytes": table["path"].map(sizes),
+            "bytes": table["file"].map(sizes),
         }
     )
 

@@ -1,5 +1,7 @@
 """Trial lists: pairs of utterances under the language conditions, drawn from a manifest by seed."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -75,7 +77,9 @@ def _trial_list(
     return TrialList(name, names, enroll, test, target, relations, published_sha256=published_sha256)
 
 
-def official_trials(name: str, listed: TrialList, manifest: pd.DataFrame) -> TrialList | None:
+def official_trials(
+    name: str, listed: TrialList, manifest: pd.DataFrame, copies: Mapping[str, str] | None = None
+) -> TrialList | None:
     """A publisher's list between utterances; None, and a message that says why, where it is left out.
 
     It is measured whole or not at all, and on speakers of the split test alone: the others were used to train
@@ -83,12 +87,14 @@ def official_trials(name: str, listed: TrialList, manifest: pd.DataFrame) -> Tri
 
     Args:
         listed: labelled trials between paths of the index.
+        copies: the recording that is kept, of each that the manifest leaves out as its copy.
 
     Raises:
         LaspaError: a label that contradicts the manifest's speakers.
     """
     left_out = f"trial list {name} is left out"
-    rows = rows_of(listed.names, manifest["path"].tolist())
+    kept = [(copies or {}).get(path, path) for path in listed.names.to_pylist()]
+    rows = rows_of(pa.array(kept, pa.string()), manifest["path"].tolist())
     missing = np.flatnonzero(rows < 0)
     if len(missing):
         print(
