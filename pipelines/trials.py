@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from laspa.files import atomic_path
-from laspa.manifest.build import copied_from
 from laspa.manifest.index import LISTS_FOLDER
-from laspa.manifest.tables import read_manifest
+from laspa.manifest.tables import copied_from, read_manifest
 from laspa.params import load_params
 from laspa.trials.drawing import generate_trials, official_trials
 from laspa.trials.lists import official_lists, write_list
@@ -24,7 +21,7 @@ def main() -> None:
     manifest = read_manifest(MANIFEST)
     drawn = ["dev", "test"] + [OTHER] * bool(len(rows_of_split(manifest, OTHER)))
     lists = {split: generate_trials(manifest, split, params.trials) for split in drawn}
-    copies = copied_from(pd.read_csv(SKIPPED, dtype=str, keep_default_na=False))
+    copies = copied_from(SKIPPED)
     for name, listed in official_lists(OFFICIAL).items():
         if (official := official_trials(name, listed, manifest, copies)) is not None:
             lists[name] = official

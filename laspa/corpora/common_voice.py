@@ -11,7 +11,6 @@ import pandas as pd
 from laspa.corpora.corpus import CC0, Corpus, Listing
 from laspa.corpora.disk import corpus_folder
 from laspa.errors import LaspaError
-from laspa.manifest.language_codes import iso_639_3
 from laspa.params import CommonVoice
 from laspa.text import few, read_table
 
@@ -28,8 +27,8 @@ def list_recordings(options: CommonVoice, root: Path) -> Listing:
     of another: the manifest splits the speakers instead.
 
     Raises:
-        LaspaError: a folder without LANGUAGE/validated.tsv, a table without a column, clips that are
-            listed but missing, or, unless `on_unknown_locale` is skip, a locale without an ISO 639 code.
+        LaspaError: a folder without LANGUAGE/validated.tsv, a table without a column, or clips that are
+            listed but missing.
     """
     if not options.paths:
         raise LaspaError(
@@ -40,44 +39,19 @@ def list_recordings(options: CommonVoice, root: Path) -> Listing:
         release = corpus_folder("common_voice", "common_voice.paths", path, root, "LANGUAGE/validated.tsv")
         key = f"common_voice-{number}"
         folders[key] = path
-        found = sorted(table.parent for table in release.glob("*/validated.tsv"))
-        if not found:
+        tables = sorted(release.glob("*/validated.tsv"))
+        if not tables:
             raise LaspaError(
                 f"{release}: no LANGUAGE/validated.tsv; name the release's folder, such as "
                 "cv-corpus-21.0-2025-03-14, not that of one language or of the archive"
             )
-        known = _known(found, release, options)
-        parts += [_language(folder, options, f"{key}/{folder.name}") for folder in known]
+        parts += [_language(table.parent, options, f"{key}/{table.parent.name}") for table in tables]
     rows = pd.concat(parts, ignore_index=True)
     # A person who gives their gender in one language has it in every language.
-    known_genders = rows[rows["gender"] != ""].drop_duplicates("speaker").set_index("speaker")["gender"]
-    rows["gender"] = rows["speaker"].map(known_genders).fillna("")
-    return Listing(rows.drop_duplicates("path"), folders)
-
-
-def _known(folders: list[Path], release: Path, options: CommonVoice) -> list[Path]:
-    """The folders whose locale is a language with a code."""
-    known = [folder for folder in folders if _has_code(_language_of(folder))]
-    unknown = [folder.name for folder in folders if folder not in known]
-    if unknown and (options.on_unknown_locale == "fail" or not known):
-        raise LaspaError(
-            f"{release}: no ISO 639 code is known for the locales {', '.join(unknown)}; set "
-            "common_voice.on_unknown_locale to skip in params.yaml to leave them out"
-        )
-    if unknown:
-        print(f"{release}: {len(unknown)} of {len(folders)} locales are left out: {', '.join(unknown)}")
-    return known
-
-
-def _language_of(folder: Path) -> str:
-    return LOCALES.get(folder.name, folder.name)
-
-
-def _has_code(language: str) -> bool:
-    try:
-        return bool(iso_639_3(language))
-    except ValueError:
-        return False
+    known = rows[rows["gender"] != ""].drop_duplicates("speaker").set_index("speaker")["gender"]
+    rows["gender"] = rows["speaker"].map(known).fillna("")
+    skip = options.on_unknown_locale == "skip"
+    return Listing(rows.drop_duplicates("path"), folders, skip_unknown_languages=skip)
 
 
 def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
@@ -112,7 +86,7 @@ def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
         {
             "path": f"{prefix}/clips/" + table["file"],
             "speaker": table["client_id"].str[:CLIENT_DIGITS],
-            "language": _language_of(folder),
+            "language": LOCALES.get(folder.name, folder.name),
             "gender": gender.map(GENDERS).fillna(""),
             "split": "",
             "bytes": table["file"].map(sizes),

@@ -52,7 +52,8 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
             table[column] = table[column].map(composed)
         table = one_format_each(table, without_suffix(table["path"]), name)
         if not set(names) <= EMBEDDED:
-            table["language"] = unify(table["language"], name)
+            table["language"] = unify(table["language"], name, listing.skip_unknown_languages)
+            table = table[table["language"] != ""]
         if not listing.folders:
             table["path"] = f"{name}/" + table["path"]
         if home != [name]:

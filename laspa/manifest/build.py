@@ -11,6 +11,7 @@ import pandas as pd
 
 from laspa.audio.quality import check_audio
 from laspa.errors import LaspaError
+from laspa.manifest.tables import COPY
 from laspa.params import Manifest
 from laspa.progress import progress
 from laspa.text import composed
@@ -18,7 +19,6 @@ from laspa.text import composed
 SPLITS = ("train", "dev", "test")
 FILES_AT_A_TIME = 4096  # given to the pool, which keeps a record of each
 CLIPPED_SHARE = 0.001  # of the samples at full scale: from here on a recording is reported (our choice)
-COPY = "the same bytes and labels as "  # what is said of a copy; its path follows
 SHOWN = 10  # bad files in an error; data/skipped.csv has all of them, if they are skipped
 
 
@@ -122,12 +122,6 @@ def _find_copies(table: pd.DataFrame) -> None:
         else:
             table.loc[others, "problem"] = COPY + rows.loc[first, "path"]
             table.loc[others, "copy"] = True
-
-
-def copied_from(skipped: pd.DataFrame) -> dict[str, str]:
-    """The recording that is kept, of each that was left out as its copy."""
-    copies = skipped[skipped["reason"].str.startswith(COPY)]
-    return dict(zip(copies["path"], copies["reason"].str.removeprefix(COPY), strict=True))
 
 
 def _warn(table: pd.DataFrame) -> None:
