@@ -22,6 +22,7 @@ FEW = 5  # names in a message
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 PACKED = {b"\x1f\x8b": "gzip", b"PK": "zip (a spreadsheet?)", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 INVISIBLE = "[\ufeff\u200b]"  # marks that joining files leaves inside, and blanks of no width
+DECIMAL_COMMA = r"(?<=\s)[-+]?\d+,\d+(?=\s|$)"  # where blanks part the fields, as in `a b 0,5`
 DELIMITERS = ",;\t"  # of a table, if not .tsv: Excel writes semicolons where the comma is decimal
 FIELD_LIMIT = 2**24  # characters of a field of a table
 
@@ -42,6 +43,15 @@ def composed(text: str) -> str:
 def printable(path: Path | str) -> str:
     """A path for a message: bytes that are no UTF-8 are shown as \\xe9."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def is_utf_8(name: str) -> bool:
+    """Whether a file's name can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def few(names: Iterable[object]) -> str:
@@ -113,6 +123,10 @@ def lines(path: Path | str) -> Iterator[tuple[int, list[str]]]:
         for number, line in enumerate(file, start=1):
             if not line.isascii():
                 line = composed(re.sub(INVISIBLE, "", line))
+            if "," in line and (number_with_comma := re.search(DECIMAL_COMMA, line)):
+                raise LaspaError(
+                    f"{path}:{number}: {number_with_comma[0]} has a decimal comma; write numbers with a point"
+                )
             if fields := line.replace(",", " ").split():
                 yield number, fields
 

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from laspa.audio.kinds import HEAD, HEADERLESS, first_bytes, has_mark, needs_ffmpeg
-from laspa.audio.lengths import with_all_sound
+from laspa.audio.lengths import ReadInPart, with_all_sound
 from laspa.errors import LaspaError
 
 
@@ -27,7 +27,7 @@ RATES = (8_000, 192_000)  # Hz, telephone to studio: anything else is a damaged 
 READ = "WAV, FLAC, OGG, OPUS, MP3, M4A, AIFF, AU, SPHERE, AMR, WMA, WebM and G.722"
 # FFmpeg guesses at anything, and its playlists would open other files: these kinds, and no other file.
 FFMPEG_OPTIONS = {
-    "format_whitelist": "aac,aiff,amr,asf,au,caf,matroska,mov,mp3,nistsphere,ogg,w64,wav",
+    "format_whitelist": "aac,ac3,aiff,amr,ape,asf,au,avi,caf,flv,matroska,mov,mp3,mpegts,nistsphere,ogg,tta,w64,wav,wv",
     "protocol_whitelist": "",
 }
 UNKNOWN_FRAMES = 2**62  # a FLAC that was written as a stream does not say how long it is
@@ -50,6 +50,8 @@ def open_stream(path: Path | str, content: bytes | None = None) -> Stream:
         try:
             rate, blocks = decoder(path, content)
             first = next(blocks, None)
+        except ReadInPart:
+            continue  # FFmpeg reads it whole; without it, that is said
         except Exception as error:  # decoders raise errors of many kinds, also of Python's own
             problem = problem or _cannot_be_decoded(path, error)
             continue

@@ -13,7 +13,8 @@ HEADERLESS = ".g722"
 # First bytes of what libsndfile reads, and of what takes FFmpeg.
 LIBSNDFILE = (b"RIFF", b"RF64", b"riff\x2e\x91\xcf\x11", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"NIST_1A")
 MPEG = b"ID3"
-FFMPEG = (b"#!AMR", b"\x1aE\xdf\xa3", b"0&\xb2u\x8ef\xcf\x11")  # AMR, Matroska and WebM, ASF (WMA)
+# AMR, Matroska and WebM, ASF (WMA), WavPack, Monkey's Audio, True Audio, Flash.
+FFMPEG = (b"#!AMR", b"\x1aE\xdf\xa3", b"0&\xb2u\x8ef\xcf\x11", b"wvpk", b"MAC ", b"TTA1", b"FLV\1")
 BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # at byte 4: MP4, M4A, 3GP, QuickTime
 
 

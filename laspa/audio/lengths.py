@@ -3,6 +3,7 @@
 Decoders read a cut file without an error, and stop where a wrong header says.
 """
 
+import os
 import re
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -11,9 +12,12 @@ from laspa.audio.kinds import BOXES, MPEG, is_mpeg_frame
 
 Content = bytes | mmap
 UNKNOWN_LENGTH = 0x7FFFF000  # a WAV length from here on was written by a program that did not know it
+UNKNOWN_LONG = 2**62  # the same where a length has 64 bits
 WAV_CHUNKS = 12  # offset of the first chunk, after RIFF, a size and WAVE
 LEAST_SOUND = 256  # bytes behind the named end that count as sound: an ID3 tag has 128 (our choice)
 OGG_PAGE, OGG_HEADER = b"OggS", 27  # a page's first bytes, and how many its header has
+OGG_FIRST, OGG_LATER = b"OggS\0\2", b"OggS\0\0"  # the first page of a recording, and one of the others
+ID3_HEADER = 10  # bytes; the last four are the size of what follows, 7 bits in each
 XING_FRAMES, XING_BYTES = 1, 2  # flags of the Xing tag in an MP3's first frame: which counts follow
 XING_PLACES = (13, 21, 36)  # of the tag in that frame, by MPEG version and channels
 XING_REACH = 1 << 16  # bytes searched for the tag: a picture may precede the sound
@@ -36,34 +40,56 @@ def cut_short(content: Content) -> str:
         return _mp3(content)
     if head[4:8] in BOXES:
         return _boxes(content)
-    named = _named_size(head)
-    return _lacking(len(content), named, "the file") if named else ""
+    return _lacking(len(content), _named_size(head), "the file")
 
 
 def wrong_header(content: Content) -> bool:
-    """Whether a WAV's header names another length than there is, and all sound is there nevertheless."""
-    return _data(content) is not None and not _wav_cut(content) and _unnamed(content) != 0
+    """Whether a WAV or MP3 names another length than there is, and all sound is there nevertheless."""
+    if _data(content) is not None:
+        return not _wav_cut(content) and _unnamed(content) != 0
+    return _stale_tag(content)
+
+
+class ReadInPart(ValueError):
+    """libsndfile would read a part of it only."""
 
 
 def with_all_sound(path: Path | str, content: bytes | None) -> bytes | None:
-    """`content`, with the true length in it where a WAV's header names less sound than follows.
+    """`content` as libsndfile reads it whole: a WAV with its true length, FLAC and WAV without an ID3 tag before.
 
     Returns:
         None if there is nothing to correct in the file at `path` and `content` was not given.
+
+    Raises:
+        ReadInPart: several OGGs or MP3s one behind the other, or an MP3 that does not say how long it is.
     """
-    if content is None:
-        with open(path, "rb") as file:
-            if file.read(4) != b"RIFF":
-                return None
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
-                content = mapped[:] if _unnamed(mapped) > 0 else None
-        if content is None:
-            return None
+    if content is not None:
+        return _corrected(content) or content
+    if not os.path.getsize(path):
+        return None
+    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+        return _corrected(mapped)
+
+
+def _corrected(content: Content) -> bytes | None:
+    if content[:4] == OGG_PAGE:
+        later = content.find(OGG_LATER)
+        if 0 <= later < content.find(OGG_FIRST, later):
+            raise ReadInPart("several recordings one behind the other")
+    if content[:3] == MPEG:
+        start = ID3_HEADER + sum((byte & 127) << shift for byte, shift in zip(content[6:10], (21, 14, 7, 0)))
+        if content[start : start + 4] in (b"fLaC", b"RIFF"):
+            return _corrected(content[start:]) or content[start:]
+    if content[:3] == MPEG or is_mpeg_frame(content[:2]):
+        if _xing(content) is None:
+            raise ReadInPart("an MP3 that does not say how long it is")
+        if _stale_tag(content):
+            raise ReadInPart("an MP3 that is longer than it says")
     if (behind := _unnamed(content)) > 0:
         place, size = _data(content) or (0, 0)
         true = min(size + behind, 0xFFFFFFFF).to_bytes(4, "little")
         return content[: place + 4] + true + content[place + 8 :]
-    return content
+    return None
 
 
 def _data(content: Content) -> tuple[int, int] | None:
@@ -98,7 +124,8 @@ def _chunks_follow(content: Content, place: int) -> bool:
     """Whether what follows is a chunk of another kind, which ends in the file."""
     place += place % 2
     name, size = content[place : place + 4], int.from_bytes(content[place + 4 : place + 8], "little")
-    return bool(re.fullmatch(rb"[A-Za-z0-9_ ]{4}", name)) and place + 8 + size <= len(content) + 1
+    is_chunk = name != b"RIFF" and re.fullmatch(rb"[A-Za-z0-9_ ]{4}", name)  # RIFF: a second WAV, joined to the first
+    return bool(is_chunk) and place + 8 + size <= len(content) + 1
 
 
 def _wav_cut(content: Content) -> str:
@@ -121,16 +148,33 @@ def _ogg(content: Content) -> str:
 
 
 def _mp3(content: Content) -> str:
-    """The tag: Xing or Info, flags, then the counts that the flags name, 4 bytes each."""
+    tag = _xing(content)
+    return _lacking(len(content) - tag[0], tag[1]) if tag else ""
+
+
+def _stale_tag(content: Content) -> bool:
+    """Whether the tag of an MP3 names less sound than follows: MP3s that were joined."""
+    if content[:3] != MPEG and not is_mpeg_frame(content[:2]):
+        return False
+    tag = _xing(content)
+    behind = content[tag[0] + tag[1] : tag[0] + tag[1] + 4] if tag else b""
+    return behind[:3] == MPEG or is_mpeg_frame(behind)
+
+
+def _xing(content: Content) -> tuple[int, int] | None:
+    """Where the sound of an MP3 begins, and how many bytes of it its tag names.
+
+    The tag: Xing or Info, flags, then the counts that the flags name, 4 bytes each.
+    """
     places = [content.find(tag, 0, XING_REACH) for tag in (b"Xing", b"Info")]
     place = min((place for place in places if place > 0), default=0)
     starts = (place - before for before in XING_PLACES if place >= before)
     start = next((start for start in starts if is_mpeg_frame(content[start : start + 2])), None)
     flags = int.from_bytes(content[place + 4 : place + 8], "big")
     if start is None or not flags & XING_BYTES:
-        return ""
+        return None
     count = place + 8 + 4 * (flags & XING_FRAMES)
-    return _lacking(len(content) - start, int.from_bytes(content[count : count + 4], "big"))
+    return start, int.from_bytes(content[count : count + 4], "big")
 
 
 def _boxes(content: Content) -> str:
@@ -147,21 +191,25 @@ def _boxes(content: Content) -> str:
 
 
 def _named_size(head: bytes) -> int:
-    """Bytes that the whole file should have: AIFF, RF64, W64, AU, and SPHERE that is not packed."""
+    """Bytes that the whole file should have, 0 if unknown: AIFF, RF64, W64, AU, and SPHERE that is not packed."""
     if head[:4] == b"FORM":
-        return int.from_bytes(head[4:8], "big") + 8
+        return _known(int.from_bytes(head[4:8], "big"), UNKNOWN_LENGTH, 8)
     if head[:4] == b"RF64" and head[12:16] == b"ds64":
-        return int.from_bytes(head[20:28], "little") + 8
+        return _known(int.from_bytes(head[20:28], "little"), UNKNOWN_LONG, 8)
     if head[:4] == b"riff":
-        return int.from_bytes(head[16:24], "little")
-    if head[:4] == b".snd" and head[8:12] != b"\xff" * 4:
-        return int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
+        return _known(int.from_bytes(head[16:24], "little"), UNKNOWN_LONG, 0)
+    if head[:4] == b".snd":
+        return _known(int.from_bytes(head[8:12], "big"), UNKNOWN_LENGTH, int.from_bytes(head[4:8], "big"))
     if head[:7] == b"NIST_1A" and b"shorten" not in head:
         keys = (b"sample_count", b"sample_n_bytes", b"channel_count")
         found = [re.search(SPHERE_NUMBER % key, head, re.MULTILINE) for key in keys]
         count, width, channels = (int(match[1]) if match else 0 for match in found)
         return SPHERE_HEADER + count * width * (channels or 1)
     return 0
+
+
+def _known(size: int, unknown: int, header: int) -> int:
+    return size + header if size < unknown else 0
 
 
 def _lacking(there: int, size: int, of: str = "sound") -> str:

@@ -2,14 +2,18 @@
 
 import argparse
 import json
+import posixpath
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from laspa.corpora.disk import without_suffix
 from laspa.errors import LaspaError
 from laspa.evaluation.as_norm import TOP, as_norm, refuse_overlap
 from laspa.evaluation.calibration import Calibration, fit_calibration
@@ -149,7 +153,22 @@ def _scored(path: str, list_path: str | None, options: argparse.Namespace) -> tu
         raise LaspaError(
             f"{trials.path}: all {len(trials)} trials are {only} trials; error rates need both kinds"
         )
+    _warn_of_itself(trials)
     return trials, scores
+
+
+def _warn_of_itself(trials: TrialList) -> None:
+    """Tell of trials between a recording and itself, also as `./a.wav` and `a.wav` or `a.m4a`."""
+    paths = without_suffix(pd.Series(trials.names.to_pylist(), dtype=object).map(posixpath.normpath))
+    number = paths.factorize()[0]
+    same = np.flatnonzero(number[trials.enroll] == number[trials.test])
+    if len(same):
+        row = int(same[0])
+        print(
+            f"warning: {len(same)} of {len(trials)} trials are of a recording with itself, which makes error rates too "
+            f"good: {trials.place(row)}: {trials.pair(row)}",
+            file=sys.stderr,
+        )
 
 
 def _calibration(options: argparse.Namespace, measured: TrialList) -> Calibration:

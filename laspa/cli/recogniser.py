@@ -19,7 +19,7 @@ from laspa.hooks import hook
 from laspa.progress import progress
 from laspa.recogniser.recogniser import Language, Recogniser
 from laspa.recogniser.store import Store, check_name
-from laspa.text import read_table, refuse_unfit
+from laspa.text import is_utf_8, printable, read_table, refuse_unfit
 
 ROWS_PER_GROUP = 1024  # embeddings in memory at a time
 SAME, DIFFERENT = 0, 1  # exit status of verify
@@ -96,7 +96,18 @@ def _write(path: Path, rows: Iterator[tuple[str, np.ndarray]], digest: str) -> i
 
 
 def _files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
-    """Names and files: of a folder relative to it, of a manifest its utterance_id, else as given."""
+    """Names and files: of a folder relative to it, of a manifest its utterance_id, else as given.
+
+    Raises:
+        LaspaError: a folder without recordings, or a name that is not UTF-8.
+    """
+    for name, path in _named_files(options):
+        if not is_utf_8(name):
+            raise LaspaError(f"{printable(path)}: its name is not UTF-8; rename it, such as by convmv -f latin1 -t utf-8")
+        yield name, path
+
+
+def _named_files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
     sources = [Path(one) for one in options.sources]
     if len(sources) > 1 or not (sources[0].is_dir() or sources[0].suffix in (".parquet", ".csv", ".tsv")):
         yield from ((str(one), one) for one in sources)

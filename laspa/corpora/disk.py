@@ -11,7 +11,7 @@ import pandas as pd
 
 from laspa.audio.kinds import SUFFIXES, is_recording
 from laspa.errors import LaspaError
-from laspa.text import few, printable
+from laspa.text import few, is_utf_8, printable
 
 # Not looked into for sound: a corpus may have one beside each recording.
 NO_SOUND = frozenset(".txt .csv .tsv .json .jsonl .md .xml .html .lab .textgrid .trn .phn .wrd .py .png .jpg".split())
@@ -81,15 +81,6 @@ def files(folder: Path, inner: str = "", above: tuple[str, ...] = ()) -> Iterato
     for entry in ordered:
         if entry.is_dir():
             yield from files(folder, f"{inner}{entry.name}/", (*above, here))
-
-
-def is_utf_8(name: str) -> bool:
-    """Whether a file's name can be written as UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def say_passed_over(folder: Path | str, names: list[str], why: str) -> None:

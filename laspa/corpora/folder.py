@@ -8,10 +8,10 @@ import pandas as pd
 import soundfile
 
 from laspa.corpora.corpus import Corpus, Licence, Listing
-from laspa.corpora.disk import files, first_file, is_utf_8, say_passed_over, walk
+from laspa.corpora.disk import files, first_file, say_passed_over, walk
 from laspa.errors import LaspaError
 from laspa.manifest.index import INDEX_COLUMNS, UNDETERMINED
-from laspa.text import composed, printable, read_table, refuse_unfit
+from laspa.text import composed, is_utf_8, printable, read_table, refuse_unfit
 
 MANIFESTS = ("manifest.csv", "manifest.tsv", "manifest.parquet")
 REQUIRED = ["path", "speaker", "language"]

@@ -80,7 +80,7 @@ def list_recordings(options: Download, root: Path) -> Listing:
 
 def _rows(audio: Path, splits: dict[str, str], prefix: str) -> pd.DataFrame:
     """One row per recording, from the files' names and the speakers' splits."""
-    files = {file.relative_to(audio).as_posix(): file for file in sorted(audio.rglob("*.wav"))}
+    files = {file.relative_to(audio).as_posix(): file for file in sorted(audio.rglob("[!.]*.wav"))}
     strange = [path for path, file in files.items() if not RECORDING.fullmatch(file.name)]
     if strange or not files:
         raise LaspaError(

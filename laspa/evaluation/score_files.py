@@ -82,9 +82,10 @@ def _layout(path: Path | str) -> tuple[tuple[str, ...], bool]:
         LaspaError: another number of fields, a score that stands first, or `0 1`, which could be either order.
     """
     first = tuple(first_fields(path, EXPECTED))
-    if first in LAYOUTS:
-        return first, True
-    header = len(first) > 2 and first[2] == "score"
+    names = tuple(name.lower() for name in first)
+    if names in LAYOUTS:
+        return names, True
+    header = len(first) > 2 and names[2] == "score"
     found = [fields for _, fields in islice(lines(path), header, LOOKED_AT)]
     fits = [layout for layout in LAYOUTS if all(_fits(layout, fields) for fields in found)]
     place = f"{path}:{line_of_row(path, 0)}"

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from laspa.audio.streaming import Recording, array_recording
-from laspa.audio.lengths import cut_short, with_all_sound
+from laspa.audio.lengths import ReadInPart, cut_short, with_all_sound
 from laspa.errors import LaspaError
 from laspa.recogniser.recogniser import Recogniser, Utterance
 
@@ -84,7 +84,7 @@ def decode_recording(text: Any, name: str = "audio") -> Recording:
     if cut := cut_short(content):
         raise LaspaError(f"{name}: {cut}; send the whole file")
     try:
-        with soundfile.SoundFile(io.BytesIO(with_all_sound(name, content) or b"")) as file:
+        with soundfile.SoundFile(io.BytesIO(_whole(name, content))) as file:
             return array_recording(_samples(file, name), file.samplerate, name)
     except LaspaError:
         raise
@@ -92,6 +92,14 @@ def decode_recording(text: Any, name: str = "audio") -> Recording:
         raise LaspaError(
             f"{name} is not a recording that can be decoded; send the base64 of WAV, FLAC, OGG or MP3"
         ) from None
+
+
+def _whole(name: str, content: bytes) -> bytes:
+    """As libsndfile reads it whole; of an MP3 that does not say how long it is, as long as its first frame hints."""
+    try:
+        return with_all_sound(name, content) or content
+    except ReadInPart:
+        return content
 
 
 def _samples(file: soundfile.SoundFile, name: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A recording that ends before its header says is no shorter recording."""
 
 import io
+import sys
 from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
@@ -14,6 +15,7 @@ from laspa.audio.lengths import cut_short
 from laspa.audio.quality import WRONG_HEADER, check_audio
 from laspa.audio.reading import read_audio
 from laspa.audio.streaming import open_recording
+from laspa.errors import LaspaError
 
 
 def encoded(
@@ -215,3 +217,45 @@ def test_a_flac_written_as_a_stream_does_not_say_how_long_it_is() -> None:
     content = encoded("FLAC", "PCM_16")
     content[21:26] = (int.from_bytes(content[21:26], "big") & ~(2**36 - 1)).to_bytes(5, "big")
     assert check_audio("a.flac", bytes(content), 0.5).problem == ""
+
+
+@pytest.mark.parametrize(
+    ("form", "place", "size"),
+    [("AU", 8, b"\xff" * 4), ("AIFF", 4, b"\xff" * 4), ("RF64", 20, b"\xff" * 8), ("AIFF", 4, bytes(4))],
+)
+def test_what_is_written_as_a_stream_does_not_say_how_long_it_is(form: str, place: int, size: bytes) -> None:
+    content = encoded(form, "PCM_16")
+    content[place : place + len(size)] = size
+    assert cut_short(bytes(content)) == ""
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("WAV", "PCM_16"), ("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS")])
+def test_recordings_joined_byte_by_byte_are_read_whole(form: str, subtype: str, tmp_path: Path) -> None:
+    content = bytes(encoded(form, subtype, seconds=2.0))
+    (tmp_path / "a").write_bytes(2 * content)
+    assert len(read_audio(tmp_path / "a")) == pytest.approx(64_000, rel=0.1)
+    info = check_audio("a", 2 * content, 0.5)
+    assert (info.problem, info.num_samples) == ("", pytest.approx(64_000, rel=0.1))
+    assert info.notes == (() if form == "OGG" else (WRONG_HEADER,))
+    assert check_audio("a", content, 0.5).notes == ()
+
+
+def test_an_mp3_that_does_not_say_how_long_it_is_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libsndfile takes the first frame's bit rate for that of all: here it reads a quarter."""
+    sound = np.concatenate([np.sin(np.arange(64_000) * 0.1) * 0.5, np.random.default_rng(0).uniform(-0.5, 0.5, 64_000)])
+    file = io.BytesIO()
+    soundfile.write(file, np.append(sound, np.zeros(64_000)), 16_000, format="MP3", subtype="MPEG_LAYER_III")
+    content = file.getvalue().replace(b"Xing", b"none", 1)
+    info = check_audio("a.mp3", content, 0.5)
+    assert (info.problem, info.notes) == ("", ())
+    assert info.num_samples == pytest.approx(192_000, rel=0.02)
+    monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
+    with pytest.raises(LaspaError, match=r"a\.mp3: needs PyAV to be decoded; pip install 'laspa\[codecs\]'"):
+        check_audio("a.mp3", content, 0.5)
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("MP3", "MPEG_LAYER_III")])
+def test_sound_behind_an_id3_tag_is_whole(form: str, subtype: str) -> None:
+    content = b"ID3\4\0\0\0\0\7\x68" + bytes(1000) + bytes(encoded(form, subtype))
+    info = check_audio("a", content, 0.5)
+    assert (info.problem, info.num_samples) == ("", 16_000)

@@ -299,3 +299,11 @@ def test_names_that_show_no_speaker_cost_the_intervals_and_no_more(capsys, tmp_p
     assert out.count("no intervals: what stands before '/' is no speaker (") == 1
     assert main(["compare", str(tmp_path / "scores.txt"), str(tmp_path / "scores.txt")]) == 2
     assert "what stands before '/' is no speaker" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", ["a/1.wav", "./a/1.wav", "a/1.m4a"])
+def test_a_recording_against_itself_is_told(capsys, tmp_path, other):
+    (tmp_path / "scores.txt").write_text(f"a/2.wav a/3.wav 0.9 1\na/1.wav {other} 1 1\na/1.wav b/1.wav 0.1 0\n")
+    assert main(["metrics", str(tmp_path / "scores.txt")]) == 0
+    said = f"warning: 1 of 3 trials are of a recording with itself, which makes error rates too good: {tmp_path}/scores"
+    assert said in capsys.readouterr().err

@@ -25,7 +25,7 @@ def written(folder, text: str, name: str = "scores.txt"):
         ("enroll,test,score,target\na,b,0.5,1\na,c,-0.001,0\n", [True, False]),
         ("a  b 0.5\n\na c   -0.001 \n", None),
         ("a b 1 0.5\na c 0 -0.001\n", [True, False]),  # SpeechBrain
-        ("enroll test label score\na b 1 0.5\na c 0 -0.001\n", [True, False]),
+        ("Enroll Test Label Score\na b 1 0.5\na c 0 -0.001\n", [True, False]),
         ("\ufeffa b 0.5\r\na c -0.001\r\n", None),
         ("a\u00a0b 0.5\n\ufeffa c -0.001\n", None),
     ],
@@ -63,6 +63,7 @@ def test_what_is_written_reads_the_same(tmp_path, name, labels):
         ),
         ("a b 1 target\na c 2 impostor\n", "scores.txt:2: label 'impostor' is none of target, nontarget"),
         ("1 a\n", "scores.txt:1: expected `enroll test score`, .* got '1 a'"),
+        ("a b 0,5\na c 1,2\n", "scores.txt:1: 0,5 has a decimal comma; write numbers with a point"),
         ("0.5 a b\n-0.5 a c\n", "scores.txt:1: the score stands before the names; expected"),
         ("1 0.5 a b\n0 -0.5 a c\n", "scores.txt:1: the score stands before the names; expected"),
         ("a b 1 0\na c 0 1\n", "scores.txt:1: the third and fourth field are 0 or 1 in all"),
