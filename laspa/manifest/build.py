@@ -172,13 +172,11 @@ def _check_splits(table: pd.DataFrame, locate: Callable[[str], Path]) -> None:
                 f"split {split} has {speakers.get(split, 0)} speaker(s), 2 or more are needed; "
                 "give more speakers, or change manifest.dev_share and manifest.test_share"
             )
-    for column, name in (("speaker", "speaker"), ("sha256", "recording")):
-        crossing = table.groupby(column)["split"].nunique()
-        if (crossing > 1).any():
-            rows = table[table[column] == crossing.index[crossing > 1][0]]
-            one, other = (locate(path) for path in rows.drop_duplicates("split")["path"].iloc[:2])
-            remedy = "the corpus's splits" + (" or names of speakers" if name == "speaker" else "")
-            raise LaspaError(
-                f"the same {name} is in {' and '.join(sorted(rows['split'].unique()))}: {one} and "
-                f"{other}; a {name} belongs to one split, correct {remedy}"
-            )
+    crossing = table.groupby("speaker")["split"].nunique()
+    if (crossing > 1).any():
+        rows = table[table["speaker"] == crossing.index[crossing > 1][0]]
+        one, other = (locate(path) for path in rows.drop_duplicates("split")["path"].iloc[:2])
+        raise LaspaError(
+            f"the same speaker is in {' and '.join(sorted(rows['split'].unique()))}: {one} and {other}; a speaker "
+            "belongs to one split, correct the corpus's splits or names of speakers"
+        )
