@@ -1,7 +1,7 @@
-"""Text as people save it: marks, encodings, line ends, blanks and accents; one reader for all lists and tables.
+"""Text as people save it: marks, encodings, line ends, blanks, accents; the reader of all lists and tables.
 
-UTF-8 is read with and without a byte order mark, and UTF-16 with one. Lines may end in LF, CRLF or CR. Names are
-compared with their accents composed (NFC), since a Mac writes `é` as two characters and others as one.
+UTF-8 is read with and without a byte order mark, and UTF-16 with one. Lines may end in LF, CRLF or CR. Names
+are compared with their accents composed (NFC), since a Mac writes `é` as two characters and others as one.
 """
 
 import csv
@@ -28,8 +28,10 @@ FIELD_LIMIT = 2**24  # characters of a field of a table
 
 
 class Table(NamedTuple):
-    """rows: one for each line that fits, columns as text, the index is the line's number in the file (from 1; of
-    Parquet the row's). unfit: the numbers of lines with more or fewer fields than the header."""
+    """rows: one for each line that fits, as text; the index is the line's number in the file, from 1.
+
+    unfit: the numbers of lines with more or fewer fields than the header.
+    """
 
     rows: pd.DataFrame
     unfit: list[int]
@@ -107,7 +109,8 @@ def _other_encoding(path: Path | str, encoding: str, error: UnicodeDecodeError) 
             except UnicodeDecodeError as inner:
                 byte, place = line[inner.start], f"{path}:{number}"
                 return (
-                    f"{place}: byte 0x{byte:02x} is not UTF-8, as in text saved as Windows-1252 or Latin-1; save it "
+                    f"{place}: byte 0x{byte:02x} is not UTF-8, as in text saved as Windows-1252 or "
+                    "Latin-1; save it "
                     "as UTF-8, such as by iconv -f WINDOWS-1252 -t UTF-8"
                 )
     return f"{path}: not UTF-8 text ({error.reason})"
@@ -132,10 +135,10 @@ def lines(path: Path | str) -> Iterator[tuple[int, list[str]]]:
 
 
 def read_table(path: Path | str, columns: Sequence[str], optional: Sequence[str] = ()) -> Table:
-    """A CSV, TSV or Parquet table as text, without blanks around names and values; empty lines are passed over.
+    """A CSV, TSV or Parquet table as text, without blanks around names and values, and without empty lines.
 
-    In a TSV a quotation mark is part of a sentence, and only LF and CRLF end a line. In a CSV fields may be quoted
-    and parted by commas, semicolons or tabs. Empty fields behind the last column are ignored.
+    In a TSV a quotation mark is part of a sentence, and only LF and CRLF end a line. In a CSV fields may be
+    quoted and parted by commas, semicolons or tabs. Empty fields behind the last column are ignored.
 
     Args:
         columns: must be there. optional: read too if they are; with neither, all columns are read.
@@ -175,7 +178,8 @@ def refuse_unfit(path: Path | str, table: Table) -> pd.DataFrame:
     """
     if table.unfit:
         raise LaspaError(
-            f"{path}, line {table.unfit[0]}: more or fewer fields than the header names ({len(table.unfit)} such "
+            f"{path}, line {table.unfit[0]}: more or fewer fields than the header names "
+            f"({len(table.unfit)} such "
             "line(s)); name every column, and quote a field that holds a comma"
         )
     return table.rows

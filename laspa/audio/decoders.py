@@ -1,7 +1,7 @@
 """Decoding block by block: libsndfile, then FFmpeg (PyAV) for what it does not read, and G.722.
 
-Which one is asked follows from a file's content. PyAV and G722 are extras, `pip install laspa[codecs]`: M4A as in
-VoxCeleb2, AMR, WebM, WMA, speech in SPHERE files packed by shorten, and Asterisk's prompts need them.
+Which one is asked follows from a file's content. PyAV and G722 are extras, `pip install laspa[codecs]`: M4A
+as in VoxCeleb2, AMR, WebM, WMA, SPHERE packed by shorten, and Asterisk's prompts need them.
 """
 
 import io
@@ -27,7 +27,8 @@ RATES = (8_000, 192_000)  # Hz, telephone to studio: anything else is a damaged 
 READ = "WAV, FLAC, OGG, OPUS, MP3, M4A, AIFF, AU, SPHERE, AMR, WMA, WebM and G.722"
 # FFmpeg guesses at anything, and its playlists would open other files: these kinds, and no other file.
 FFMPEG_OPTIONS = {
-    "format_whitelist": "aac,ac3,aiff,amr,ape,asf,au,avi,caf,flv,matroska,mov,mp3,mpegts,nistsphere,ogg,tta,w64,wav,wv",
+    "format_whitelist": "aac,ac3,aiff,amr,ape,asf,au,avi,caf,flv,matroska,mov,mp3,mpegts,nistsphere,ogg,tta,"
+    "w64,wav,wv",
     "protocol_whitelist": "",
 }
 UNKNOWN_FRAMES = 2**62  # a FLAC that was written as a stream does not say how long it is
@@ -57,7 +58,8 @@ def open_stream(path: Path | str, content: bytes | None = None) -> Stream:
             continue
         if not RATES[0] <= rate <= RATES[1]:
             raise LaspaError(
-                f"{path}: its header says {rate} Hz, which is not from {RATES[0]:,} to {RATES[1]:,}; convert it"
+                f"{path}: its header says {rate} Hz, which is not from {RATES[0]:,} to {RATES[1]:,}; "
+                "convert it"
             )
         return rate, iter(()) if first is None else _guarded(path, chain([first], blocks))
     assert problem is not None
@@ -91,7 +93,7 @@ def _cannot_be_decoded(path: Path | str, error: Exception) -> LaspaError:
 
 
 class _Forward(soundfile.SoundFile):
-    """Only read forward: soundfile seeks after each block otherwise, which breaks MP3, Vorbis and GSM there."""
+    """Only read forward: soundfile seeks after each block otherwise, which breaks MP3, Vorbis, GSM."""
 
     def seekable(self) -> bool:
         return False

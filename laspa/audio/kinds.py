@@ -5,13 +5,24 @@ from pathlib import Path
 
 HEAD = 64  # bytes that tell
 # Files with other suffixes are looked into, to tell whether they hold sound.
-SUFFIXES = frozenset(
-    ".wav .wave .w64 .rf64 .flac .ogg .oga .opus .mp3 .mp2 .m4a .mp4 .mov .3gp .aac .amr .webm .mka .wma .aif "
-    ".aiff .aifc .au .snd .caf .sph .nist .g722".split()
-)
+SUFFIXES = {
+    ".wav", ".wave", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a",
+    ".mp4", ".mov", ".3gp", ".aac", ".amr", ".webm", ".mka", ".wma", ".aif", ".aiff", ".aifc",
+    ".au", ".snd", ".caf", ".sph", ".nist", ".g722",
+}  # fmt: skip
 HEADERLESS = ".g722"
 # First bytes of what libsndfile reads, and of what takes FFmpeg.
-LIBSNDFILE = (b"RIFF", b"RF64", b"riff\x2e\x91\xcf\x11", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"NIST_1A")
+LIBSNDFILE = (
+    b"RIFF",
+    b"RF64",
+    b"riff\x2e\x91\xcf\x11",
+    b"fLaC",
+    b"OggS",
+    b"FORM",
+    b".snd",
+    b"caff",
+    b"NIST_1A",
+)
 MPEG = b"ID3"
 # AMR, Matroska and WebM, ASF (WMA), WavPack, Monkey's Audio, True Audio, Flash.
 FFMPEG = (b"#!AMR", b"\x1aE\xdf\xa3", b"0&\xb2u\x8ef\xcf\x11", b"wvpk", b"MAC ", b"TTA1", b"FLV\1")

@@ -28,8 +28,9 @@ SPHERE_HEADER = 1024  # bytes
 def cut_short(content: Content) -> str:
     """What is missing by the file's own header; empty if nothing, or if it does not say.
 
-    libsndfile itself refuses a cut FLAC. G.722, AMR, WebM, CAF, and MP3 without a Xing tag (as LAME writes it), do
-    not say how long they are. An OGG that ends with a whole page is whole: phones do not mark the last page.
+    A cut FLAC is found while it is decoded. G.722, AMR, WebM, CAF, and MP3 without a Xing tag (as LAME writes
+    it), do not say how long they are. An OGG that ends with a whole page is whole: phones do not mark the
+    last one.
     """
     head = content[:SPHERE_HEADER]
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
@@ -55,7 +56,7 @@ class ReadInPart(ValueError):
 
 
 def with_all_sound(path: Path | str, content: bytes | None) -> bytes | None:
-    """`content` as libsndfile reads it whole: a WAV with its true length, FLAC and WAV without an ID3 tag before.
+    """`content` as libsndfile reads it whole: a WAV with its true length, and no ID3 tag before WAV and FLAC.
 
     Returns:
         None if there is nothing to correct in the file at `path` and `content` was not given.
@@ -77,7 +78,9 @@ def _corrected(content: Content) -> bytes | None:
         if 0 <= later < content.find(OGG_FIRST, later):
             raise ReadInPart("several recordings one behind the other")
     if content[:3] == MPEG:
-        start = ID3_HEADER + sum((byte & 127) << shift for byte, shift in zip(content[6:10], (21, 14, 7, 0)))
+        start = ID3_HEADER + sum(
+            (byte & 127) << shift for byte, shift in zip(content[6:10], (21, 14, 7, 0), strict=False)
+        )
         if content[start : start + 4] in (b"fLaC", b"RIFF"):
             return _corrected(content[start:]) or content[start:]
     if content[:3] == MPEG or is_mpeg_frame(content[:2]):
@@ -124,7 +127,9 @@ def _chunks_follow(content: Content, place: int) -> bool:
     """Whether what follows is a chunk of another kind, which ends in the file."""
     place += place % 2
     name, size = content[place : place + 4], int.from_bytes(content[place + 4 : place + 8], "little")
-    is_chunk = name != b"RIFF" and re.fullmatch(rb"[A-Za-z0-9_ ]{4}", name)  # RIFF: a second WAV, joined to the first
+    is_chunk = name != b"RIFF" and re.fullmatch(
+        rb"[A-Za-z0-9_ ]{4}", name
+    )  # RIFF: a second WAV, joined to the first
     return bool(is_chunk) and place + 8 + size <= len(content) + 1
 
 
@@ -191,7 +196,7 @@ def _boxes(content: Content) -> str:
 
 
 def _named_size(head: bytes) -> int:
-    """Bytes that the whole file should have, 0 if unknown: AIFF, RF64, W64, AU, and SPHERE that is not packed."""
+    """Bytes that the whole file should have, 0 if unknown: AIFF, RF64, W64, AU, and unpacked SPHERE."""
     if head[:4] == b"FORM":
         return _known(int.from_bytes(head[4:8], "big"), UNKNOWN_LENGTH, 8)
     if head[:4] == b"RF64" and head[12:16] == b"ds64":

@@ -124,7 +124,8 @@ def _refuse_different(recording: Recording) -> None:
     if (alike := correlation(recording.blocks())) < ALIKE:
         count = next(recording.blocks()).shape[1]
         raise LaspaError(
-            f"{recording.name}: its {count} channels differ (correlation {alike:.2f}) and may hold two speakers; "
+            f"{recording.name}: its {count} channels differ (correlation {alike:.2f}) and may hold two "
+            "speakers; "
             f"choose one by --channel 1 to {count}, or --channel mix for their mean"
         )
 

@@ -165,7 +165,8 @@ def _warn_of_itself(trials: TrialList) -> None:
     if len(same):
         row = int(same[0])
         print(
-            f"warning: {len(same)} of {len(trials)} trials are of a recording with itself, which makes error rates too "
+            f"warning: {len(same)} of {len(trials)} trials are of a recording with itself, which makes "
+            "error rates too "
             f"good: {trials.place(row)}: {trials.pair(row)}",
             file=sys.stderr,
         )
@@ -193,7 +194,10 @@ def _metadata(trials: TrialList, options: argparse.Namespace) -> Metadata:
 def _why_no_speakers(metadata: Metadata, options: argparse.Namespace) -> str:
     remedy = "name the speakers by --manifest or --speaker-separator"
     if metadata.contradiction:
-        return f"what stands before {options.speaker_separator!r} is no speaker ({metadata.contradiction}); {remedy}"
+        return (
+            f"what stands before {options.speaker_separator!r} is no speaker "
+            f"({metadata.contradiction}); {remedy}"
+        )
     return f"{options.speaker_separator!r} ends no speaker in the names; {remedy}"
 
 

@@ -103,7 +103,9 @@ def _files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
     """
     for name, path in _named_files(options):
         if not is_utf_8(name):
-            raise LaspaError(f"{printable(path)}: its name is not UTF-8; rename it, such as by convmv -f latin1 -t utf-8")
+            raise LaspaError(
+                f"{printable(path)}: its name is not UTF-8; rename it, such as by convmv -f latin1 -t utf-8"
+            )
         yield name, path
 
 

@@ -61,19 +61,25 @@ def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
     unfit = sum(len(one.unfit) for one in tables)
     if unfit:
         print(
-            f"{folder}: {unfit} of {unfit + len(table)} lines of {' and '.join(names)} are left out: they have more or "
+            f"{folder}: {unfit} of {unfit + len(table)} lines of {' and '.join(names)} are left out: "
+            "they have more or "
             f"fewer fields than the header, such as a tab in a sentence; the first is line "
             f"{next(one.unfit[0] for one in tables if one.unfit)}"
         )
     whole = (table["client_id"] != "") & (table["path"] != "")
     if not whole.all():
-        print(f"{folder}: {(~whole).sum()} of {len(table)} clips are left out, which have no client_id or no path")
+        print(
+            f"{folder}: {(~whole).sum()} of {len(table)} clips are left out, which have no client_id or "
+            "no path"
+        )
         table = table[whole]
     clips = folder / "clips"
     sizes = {entry.name: entry.stat().st_size for entry in clips.iterdir()} if clips.is_dir() else {}
     # Clips may have been converted; the first releases list them without a suffix.
     by_stem = {os.path.splitext(name)[0]: name for name in sorted(sizes, reverse=True)}
-    stems = table["path"].where(table["path"].isin(by_stem), table["path"].str.replace(r"\.\w+$", "", regex=True))
+    stems = table["path"].where(
+        table["path"].isin(by_stem), table["path"].str.replace(r"\.\w+$", "", regex=True)
+    )
     table = table.assign(file=table["path"].where(table["path"].isin(sizes), stems.map(by_stem)))
     missing = table.loc[table["file"].isna(), "path"]
     if len(missing):

@@ -1,5 +1,5 @@
-"""Finding corpora on disk: in a fixed order, without losing a recording or counting one twice, and with errors that
-say what was looked for."""
+"""Finding corpora on disk: in a fixed order, no recording lost or counted twice, and errors that say what was
+looked for."""
 
 import os
 import re
@@ -14,7 +14,10 @@ from laspa.errors import LaspaError
 from laspa.text import few, is_utf_8, printable
 
 # Not looked into for sound: a corpus may have one beside each recording.
-NO_SOUND = frozenset(".txt .csv .tsv .json .jsonl .md .xml .html .lab .textgrid .trn .phn .wrd .py .png .jpg".split())
+NO_SOUND = {
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".md", ".xml", ".html", ".lab", ".textgrid", ".trn",
+    ".phn", ".wrd", ".py", ".png", ".jpg",
+}  # fmt: skip
 PREFERRED = (".wav", ".flac")  # of one recording in several formats; of others the first by name
 KNOWN_SUFFIX = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})$", re.IGNORECASE)
 
@@ -39,9 +42,9 @@ def corpus_folder(corpus: str, param: str, path: str, root: Path, holds: str) ->
 
 
 def walk(folder: Path, suffixes: Iterable[str] = ()) -> Iterator[tuple[str, int]]:
-    """(path in `folder`, bytes) of each file with one of the suffixes, by default of each recording, at any depth.
+    """(path in `folder`, bytes) of each file with one of the suffixes, by default of each recording.
 
-    By default the files that hold no sound are counted, and the user is told of them. Links to folders are followed.
+    By default the files that hold no sound are counted and told. Links to folders are followed.
 
     Raises:
         LaspaError: names that are not UTF-8.
@@ -56,7 +59,8 @@ def walk(folder: Path, suffixes: Iterable[str] = ()) -> Iterator[tuple[str, int]
             others.append(name)
     if strange:
         raise LaspaError(
-            f"{folder}: {len(strange)} file(s) whose names are not UTF-8, such as {few(strange)}; rename them, such as "
+            f"{folder}: {len(strange)} file(s) whose names are not UTF-8, such as {few(strange)}; rename "
+            "them, such as "
             "by convmv -f latin1 -t utf-8 -r --notest, or unpack the archive again with the right encoding"
         )
     if not suffixes:
@@ -111,15 +115,19 @@ def one_format_each(rows: pd.DataFrame, keys: pd.Series, corpus: str) -> pd.Data
     if (differ > 1).any():
         paths = several.loc[several["key"] == differ.idxmax(), "path"]
         raise LaspaError(
-            f"{corpus}: {' and '.join(paths.iloc[:2])} have one name in two formats, but two speakers or languages; "
+            f"{corpus}: {' and '.join(paths.iloc[:2])} have one name in two formats, but two speakers or "
+            "languages; "
             "rename or remove one"
         )
     suffixes = several["path"].str.extract(rf"({KNOWN_SUFFIX.pattern})", flags=re.IGNORECASE)[0].str.lower()
-    several["rank"] = suffixes.map({suffix: rank for rank, suffix in enumerate(PREFERRED)}).fillna(len(PREFERRED))
+    several["rank"] = suffixes.map({suffix: rank for rank, suffix in enumerate(PREFERRED)}).fillna(
+        len(PREFERRED)
+    )
     kept = several.sort_values(["key", "rank", "path"]).drop_duplicates("key").index
     left = several.index.difference(kept)
     print(
-        f"{corpus}: {len(left):,} of {len(rows):,} recordings are left out, because they are there in another format "
+        f"{corpus}: {len(left):,} of {len(rows):,} recordings are left out, because they are there in "
+        "another format "
         f"too, such as {rows['path'][left[0]]}"
     )
     return rows.drop(left)

@@ -64,7 +64,8 @@ def _from_manifest(folder: Path, file: Path) -> pd.DataFrame:
         if column in table and not (known := table[column].isin(choices)).all():
             line = table.index[~known][0]
             raise LaspaError(
-                f"{file}, line {line}: {column} is {table[column][line]!r}; write {', '.join(choices)[:-2]}, or leave "
+                f"{file}, line {line}: {column} is {table[column][line]!r}; write "
+                f"{', '.join(choices)[:-2]}, or leave "
                 "it empty"
             )
     located = _Located(folder)
@@ -83,7 +84,7 @@ def _from_manifest(folder: Path, file: Path) -> pd.DataFrame:
 
 
 class _Located:
-    """Finds the files of a folder by names as other systems write them: `./a.wav`, `d\\a.wav`, accents decomposed."""
+    """Finds a folder's files by names as other systems write them: `./a.wav`, `d\\a.wav`, other accents."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -134,8 +135,10 @@ def _refuse_channels(folder: Path, table: pd.DataFrame, file: Path) -> None:
             continue
         if channels > 1:
             raise LaspaError(
-                f"{file}, line {line}: channel is {table['channel'][line]!r} of {name}, which has {channels} channels, "
-                "but one channel of a recording cannot be chosen here; write each channel to a file of its own, such "
+                f"{file}, line {line}: channel is {table['channel'][line]!r} of {name}, which has "
+                f"{channels} channels, "
+                "but one channel of a recording cannot be chosen here; write each channel to a file of "
+                "its own, such "
                 "as by sox in.sph out.wav remix 1, list those, and remove the column"
             )
 
@@ -152,7 +155,8 @@ def _from_tree(folder: Path) -> pd.DataFrame:
     say_passed_over(folder, others, "do not stand in SPEAKER/LANGUAGE/")
     if not rows:
         raise LaspaError(
-            f"{folder}: neither a {', '.join(MANIFESTS[:-1])} or {MANIFESTS[-1]} (columns {', '.join(REQUIRED)}) nor "
+            f"{folder}: neither a {', '.join(MANIFESTS[:-1])} or {MANIFESTS[-1]} (columns "
+            f"{', '.join(REQUIRED)}) nor "
             "recordings as SPEAKER/LANGUAGE/NAME"
         )
     return pd.DataFrame(rows, columns=[*REQUIRED, "bytes"])

@@ -179,16 +179,17 @@ def _read_metadata(file: Path) -> pd.DataFrame:
 def _check_speakers(
     there: set[str], metadata: pd.DataFrame, file: str, folder: Path, corpus: str, skip: bool
 ) -> None:
-    """Every speaker is in the metadata, and a set is either complete or not there at all; or it is told who is not.
+    """Every speaker is in the metadata, and a set is complete or not there at all; or it is told who is not.
 
     Args:
-        there: the speakers with recordings; skip: go on without those that are only there or only in the metadata.
+        there: the speakers with recordings. skip: go on without those that only one of both has.
     """
     leave_out = f"set {corpus}.on_absent_speaker to skip in params.yaml to go on without"
     unknown = sorted(there - set(metadata.index))
     if unknown and (not skip or len(unknown) == len(there)):
         raise LaspaError(
-            f"{folder}: {few(unknown)} {'are' if len(unknown) > 1 else 'is'} not in {file}; is this {corpus}? If it "
+            f"{folder}: {few(unknown)} {'are' if len(unknown) > 1 else 'is'} not in {file}; is this "
+            f"{corpus}? If it "
             f"is, {leave_out}"
         )
     if unknown:
@@ -196,7 +197,10 @@ def _check_speakers(
     for split, members in metadata.groupby("split").groups.items():
         missing = sorted(set(members) - there)
         if missing and len(missing) < len(members):
-            what = f"{len(missing)} of {len(members)} {split} speakers of {file} have no recording: {few(missing)}"
+            what = (
+                f"{len(missing)} of {len(members)} {split} speakers of {file} have no recording: "
+                f"{few(missing)}"
+            )
             if not skip:
                 raise LaspaError(f"{folder}: {what}; unpack the archives anew, or {leave_out}")
             print(f"{folder}: {what}; they are left out")

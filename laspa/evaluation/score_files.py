@@ -38,7 +38,11 @@ LAYOUTS = (
     ("enroll", "test", "label", "score"),
 )
 # Of other toolkits; named in an error, since a name may be a number too.
-SCORE_FIRST = (("score", "enroll", "test"), ("score", "label", "enroll", "test"), ("label", "score", "enroll", "test"))
+SCORE_FIRST = (
+    ("score", "enroll", "test"),
+    ("score", "label", "enroll", "test"),
+    ("label", "score", "enroll", "test"),
+)
 LOOKED_AT = 1_000  # lines, to tell the order of the fields
 
 MODEL_KEY = b"laspa.model"  # of an embeddings file's metadata: digest of the model that made them
@@ -79,7 +83,7 @@ def _layout(path: Path | str) -> tuple[tuple[str, ...], bool]:
     """The order of a score file's fields, and whether its first line holds names.
 
     Raises:
-        LaspaError: another number of fields, a score that stands first, or `0 1`, which could be either order.
+        LaspaError: another number of fields, a score that stands first, or `0 1`, which may be either order.
     """
     first = tuple(first_fields(path, EXPECTED))
     names = tuple(name.lower() for name in first)
@@ -91,13 +95,16 @@ def _layout(path: Path | str) -> tuple[tuple[str, ...], bool]:
     place = f"{path}:{line_of_row(path, 0)}"
     if len(fits) > 1:
         raise LaspaError(
-            f"{place}: the third and fourth field are 0 or 1 in all of the first {len(found)} lines, so that either "
+            f"{place}: the third and fourth field are 0 or 1 in all of the first {len(found)} lines, so "
+            "that either "
             f"may be the label; write a first line with the names {' '.join(fits[0])} or {' '.join(fits[1])}"
         )
     if fits:
         return fits[0], header
     if any(_fits(layout, first) for layout in SCORE_FIRST):
-        raise LaspaError(f"{place}: the score stands before the names; expected {EXPECTED}: put it behind them")
+        raise LaspaError(
+            f"{place}: the score stands before the names; expected {EXPECTED}: put it behind them"
+        )
     # The first line's order, so that the line that breaks it is named.
     likely = [layout for layout in LAYOUTS if _fits(layout, first)] or [
         layout for layout in LAYOUTS if len(layout) == len(first)

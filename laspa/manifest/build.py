@@ -103,7 +103,7 @@ def _checked(
 
 
 def _find_copies(table: pd.DataFrame) -> None:
-    """Write into `problem` which recordings have the bytes of another, and into `copy` which of them are no fault.
+    """Write into `problem` which recordings have another's bytes, and into `copy` which of them are no fault.
 
     Of one speaker, language and split the first is kept. Else nobody knows which label is right: none is.
     """
@@ -117,7 +117,8 @@ def _find_copies(table: pd.DataFrame) -> None:
                 other = rows.loc[others[0] if row == first else first]
                 split = f" in {other['split']}" if other["split"] else ""
                 table.loc[row, "problem"] = (
-                    f"the same bytes as {other['path']}, of speaker {other['speaker']} in {other['language']}{split}"
+                    f"the same bytes as {other['path']}, of speaker {other['speaker']} in "
+                    f"{other['language']}{split}"
                 )
         else:
             table.loc[others, "problem"] = COPY + rows.loc[first, "path"]
@@ -125,14 +126,15 @@ def _find_copies(table: pd.DataFrame) -> None:
 
 
 def _warn(table: pd.DataFrame) -> None:
-    """Clipped recordings, wrong headers, several channels and copies are common; the user is told about them."""
+    """Clipped recordings, wrong headers, several channels and copies are common; the user is told."""
     for note in sorted({note for notes in table["notes"] for note in notes}):
         noted = table.loc[table["notes"].map(lambda notes, note=note: note in notes), "path"]
         print(f"{len(noted)} of {len(table)} recordings have {note}; such as {noted.iloc[0]}")
     copies = table.loc[table["copy"], "path"]
     if len(copies):
         print(
-            f"{len(copies)} of {len(table)} recordings are copies of others, byte by byte, such as {copies.iloc[0]}; "
+            f"{len(copies)} of {len(table)} recordings are copies of others, byte by byte, such as "
+            f"{copies.iloc[0]}; "
             "they are left out"
         )
     clipped = table[table["clipped"] >= CLIPPED_SHARE].sort_values("clipped", ascending=False)
@@ -177,6 +179,7 @@ def _check_splits(table: pd.DataFrame, locate: Callable[[str], Path]) -> None:
         rows = table[table["speaker"] == crossing.index[crossing > 1][0]]
         one, other = (locate(path) for path in rows.drop_duplicates("split")["path"].iloc[:2])
         raise LaspaError(
-            f"the same speaker is in {' and '.join(sorted(rows['split'].unique()))}: {one} and {other}; a speaker "
+            f"the same speaker is in {' and '.join(sorted(rows['split'].unique()))}: {one} and {other}; "
+            "a speaker "
             "belongs to one split, correct the corpus's splits or names of speakers"
         )

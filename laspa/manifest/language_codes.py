@@ -59,7 +59,8 @@ def unify(languages: pd.Series, corpus: str, skip: bool = False) -> pd.Series:
             if corpus == "common_voice":
                 remedy += ", or set common_voice.on_unknown_locale to skip in params.yaml to leave them out"
             raise LaspaError(
-                f"{corpus}: no language is called {shown}; write languages as ISO 639-1 or 639-3 codes, {remedy}"
+                f"{corpus}: no language is called {shown}; write languages as ISO 639-1 or 639-3 codes, "
+                f"{remedy}"
             )
         print(f"{corpus}: recordings are left out whose language has no ISO 639 code: {shown}")
     return languages.map(codes)

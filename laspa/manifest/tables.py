@@ -6,7 +6,9 @@ import pandas as pd
 
 from laspa.errors import LaspaError
 
-COPY = "the same bytes and labels as "  # why a recording is left out; the path of the one that is kept follows
+COPY = (
+    "the same bytes and labels as "  # why a recording is left out; the path of the one that is kept follows
+)
 COPIES_FILE = "copies.parquet"  # in the features' folder, where there are augmented copies
 
 

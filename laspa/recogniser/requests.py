@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from laspa.audio.streaming import Recording, array_recording
 from laspa.audio.lengths import ReadInPart, cut_short, with_all_sound
+from laspa.audio.streaming import Recording, array_recording
 from laspa.errors import LaspaError
 from laspa.recogniser.recogniser import Recogniser, Utterance
 
@@ -95,7 +95,7 @@ def decode_recording(text: Any, name: str = "audio") -> Recording:
 
 
 def _whole(name: str, content: bytes) -> bytes:
-    """As libsndfile reads it whole; of an MP3 that does not say how long it is, as long as its first frame hints."""
+    """As libsndfile reads it whole; an MP3 that does not say how long it is stays as it is."""
     try:
         return with_all_sound(name, content) or content
     except ReadInPart:

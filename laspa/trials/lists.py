@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.text import composed, lines, read_table, refuse_unfit
 from laspa.trials.columns import (
     LABEL,
     NAME,
@@ -31,7 +32,6 @@ from laspa.trials.columns import (
     read_columns,
     shared_numbering,
 )
-from laspa.text import composed, lines, read_table, refuse_unfit
 from laspa.trials.splits import OTHER
 
 FORMATS: dict[str, tuple[str, ...]] = {

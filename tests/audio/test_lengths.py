@@ -229,7 +229,9 @@ def test_what_is_written_as_a_stream_does_not_say_how_long_it_is(form: str, plac
     assert cut_short(bytes(content)) == ""
 
 
-@pytest.mark.parametrize(("form", "subtype"), [("WAV", "PCM_16"), ("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS")])
+@pytest.mark.parametrize(
+    ("form", "subtype"), [("WAV", "PCM_16"), ("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS")]
+)
 def test_recordings_joined_byte_by_byte_are_read_whole(form: str, subtype: str, tmp_path: Path) -> None:
     content = bytes(encoded(form, subtype, seconds=2.0))
     (tmp_path / "a").write_bytes(2 * content)
@@ -242,7 +244,9 @@ def test_recordings_joined_byte_by_byte_are_read_whole(form: str, subtype: str, 
 
 def test_an_mp3_that_does_not_say_how_long_it_is_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """libsndfile takes the first frame's bit rate for that of all: here it reads a quarter."""
-    sound = np.concatenate([np.sin(np.arange(64_000) * 0.1) * 0.5, np.random.default_rng(0).uniform(-0.5, 0.5, 64_000)])
+    sound = np.concatenate(
+        [np.sin(np.arange(64_000) * 0.1) * 0.5, np.random.default_rng(0).uniform(-0.5, 0.5, 64_000)]
+    )
     file = io.BytesIO()
     soundfile.write(file, np.append(sound, np.zeros(64_000)), 16_000, format="MP3", subtype="MPEG_LAYER_III")
     content = file.getvalue().replace(b"Xing", b"none", 1)
@@ -254,7 +258,9 @@ def test_an_mp3_that_does_not_say_how_long_it_is_is_read_whole(monkeypatch: pyte
         check_audio("a.mp3", content, 0.5)
 
 
-@pytest.mark.parametrize(("form", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("MP3", "MPEG_LAYER_III")])
+@pytest.mark.parametrize(
+    ("form", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("MP3", "MPEG_LAYER_III")]
+)
 def test_sound_behind_an_id3_tag_is_whole(form: str, subtype: str) -> None:
     content = b"ID3\4\0\0\0\0\7\x68" + bytes(1000) + bytes(encoded(form, subtype))
     info = check_audio("a", content, 0.5)

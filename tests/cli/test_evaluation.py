@@ -291,7 +291,9 @@ def test_other_refusals(corpus, capsys):
 
 
 def test_names_that_show_no_speaker_cost_the_intervals_and_no_more(capsys, tmp_path):
-    text = "\n".join(f"/data/s{a}/{a} /data/s{b}/{b}x {0.9 - abs(a - b)} {int(a == b)}" for a in (1, 2) for b in (1, 2))
+    text = "\n".join(
+        f"/data/s{a}/{a} /data/s{b}/{b}x {0.9 - abs(a - b)} {int(a == b)}" for a in (1, 2) for b in (1, 2)
+    )
     (tmp_path / "scores.txt").write_text(text)
     assert main(["metrics", str(tmp_path / "scores.txt")]) == 0
     out = capsys.readouterr().out
@@ -303,7 +305,12 @@ def test_names_that_show_no_speaker_cost_the_intervals_and_no_more(capsys, tmp_p
 
 @pytest.mark.parametrize("other", ["a/1.wav", "./a/1.wav", "a/1.m4a"])
 def test_a_recording_against_itself_is_told(capsys, tmp_path, other):
-    (tmp_path / "scores.txt").write_text(f"a/2.wav a/3.wav 0.9 1\na/1.wav {other} 1 1\na/1.wav b/1.wav 0.1 0\n")
+    (tmp_path / "scores.txt").write_text(
+        f"a/2.wav a/3.wav 0.9 1\na/1.wav {other} 1 1\na/1.wav b/1.wav 0.1 0\n"
+    )
     assert main(["metrics", str(tmp_path / "scores.txt")]) == 0
-    said = f"warning: 1 of 3 trials are of a recording with itself, which makes error rates too good: {tmp_path}/scores"
+    said = (
+        "warning: 1 of 3 trials are of a recording with itself, which makes error rates too good: "
+        f"{tmp_path}/scores"
+    )
     assert said in capsys.readouterr().err

@@ -123,6 +123,13 @@ def test_help_answers_at_once():
 
 def test_a_name_that_is_not_utf_8_is_named(tmp_path, capsys):
     (tmp_path / "caf\udce9.wav").write_bytes(b"x")
-    command = ["embed", str(tmp_path / "caf\udce9.wav"), "--model", "gone", "--output", str(tmp_path / "o.parquet")]
+    command = [
+        "embed",
+        str(tmp_path / "caf\udce9.wav"),
+        "--model",
+        "gone",
+        "--output",
+        str(tmp_path / "o.parquet"),
+    ]
     assert main(command) == 2
     assert "caf\\xe9.wav: its name is not UTF-8; rename it" in capsys.readouterr().err

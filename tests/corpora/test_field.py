@@ -1,4 +1,4 @@
-"""Corpora as they are found: conversions beside originals, odd suffixes, other systems' names, broken rows."""
+"""Corpora as they are found: conversions beside originals, odd suffixes, other names, broken rows."""
 
 import os
 import unicodedata
@@ -52,11 +52,22 @@ def refused(root: Path, manifest: str) -> str:
 
 
 def test_of_a_recording_and_its_conversion_the_wav_is_taken(tmp_path: Path, capsys) -> None:
-    touch(tmp_path / "mine", "a/en/1.m4a", "a/en/1.wav", "a/en/1.FLAC", "a/en/2.mp3", "a/en/2.flac", "a/en/3.ogg")
+    touch(
+        tmp_path / "mine",
+        "a/en/1.m4a",
+        "a/en/1.wav",
+        "a/en/1.FLAC",
+        "a/en/2.mp3",
+        "a/en/2.flac",
+        "a/en/3.ogg",
+    )
     touch(tmp_path / "mine", "a/en/4.1.wav", "a/en/4.2.wav", "a/es/1.m4a")
     names = ["a/en/1.wav", "a/en/2.flac", "a/en/3.ogg", "a/en/4.1.wav", "a/en/4.2.wav", "a/es/1.m4a"]
     assert folder(tmp_path)["path"].tolist() == [f"0/{name}" for name in names]
-    said = "folder: 3 of 9 recordings are left out, because they are there in another format too, such as 0/a/en/1.FLAC"
+    said = (
+        "folder: 3 of 9 recordings are left out, because they are there in another format too, such "
+        "as 0/a/en/1.FLAC"
+    )
     assert said in capsys.readouterr().out
 
 
@@ -67,7 +78,12 @@ def test_one_name_in_two_formats_under_two_speakers_is_refused() -> None:
 
 
 def test_voxceleb_converted_into_a_folder_of_its_own_counts_once(tmp_path: Path, capsys) -> None:
-    touch(tmp_path / "vox", "dev/aac/id00012/v/00001.m4a", "dev/wav/id00012/v/00001.wav", "dev/wav/id00012/v/00002.wav")
+    touch(
+        tmp_path / "vox",
+        "dev/aac/id00012/v/00001.m4a",
+        "dev/wav/id00012/v/00001.wav",
+        "dev/wav/id00012/v/00002.wav",
+    )
     touch(tmp_path / "vox", "dev/aac/id00012/v/00001.txt", "extra/interview.wav", "test/id00017/v/00001.opus")
     (tmp_path / "vox/vox2_meta.csv").write_text(VOX2)
     index = prepare(tmp_path, corpus="voxceleb2", voxceleb2__path="vox")
@@ -78,7 +94,10 @@ def test_voxceleb_converted_into_a_folder_of_its_own_counts_once(tmp_path: Path,
     ]
     out = capsys.readouterr().out
     assert "1 of 4 recordings are left out, because they are there in another format too" in out
-    assert "1 files are passed over, which are not named idNNNNN/VIDEO/NNNNN (.wav 1), such as extra/inter" in out
+    assert (
+        "1 files are passed over, which are not named idNNNNN/VIDEO/NNNNN (.wav 1), such as extra/inter"
+        in out
+    )
 
 
 @pytest.mark.parametrize("other", ["./1.wav", "a/../1.wav", "a//../1.wav", "{folder}/1.wav", ".\\1.wav"])
@@ -105,8 +124,13 @@ def test_any_suffix_depth_and_link_is_read_and_the_rest_is_counted(tmp_path: Pat
     assert index["path"].tolist() == [f"0/{name}" for name in names]
     assert set(index["language"]) == {"eng"}
     out = capsys.readouterr().out
-    assert "4 files are passed over, which hold no sound that is known (no suffix 1, .wav 1, .txt 1, .raw 1)" in out
-    assert "1 files are passed over, which do not stand in SPEAKER/LANGUAGE/ (.wav 1), such as stray.wav" in out
+    assert (
+        "4 files are passed over, which hold no sound that is known (no suffix 1, .wav 1, .txt 1, .raw 1)"
+        in out
+    )
+    assert (
+        "1 files are passed over, which do not stand in SPEAKER/LANGUAGE/ (.wav 1), such as stray.wav" in out
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -132,7 +156,9 @@ def test_one_person_is_one_however_the_accents_are_written(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
-def test_a_manifest_finds_files_whose_accents_are_written_otherwise(tmp_path: Path, forms: tuple[Any, Any]) -> None:
+def test_a_manifest_finds_files_whose_accents_are_written_otherwise(
+    tmp_path: Path, forms: tuple[Any, Any]
+) -> None:
     listed, there = (unicodedata.normalize(form, "é/ü 1.wav") for form in forms)
     touch(tmp_path / "mine", there)
     assert folder(tmp_path, f"path,speaker,language\n{listed},ann,en\n")["path"].tolist() == [f"0/{there}"]
@@ -166,7 +192,9 @@ def test_a_manifest_is_read_as_spreadsheets_save_it(tmp_path: Path, manifest: by
         ("d,ann,en,f\n", "line 2: d is a folder, a recording was expected"),
     ],
 )
-def test_a_manifest_that_cannot_be_right_is_told_with_its_line(tmp_path: Path, rows: str, message: str) -> None:
+def test_a_manifest_that_cannot_be_right_is_told_with_its_line(
+    tmp_path: Path, rows: str, message: str
+) -> None:
     touch(tmp_path / "mine", "1.wav", "d/2.wav")
     touch(tmp_path, "1.wav")
     assert message in refused(tmp_path, "path,speaker,language,gender\n" + rows)
@@ -175,10 +203,14 @@ def test_a_manifest_that_cannot_be_right_is_told_with_its_line(tmp_path: Path, r
 def test_names_that_are_not_utf_8_are_named(tmp_path: Path) -> None:
     touch(tmp_path / "mine", "a/en/1.wav")
     try:
-        os.rename(os.fsencode(tmp_path / "mine/a/en/1.wav"), os.fsencode(tmp_path / "mine/a/en") + b"/caf\xe9.wav")
+        os.rename(
+            os.fsencode(tmp_path / "mine/a/en/1.wav"), os.fsencode(tmp_path / "mine/a/en") + b"/caf\xe9.wav"
+        )
     except OSError:
         pytest.skip("this file system takes names in UTF-8 only")
-    with pytest.raises(LaspaError, match=r"1 file\(s\) whose names are not UTF-8, such as a/en/caf\\xe9\.wav; rename"):
+    with pytest.raises(
+        LaspaError, match=r"1 file\(s\) whose names are not UTF-8, such as a/en/caf\\xe9\.wav; rename"
+    ):
         folder(tmp_path)
 
 
@@ -198,7 +230,9 @@ def test_an_absent_or_unlisted_speaker_can_be_left_out(tmp_path: Path, capsys) -
     touch(tmp_path / "vox", "id00012/v/00001.wav", "id00017/v/00001.wav", "id09999/v/00001.wav")
     (tmp_path / "vox/vox2_meta.csv").write_text(VOX2 + "id00013 ,n000013 ,m ,dev \n")
     settings: dict[str, Any] = {"corpus": "voxceleb2", "voxceleb2__path": "vox"}
-    with pytest.raises(LaspaError, match=r"id09999 is not in vox2_meta.csv; .* set voxceleb2.on_absent_speaker"):
+    with pytest.raises(
+        LaspaError, match=r"id09999 is not in vox2_meta.csv; .* set voxceleb2.on_absent_speaker"
+    ):
         prepare(tmp_path, **settings)
     index = prepare(tmp_path, **settings, voxceleb2__on_absent_speaker="skip")
     assert index["speaker"].tolist() == ["id00012", "id00017"]
@@ -206,14 +240,18 @@ def test_an_absent_or_unlisted_speaker_can_be_left_out(tmp_path: Path, capsys) -
     assert "1 speakers are left out, who are not in vox2_meta.csv: id09999" in out
     assert "1 of 2 train speakers of vox2_meta.csv have no recording: id00013; they are left out" in out
     (tmp_path / "vox/id09999/v/00001.wav").unlink()
-    with pytest.raises(LaspaError, match=r"1 of 2 train speakers .* or set voxceleb2.on_absent_speaker to skip"):
+    with pytest.raises(
+        LaspaError, match=r"1 of 2 train speakers .* or set voxceleb2.on_absent_speaker to skip"
+    ):
         prepare(tmp_path, **settings)
 
 
 CV = "client_id\tpath\tsentence\tage\tgender\tlocale\n"
 
 
-def common_voice(root: Path, rows: str, locale: str = "en", clips: tuple[str, ...] = ("1.mp3", "2.mp3")) -> None:
+def common_voice(
+    root: Path, rows: str, locale: str = "en", clips: tuple[str, ...] = ("1.mp3", "2.mp3")
+) -> None:
     release = touch(root / "cv" / locale / "clips", *clips).parent
     (release / "validated.tsv").write_bytes((CV + rows).encode())
 
@@ -244,7 +282,9 @@ def test_a_locale_without_a_code_can_be_left_out(tmp_path: Path, capsys) -> None
     common_voice(tmp_path, "aa\t1.mp3\ts\t\t\ten\n")
     common_voice(tmp_path, "aa\t1.mp3\ts\t\t\tqqq\n", locale="xx-none")
     settings: dict[str, Any] = {"corpus": "common_voice", "common_voice__paths": ["cv"]}
-    with pytest.raises(LaspaError, match=r"'xx-none' \(1 recordings\).*common_voice\.on_unknown_locale to skip"):
+    with pytest.raises(
+        LaspaError, match=r"'xx-none' \(1 recordings\).*common_voice\.on_unknown_locale to skip"
+    ):
         prepare(tmp_path, **settings)
     index = prepare(tmp_path, **settings, common_voice__on_unknown_locale="skip")
     assert index["language"].tolist() == ["eng"]

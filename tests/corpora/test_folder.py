@@ -108,7 +108,8 @@ HEADER = "path,speaker,language\n"
         (HEADER + 'x.wav,"ann,en\n', "manifest.csv: not a CSV table"),
         (
             None,
-            "neither a manifest.csv, manifest.tsv or manifest.parquet (columns path, speaker, language) nor recordings as "
+            "neither a manifest.csv, manifest.tsv or manifest.parquet (columns path, speaker, language) "
+            "nor recordings as "
             "SPEAKER/LANGUAGE",
         ),
     ],

@@ -200,7 +200,9 @@ def test_of_copies_under_two_labels_none_is_right(tmp_path: Path, change: str) -
     index = corpus(tmp_path)
     (tmp_path / "s1/1.wav").write_bytes((tmp_path / "s1/0.wav").read_bytes())
     index.loc[index["path"] == "s1/1.wav", change] = {"speaker": "s2", "language": "de"}[change]
-    with pytest.raises(LaspaError, match=r"2 of 20 .*\n.*s1/0\.wav: the same bytes as s1/1\.wav, of speaker s"):
+    with pytest.raises(
+        LaspaError, match=r"2 of 20 .*\n.*s1/0\.wav: the same bytes as s1/1\.wav, of speaker s"
+    ):
         build(tmp_path, index)
     manifest, skipped = build(tmp_path, index, on_bad_audio="skip")
     assert skipped["path"].tolist() == ["s1/0.wav", "s1/1.wav"]
@@ -217,7 +219,9 @@ def test_a_copy_counts_once_and_is_told(tmp_path: Path, capsys: pytest.CaptureFi
     assert len(manifest) == 20
     reason = "the same bytes and labels as s1/1.wav"
     assert skipped.values.tolist() == [["s1/9.wav", reason], ["s1/8.wav", reason]]
-    assert "2 of 22 recordings are copies of others, byte by byte, such as s1/9.wav" in capsys.readouterr().out
+    assert (
+        "2 of 22 recordings are copies of others, byte by byte, such as s1/9.wav" in capsys.readouterr().out
+    )
     skipped.to_csv(tmp_path / "skipped.csv", index=False)
     assert copied_from(tmp_path / "skipped.csv") == {"s1/9.wav": "s1/1.wav", "s1/8.wav": "s1/1.wav"}
 
