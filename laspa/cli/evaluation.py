@@ -2,18 +2,16 @@
 
 import argparse
 import json
-import posixpath
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laspa.corpora.disk import without_suffix
+from laspa.corpora.disk import KNOWN_SUFFIX
 from laspa.errors import LaspaError
 from laspa.evaluation.as_norm import TOP, as_norm, refuse_overlap
 from laspa.evaluation.calibration import Calibration, fit_calibration
@@ -159,8 +157,10 @@ def _scored(path: str, list_path: str | None, options: argparse.Namespace) -> tu
 
 def _warn_of_itself(trials: TrialList) -> None:
     """Tell of trials between a recording and itself, also as `./a.wav` and `a.wav` or `a.m4a`."""
-    paths = without_suffix(pd.Series(trials.names.to_pylist(), dtype=object).map(posixpath.normpath))
-    number = paths.factorize()[0]
+    plain = pc.replace_substring_regex(trials.names, r"^(?:\./)+", "")
+    plain = pc.replace_substring_regex(plain, r"/(?:\.?/)+", "/")
+    plain = pc.replace_substring_regex(plain, f"(?i){KNOWN_SUFFIX.pattern}", "")
+    number = plain.dictionary_encode().indices.to_numpy()
     same = np.flatnonzero(number[trials.enroll] == number[trials.test])
     if len(same):
         row = int(same[0])
