@@ -99,9 +99,16 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
+class Buffer(io.BytesIO):
+    """Bytes for libsndfile, which seeks before the start by damaged headers; soundfile would print a traceback."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return super().seek(max(0, offset) if whence == io.SEEK_SET else offset, whence)
+
+
 def _libsndfile(path: Path | str, content: bytes | None) -> Stream:
     whole = with_all_sound(path, content)
-    file = _Forward(str(path) if whole is None else io.BytesIO(whole))
+    file = _Forward(str(path) if whole is None else Buffer(whole))
     size = max(1, min(BLOCK_SECONDS * file.samplerate, BLOCK_SAMPLES // max(1, file.channels)))
     integers = file.subtype == "PCM_16"  # scaled here, 2.5 times as fast as by libsndfile
 

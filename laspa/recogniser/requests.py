@@ -5,13 +5,13 @@ Servers of every kind (MLflow's, Ray Serve) answer through `answer`, so that the
 
 import base64
 import binascii
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import soundfile
 
+from laspa.audio.decoders import Buffer
 from laspa.audio.lengths import ReadInPart, cut_short, with_all_sound
 from laspa.audio.streaming import Recording, array_recording
 from laspa.errors import LaspaError
@@ -84,7 +84,7 @@ def decode_recording(text: Any, name: str = "audio") -> Recording:
     if cut := cut_short(content):
         raise LaspaError(f"{name}: {cut}; send the whole file")
     try:
-        with soundfile.SoundFile(io.BytesIO(_whole(name, content))) as file:
+        with soundfile.SoundFile(Buffer(_whole(name, content))) as file:
             return array_recording(_samples(file, name), file.samplerate, name)
     except LaspaError:
         raise

@@ -89,6 +89,25 @@ def test_ffmpeg_reads_the_rest(form, codec, rate, name, tmp_path) -> None:
     assert is_recording(tmp_path / name)
 
 
+def test_amr_of_phones_is_read() -> None:
+    """Frames of 12.2 kbit/s, 20 ms each: a head of one byte and 31 of sound, any of which can be decoded."""
+    frames = (b"\x3c" + np.random.default_rng(0).bytes(31) for _ in range(100))
+    info = check_audio("call.amr", b"#!AMR\n" + b"".join(frames), 0.5)
+    assert (info.sample_rate, info.problem) == (8_000, "")
+    assert info.num_samples == pytest.approx(16_000, rel=0.05)
+
+
+def test_a_damaged_header_prints_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    generator = np.random.default_rng(0)
+    for form, subtype in (("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("W64", "PCM_16")):
+        whole = np.frombuffer(encoded(form, subtype), np.uint8)
+        for _ in range(50):
+            content = whole.copy()
+            content[generator.integers(0, 300, 8)] = generator.integers(0, 256, 8)
+            check_audio("a", content[: generator.integers(20, len(content))].tobytes(), 0.5)
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     "content",
     [
