@@ -100,7 +100,7 @@ class _Forward(soundfile.SoundFile):
 
 
 class Buffer(io.BytesIO):
-    """Bytes for libsndfile, which seeks before the start by damaged headers; soundfile would print a traceback."""
+    """Bytes for libsndfile, which damaged headers send before the start; that would print a traceback."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         return super().seek(max(0, offset) if whence == io.SEEK_SET else offset, whence)

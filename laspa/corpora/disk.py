@@ -18,7 +18,10 @@ NO_SOUND = {
     ".txt", ".csv", ".tsv", ".json", ".jsonl", ".md", ".xml", ".html", ".lab", ".textgrid", ".trn",
     ".phn", ".wrd", ".py", ".png", ".jpg",
 }  # fmt: skip
-PREFERRED = (".wav", ".flac")  # of one recording in several formats; of others the first by name
+# Of one recording in several formats, the one of the lowest rank, and then the first by name. Videos come last:
+# VoxCeleb2's have no sound.
+RANKS = {".wav": 0, ".flac": 1} | dict.fromkeys((".mp4", ".mov", ".3gp", ".webm"), 3)
+OTHER_RANK = 2
 KNOWN_SUFFIX = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})$", re.IGNORECASE)
 
 
@@ -120,9 +123,7 @@ def one_format_each(rows: pd.DataFrame, keys: pd.Series, corpus: str) -> pd.Data
             "rename or remove one"
         )
     suffixes = several["path"].str.extract(rf"({KNOWN_SUFFIX.pattern})", flags=re.IGNORECASE)[0].str.lower()
-    several["rank"] = suffixes.map({suffix: rank for rank, suffix in enumerate(PREFERRED)}).fillna(
-        len(PREFERRED)
-    )
+    several["rank"] = suffixes.map(RANKS).fillna(OTHER_RANK)
     kept = several.sort_values(["key", "rank", "path"]).drop_duplicates("key").index
     left = several.index.difference(kept)
     print(
