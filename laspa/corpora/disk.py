@@ -18,7 +18,7 @@ NO_SOUND = {
     ".txt", ".csv", ".tsv", ".json", ".jsonl", ".md", ".xml", ".html", ".lab", ".textgrid", ".trn",
     ".phn", ".wrd", ".py", ".png", ".jpg",
 }  # fmt: skip
-# Of one recording in several formats, the one of the lowest rank, and then the first by name. Videos come last:
+# Of one recording in several formats, the lowest rank is taken, and then the first by name. Videos come last:
 # VoxCeleb2's have no sound.
 RANKS = {".wav": 0, ".flac": 1} | dict.fromkeys((".mp4", ".mov", ".3gp", ".webm"), 3)
 OTHER_RANK = 2

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.errors import LaspaError
+from laspa.text import composed
 
 COPY = (
     "the same bytes and labels as "  # why a recording is left out; the path of the one that is kept follows
@@ -33,7 +34,7 @@ def copied_from(skipped: Path | str) -> dict[str, str]:
     """The recording that is kept, of each that the table of skipped ones names as its copy."""
     table = pd.read_csv(skipped, dtype=str, keep_default_na=False)
     copies = table[table["reason"].str.startswith(COPY)]
-    return dict(zip(copies["path"], copies["reason"].str.removeprefix(COPY), strict=True))
+    return dict(zip(copies["path"].map(composed), copies["reason"].str.removeprefix(COPY), strict=True))
 
 
 def read_utterances(manifest: Path | str, features: Path | str) -> pd.DataFrame:
