@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from laspa.audio.kinds import HEAD, HEADERLESS, first_bytes, has_mark, needs_ffmpeg
+from laspa.audio.kinds import HEAD, HEADERLESS, IN_PLACE_OF_SOUND, first_bytes, has_mark, needs_ffmpeg
 from laspa.audio.lengths import ReadInPart, with_all_sound
 from laspa.errors import LaspaError
 
@@ -62,6 +62,9 @@ def open_stream(path: Path | str, content: bytes | None = None) -> Stream:
                 "convert it"
             )
         return rate, iter(()) if first is None else _guarded(path, chain([first], blocks))
+    for mark, what in IN_PLACE_OF_SOUND.items():
+        if head.lstrip().lower().startswith(mark):
+            raise LaspaError(f"{path}: is {what}")
     assert problem is not None
     raise problem
 

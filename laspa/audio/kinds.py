@@ -28,6 +28,16 @@ MPEG = b"ID3"
 FFMPEG = (b"#!AMR", b"\x1aE\xdf\xa3", b"0&\xb2u\x8ef\xcf\x11", b"wvpk", b"MAC ", b"TTA1", b"FLV\1")
 BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # at byte 4: MP4, M4A, 3GP, QuickTime
 
+# What people find in place of a recording, and what helps.
+IN_PLACE_OF_SOUND = {
+    b"version https://git-lfs": "a pointer of Git LFS; run git lfs pull to have the recording",
+    b"/annex/objects/": "a pointer of git-annex; run git annex get to have the recording",
+    b"<!doctype": "a web page; download the recording again",
+    b"<html": "a web page; download the recording again",
+    b"pk\3\4": "a zip archive; unpack it",
+    b"\x1f\x8b": "a gzip archive; unpack it",
+}
+
 
 def has_mark(head: bytes) -> bool:
     """Whether it begins with the mark of a kind with sound; MPEG sound has only a few set bits."""

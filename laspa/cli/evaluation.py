@@ -50,6 +50,8 @@ def metrics(options: argparse.Namespace) -> None:
         result = {"trial_list": info, "parts": measured, "omitted": left_out}
         if calibration is not None:
             result["calibration"] = asdict(calibration)
+        if metadata.speaker is None:
+            result["no_intervals"] = _why_no_speakers(metadata, options)
         print(json.dumps(result, indent=2))
         return
     print(

@@ -52,10 +52,12 @@ def walk(folder: Path, suffixes: Iterable[str] = ()) -> Iterator[tuple[str, int]
     Raises:
         LaspaError: names that are not UTF-8.
     """
-    strange, others = [], []
+    strange, broken, others = [], [], []
     for name, size in files(folder):
         if not is_utf_8(name):
             strange.append(printable(name))
+        elif size is None:
+            broken.append(name)
         elif _is_wanted(folder, name, frozenset(suffixes)):
             yield name, size
         else:
@@ -67,6 +69,7 @@ def walk(folder: Path, suffixes: Iterable[str] = ()) -> Iterator[tuple[str, int]
             "by convmv -f latin1 -t utf-8 -r --notest, or unpack the archive again with the right encoding"
         )
     if not suffixes:
+        say_passed_over(folder, broken, "are links that lead nowhere")
         say_passed_over(folder, others, "hold no sound that is known")
 
 
@@ -75,8 +78,11 @@ def _is_wanted(folder: Path, name: str, suffixes: frozenset[str]) -> bool:
     return suffix in suffixes if suffixes else suffix not in NO_SOUND and is_recording(folder / name)
 
 
-def files(folder: Path, inner: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[str, int]]:
-    """(path in `folder`, bytes) of every file, those of a folder before those of its folders, by name."""
+def files(folder: Path, inner: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[str, int | None]]:
+    """(path in `folder`, bytes) of every file, those of a folder before those of its folders, by name.
+
+    Bytes are None for a link that leads nowhere.
+    """
     here = os.path.realpath(folder / inner)
     if here in above:
         return  # a link to a folder that it is in
@@ -85,6 +91,8 @@ def files(folder: Path, inner: str = "", above: tuple[str, ...] = ()) -> Iterato
     for entry in ordered:
         if entry.is_file():
             yield f"{inner}{entry.name}", entry.stat().st_size
+        elif entry.is_symlink() and not entry.is_dir():
+            yield f"{inner}{entry.name}", None
     for entry in ordered:
         if entry.is_dir():
             yield from files(folder, f"{inner}{entry.name}/", (*above, here))

@@ -121,7 +121,7 @@ class _Located:
 
     def _by_composed(self, name: str) -> str:
         if self.by_composed is None:
-            found = (path for path, _ in files(self.folder) if is_utf_8(path))
+            found = (path for path, size in files(self.folder) if is_utf_8(path) and size is not None)
             self.by_composed = {composed(path): path for path in found}
         return self.by_composed.get(composed(name), "")
 

@@ -137,6 +137,22 @@ def test_what_is_no_sound_is_a_bad_recording_with_a_name(content: bytes, tmp_pat
                 len(read(path)) or pytest.fail("no samples")  # the recogniser refuses what holds none
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+            "is a pointer of Git LFS; run git",
+        ),
+        (b"/annex/objects/SHA256E-s1--0.wav\n", "is a pointer of git-annex; run git annex get"),
+        (b"\n<!DOCTYPE html><html></html>", "is a web page; download the recording again"),
+        (b"PK\3\4" + bytes(99), "is a zip archive; unpack it"),
+    ],
+)
+def test_what_stands_in_place_of_a_recording_is_told(content: bytes, what: str) -> None:
+    assert what in check_audio("a.wav", content, 0.5).problem
+
+
 def test_whatever_a_decoder_raises_names_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_):
         raise MemoryError("a header names 9 TB")

@@ -299,6 +299,8 @@ def test_names_that_show_no_speaker_cost_the_intervals_and_no_more(capsys, tmp_p
     out = capsys.readouterr().out
     assert "unknown speakers" in out
     assert out.count("no intervals: what stands before '/' is no speaker (") == 1
+    assert main(["metrics", str(tmp_path / "scores.txt"), "--json"]) == 0
+    assert "is no speaker (" in json.loads(capsys.readouterr().out)["no_intervals"]
     assert main(["compare", str(tmp_path / "scores.txt"), str(tmp_path / "scores.txt")]) == 2
     assert "what stands before '/' is no speaker" in capsys.readouterr().err
 

@@ -119,11 +119,13 @@ def test_any_suffix_depth_and_link_is_read_and_the_rest_is_counted(tmp_path: Pat
     touch(tmp_path / "elsewhere", "en/9.mp3")
     (mine / "c").symlink_to(tmp_path / "elsewhere")
     (mine / "a/loop").symlink_to(mine)
+    (mine / "a/en/annexed.wav").symlink_to("../../.git/annex/objects/gone.wav")
     index = folder(tmp_path)
     names = ["a/en/1.opus", "a/en/2.AIFF", "a/en/day/3.sph", "b/en/call", "c/en/9.mp3"]
     assert index["path"].tolist() == [f"0/{name}" for name in names]
     assert set(index["language"]) == {"eng"}
     out = capsys.readouterr().out
+    assert "which are links that lead nowhere (.wav 1), such as a/en/annexed.wav" in out
     assert (
         "4 files are passed over, which hold no sound that is known (no suffix 1, .wav 1, .txt 1, .raw 1)"
         in out
