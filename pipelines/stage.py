@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from laspa.errors import LaspaError
+from laspa.terminal import show_any_name
 
 PARAMS_FILE = Path("params.yaml")
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage; bad input, a full disk and Ctrl-C end it with one clear line and status 1."""
+    show_any_name()
     try:
         main()
     except LaspaError as error:

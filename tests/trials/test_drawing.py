@@ -219,6 +219,13 @@ def test_an_official_list_is_a_trial_table_in_its_own_order() -> None:
     assert list(found.relations) == ["same_language", "same_gender", "unseen_language"]
 
 
+def test_a_copy_in_an_official_list_is_the_recording_that_is_kept() -> None:
+    rows = ("vox/a/1.wav", "vox/a/9.wav", True), ("vox/a/1.wav", "vox/b/1.wav", False)
+    found = official_trials("o", official(*rows), BY_PATH, {"vox/a/9.wav": "vox/a/2.wav"})
+    assert found is not None
+    assert [found.pair(row) for row in range(2)] == ["a/1 a/2", "a/1 b/1"]
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [
