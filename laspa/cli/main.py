@@ -270,8 +270,12 @@ def _add_models(commands: Any) -> None:
         description="Make a model folder of a public recogniser's weights, for `Recogniser.load`.",
     )
     command.set_defaults(run="laspa.cli.models:import_model")
+    kinds = (
+        "campplus (3D-Speaker), wespeaker_campplus, wespeaker_resnet34 (pyannote's too), "
+        "wespeaker_ecapa_512, wespeaker_ecapa_1024, speechbrain_ecapa, redimnet_b0, redimnet_b1, redimnet_b2"
+    )
     add = command.add_argument
-    add("kind", metavar="KIND", help="campplus (3D-Speaker)")
+    add("kind", metavar="KIND", help=kinds)
     add("file", metavar="FILE", help="weights: safetensors, or torch.save of tensors alone")
     add("--output", required=True, metavar="FOLDER", help="the model folder")
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
 from laspa.features.kaldi import log_fbank
-from laspa.features.settings import LOG_FLOOR, framing, not_finite, refuse_short
+from laspa.features.mel_module import CentredBank
+from laspa.features.settings import CENTRED, LOG_FLOOR, framing, not_finite, refuse_short
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features
 
@@ -52,7 +53,7 @@ def mel_power(signal: Tensor, settings: Features) -> Tensor:
 def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     """Natural logarithm of `mel_power`, floored, minus each band's mean over the utterance.
 
-    For the kind kaldi it is `laspa.features.kaldi.log_fbank`.
+    For the kind kaldi it is `laspa.features.kaldi.log_fbank`, for those of other toolkits `CentredBank`.
 
     Args:
         signal: (samples,) float32 at 16 kHz, full scale ±1.
@@ -66,12 +67,23 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     """
     if settings.kind == "kaldi":
         return log_fbank(signal, settings)
+    if settings.kind in CENTRED:
+        refuse_short(len(signal), framing(settings)[0])
+        if not np.isfinite(signal).all():
+            raise not_finite(signal)
+        samples = torch.from_numpy(np.ascontiguousarray(signal, dtype=np.float32))
+        return _centred_bank(settings)(samples[None])[0].half().numpy()
     mel = mel_power(torch.from_numpy(np.ascontiguousarray(signal, dtype=np.float32)), settings)
     mel = mel.clamp_(min=LOG_FLOOR).log_()
     mean = mel.mean(dim=0)
     if not bool(torch.isfinite(mean).all()):  # one bad sample is in every band's mean
         raise not_finite(signal)
     return (mel - mean).half().numpy()
+
+
+@lru_cache(maxsize=8)
+def _centred_bank(settings: Features) -> CentredBank:
+    return CentredBank(settings)
 
 
 @lru_cache(maxsize=8)

@@ -2,7 +2,7 @@
 
 from functools import partial, reduce
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from laspa.models.pooling import AttentiveStatistics, length_mask, zero_padding
 CONTEXT_KERNELS = (7, 19, 31, 59)  # of the 1-D convolutions, as published
 CONTEXT_HEADS = 4
 ATTENTION_BOTTLENECK = 128
+RELEASED_FLOOR = 1e-7  # of a variance, in the released code
 EPSILON = 1e-6  # of the layer norms, as published
 
 
@@ -82,6 +83,7 @@ class ReDimNet(nn.Module):
     learned mixture of all outputs before it; the last mixture is pooled.
     Source: Yakovlev et al., Interspeech 2024 (arXiv 2407.18223). At another number of mels than the
     published one the width of the 1-D context is rounded to a multiple of its heads (our choice).
+    `released`: pool as the released weights want it.
 
     Raises:
         LaspaError: a number of mels that the stages' strides do not divide.
@@ -89,7 +91,7 @@ class ReDimNet(nn.Module):
 
     stride = 1
 
-    def __init__(self, num_mels: int, embedding_dim: int, size: str) -> None:
+    def __init__(self, num_mels: int, embedding_dim: int, size: str, released: bool = False) -> None:
         super().__init__()
         published = SIZES[size]
         stages = [Stage(*fields) for fields in published.stages]
@@ -110,9 +112,9 @@ class ReDimNet(nn.Module):
             self.stages.append(StageBlocks(channels, mels, stage, published))
             channels, mels = channels * stage.stride, mels // stage.stride
         self.mixtures.append(Mixture(len(stages) + 1, self.frame_dim))
-        self.pool = AttentiveStatistics(
-            self.frame_dim, ATTENTION_BOTTLENECK, global_context=published.context
-        )
+        context = published.context or released
+        statistics: dict[str, Any] = {"unbiased": True, "floor": RELEASED_FLOOR} if released else {}
+        self.pool = AttentiveStatistics(self.frame_dim, ATTENTION_BOTTLENECK, context, **statistics)
         self.norm = nn.BatchNorm1d(2 * self.frame_dim)
         self.project = nn.Linear(2 * self.frame_dim, embedding_dim)
 

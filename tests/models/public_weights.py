@@ -1,7 +1,8 @@
 """Random weights for a public architecture, the same for the original's code and for ours.
 
-`tests/models/data/KIND.npz` holds the original's names and shapes, and its embedding of `fbank()` under these
-weights, computed by the original's code.
+`tests/models/data/KIND.npz` holds the original's names and shapes, and its embedding of `fbank(mels=…)` under
+these weights, computed by the original's code: its class is built, `weights` of its state_dict's names and shapes
+are loaded strictly, and it is called in eval mode; ReDimNet's without `spec`, its front end.
 """
 
 import zlib
