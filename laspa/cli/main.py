@@ -82,8 +82,11 @@ def _command(commands: Any, run: str, text: str, description: str = "", **option
 def _add_recogniser(commands: Any) -> None:
     shared = argparse.ArgumentParser(add_help=False)
     add = shared.add_argument
-    add("--model", default="data/model", metavar="FOLDER", help="default: data/model")
+    add("--model", default="data/model", metavar="FOLDER", help="or an ONNX file; default: data/model")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    names = ("3d-speaker", "wespeaker", "speechbrain", "redimnet", "nemo", "waveform")
+    reads = "what an ONNX file of another toolkit reads, if it does not say so"
+    add("--front-end", choices=names, help=reads)
     add("--channel", type=_channel, metavar="N", help="the channel to hear, from 1, or mix for their mean")
     add("--vad", default="energy", choices=("energy", "silero", "none"), help="what leaves out silence")
 

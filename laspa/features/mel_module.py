@@ -109,7 +109,7 @@ class CentredBank(nn.Module):
     redimnet: pre-emphasis, Hamming window, the signal mirrored at its ends; HTK's filters;
         ln(energy + floor).
     nemo: pre-emphasis, symmetric Hann window, zeros beyond the ends; Slaney's filters, of equal area;
-        ln(energy + floor), each band divided by its deviation.
+        ln(energy + floor), each band divided by its deviation; without the last frame.
     Memory grows with the recording: 5 KB a frame.
     """
 
@@ -145,6 +145,7 @@ class CentredBank(nn.Module):
         half = self.length // 2
         signal = F.pad(signal, (half, half), mode="reflect" if self.kind == "redimnet" else "constant")
         frames = _frames(signal, self.hop, self.length, 0, self.length)
+        frames = frames[:, :-1] if self.kind == "nemo" else frames
         power = (frames @ self.cosines).square() + (frames @ self.sines).square()
         energy = power @ self.filters
         if self.kind != "speechbrain":

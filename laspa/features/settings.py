@@ -83,9 +83,10 @@ def framing(settings: Features) -> tuple[int, int, int]:
 def num_frames(num_samples: int, settings: Features) -> int:
     """Frames that lie wholly inside `num_samples`; nothing is padded (our choice, kaldi's `snip_edges`).
 
-    A frame of a mel is as long as the transform, kaldi's as the window; kinds of CENTRED pad half a window.
+    A frame of a mel is as long as the transform, kaldi's as the window; kinds of CENTRED pad half a window,
+    and NeMo's lacks the last frame.
     """
     window, hop, size = framing(settings)
     if settings.kind in CENTRED:
-        return 1 + num_samples // hop if num_samples >= window else 0
+        return num_samples // hop + (settings.kind != "nemo") if num_samples >= window else 0
     return max(0, 1 + (num_samples - (window if settings.kind == "kaldi" else size)) // hop)

@@ -2,8 +2,8 @@
 
 A table is applied to a name from its first row to its last: each occurrence of a fragment is replaced. The
 name has a dot at both ends then, so that a fragment between dots is whole parts. In what a name becomes,
-`A|B` says that their matrix is A and B side by side, `A#1` that it is the second of several that lie in A one below
-the other.
+`A|B` says that their matrix is A and B side by side, `A#1` that it is the second of several that lie in A one
+below the other.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,14 @@ from laspa.models.resnet import BLOCKS
 class Kind(NamedTuple):
     """A public architecture.
 
-    encoder: its name in laspa/models/encoders.py. front_end: in laspa/features/public.py. last: their name of
-    the weights that give the embedding. ignored: starts of their names of what an embedding does not need.
+    encoders: names in laspa/models/encoders.py, of which the first that the weights fit is taken.
+    front_end: in laspa/features/public.py. last: how their name of the weights that give the embedding ends.
+    ignored: starts of their names of what an embedding does not need.
     rolls: fragments of our names, and the axis whose last part of `chunks` is our first one.
     """
 
     what: str
-    encoder: str
+    encoders: tuple[str, ...]
     front_end: str
     last: str
     table: Mapping[str, str]
@@ -204,17 +205,19 @@ ROLLS = {".enter.": 0, ".leave.0.weight": 1}  # WeSpeaker's chunk without a conv
 HEAD = ("projection.",)  # the classifier of the training speakers
 
 KINDS = {
-    "campplus": Kind("3D-Speaker's CAM++", "campplus", "3d-speaker", "xvector.dense.linear.weight", CAMPPLUS),
+    "campplus": Kind(
+        "3D-Speaker's CAM++", ("campplus",), "3d-speaker", "xvector.dense.linear.weight", CAMPPLUS
+    ),
     "wespeaker_campplus": Kind(
-        "WeSpeaker's CAM++", "campplus", "wespeaker", "xvector.dense.linear.weight", CAMPPLUS, ignored=HEAD
+        "WeSpeaker's CAM++", ("campplus",), "wespeaker", "xvector.dense.linear.weight", CAMPPLUS, ignored=HEAD
     ),
     "wespeaker_resnet34": Kind(
-        "WeSpeaker's ResNet-34", "wespeaker_resnet34", "wespeaker", "seg_1.weight", RESNET34, ignored=HEAD
+        "WeSpeaker's ResNet-34", ("wespeaker_resnet34",), "wespeaker", "seg_1.weight", RESNET34, ignored=HEAD
     ),
     **{
         f"wespeaker_ecapa_{channels}": Kind(
             f"WeSpeaker's ECAPA-TDNN {channels} with global context",
-            f"wespeaker_ecapa_{channels}",
+            (f"wespeaker_ecapa_{channels}",),
             "wespeaker",
             "linear.weight",
             ECAPA_WESPEAKER,
@@ -224,19 +227,19 @@ KINDS = {
         for channels in (512, 1024)
     },
     "speechbrain_ecapa": Kind(
-        "SpeechBrain's ECAPA-TDNN", "speechbrain_ecapa", "speechbrain", "fc.conv.weight", ECAPA_SPEECHBRAIN
+        "SpeechBrain's ECAPA-TDNN", ("speechbrain_ecapa",), "speechbrain", "fc.conv.weight", ECAPA_SPEECHBRAIN
     ),
     **{
         name: Kind(
             f"ReDimNet-{name[-2:].upper()}",
-            f"released_{name}",
+            tuple(f"released_{one}" for one in SIZES if one.startswith(name)),
             "redimnet",
             "linear.weight",
-            _redimnet(size),
-            num_mels=size.num_mels,
+            _redimnet(SIZES[name]),
+            num_mels=SIZES[name].num_mels,
             # One output has nothing to be weighted against.
             ignored=("spec.", "cls_head.", "backbone.stage0.0."),
         )
-        for name, size in SIZES.items()
+        for name in ("redimnet_b0", "redimnet_b1", "redimnet_b2")
     },
 }

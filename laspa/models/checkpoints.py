@@ -42,8 +42,9 @@ def import_checkpoint(kind: str, file: Path, output: Path) -> int:
         raise LaspaError(f"{file}: has no {public.last}, so it is not a checkpoint of {public.what}")
     dim = len(last)
     features = _features(public, config, file)
-    model = Laspa(_system(public.encoder, dim), features.num_mels, 0, 0).eval()
-    _load(model.speaker_encoder, tensors, public, file)
+    model, wrong = _fitting(public, tensors, dim, features.num_mels)
+    if model is None:
+        raise LaspaError(f"{file}: not the weights of {public.what}: {wrong}")
     settings = mel_settings(features)
     save_model(output, model, {"settings": settings, "digest": digest(settings)}, [], [])
     return dim
@@ -52,7 +53,7 @@ def import_checkpoint(kind: str, file: Path, output: Path) -> int:
 def _features(public: Kind, config: Mapping[str, Any], file: Path) -> Features:
     """The kind's front end; ReDimNet's checkpoints say how far it is theirs."""
     features = FRONT_ENDS[public.front_end].model_copy(update={"num_mels": public.num_mels})
-    given = dict(config.get("spec_params", {})) | config
+    given = {**config.get("spec_params", {}), **config}
     usual = {"norm_signal": False, "do_preemph": True, "spec_norm": "mn", "feat_type": "pt"}
     differ = [f"{name} {given[name]!r}" for name in usual if given.get(name, usual[name]) != usual[name]]
     if differ:
@@ -62,7 +63,21 @@ def _features(public: Kind, config: Mapping[str, Any], file: Path) -> Features:
     return features
 
 
-def _load(encoder: torch.nn.Module, tensors: Mapping[str, Tensor], public: Kind, file: Path) -> None:
+def _fitting(
+    public: Kind, tensors: Mapping[str, Tensor], dim: int, num_mels: int
+) -> tuple[Laspa | None, str]:
+    """The first model of the kind that the weights fit, or what is wrong with the first of all."""
+    wrong = []
+    for encoder in public.encoders:
+        model = Laspa(_system(encoder, dim), num_mels, 0, 0).eval()
+        wrong.append(_load(model.speaker_encoder, tensors, public))
+        if not wrong[-1]:
+            return model, ""
+    return None, wrong[0]
+
+
+def _load(encoder: torch.nn.Module, tensors: Mapping[str, Tensor], public: Kind) -> str:
+    """Take over the weights, or say which of them are not the encoder's."""
     ours = encoder.state_dict()
     parts: dict[str, list[tuple[str, Tensor]]] = {}
     surplus = []
@@ -100,9 +115,9 @@ def _load(encoder: torch.nn.Module, tensors: Mapping[str, Tensor], public: Kind,
         for what, names in (("unknown", surplus), ("missing", missing), ("of another shape", shapes))
         if names
     ]
-    if wrong:
-        raise LaspaError(f"{file}: not the weights of {public.what}: {'; '.join(wrong)}")
-    encoder.load_state_dict(found)
+    if not wrong:
+        encoder.load_state_dict(found)
+    return "; ".join(wrong)
 
 
 def _read(file: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:

@@ -47,7 +47,7 @@ ENCODERS = {
     "speechbrain_ecapa": _encoder("ecapa", "ECAPA", channels=1024, details="speechbrain"),
     **{
         f"released_redimnet_{size}": _encoder("redimnet", "ReDimNet", size=f"redimnet_{size}", released=True)
-        for size in ("b0", "b1", "b2")
+        for size in ("b0", "b1", "b2", "b2_light")
     },
 }
 

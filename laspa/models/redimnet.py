@@ -64,7 +64,7 @@ SIZES = {
         context=True,
         stages=((1, 2, 1, 0), (2, 3, 1, 0), (3, 4, 1, 12), (2, 5, 1, 12), (2, 3, 1, 8)),
     ),
-    # Without context it has the paper's 4.7 M parameters; the weights released as b2 have it, and 5.07 M.
+    # Without context it has the paper's 4.7 M parameters; with it, as in released weights, 5.07 M.
     "redimnet_b2": Size(
         num_mels=72,
         channels=16,
@@ -74,6 +74,12 @@ SIZES = {
         stages=((1, 2, 1, 12), (2, 2, 1, 12), (1, 3, 1, 12), (3, 4, 1, 8), (1, 4, 1, 8), (2, 4, 1, 4)),
     ),
 }
+# As WeSpeaker builds b2, and the released code by default: half of the mels in the fourth stage, not a third.
+SIZES["redimnet_b2_light"] = SIZES["redimnet_b2"]._replace(
+    stages=tuple(
+        (2, *stage[1:]) if place == 3 else stage for place, stage in enumerate(SIZES["redimnet_b2"].stages)
+    )
+)
 
 
 class ReDimNet(nn.Module):

@@ -130,7 +130,7 @@ class ResNet(nn.Module):
         image = zero_padding(mel.transpose(1, 2), mask).contiguous()[..., None].movedim(-1, 1)
         hidden = zero_padding(self.stem(image), mask)
         for block in self.blocks:
-            mask = mask[:, :: block.stride[1]] if mask is not None else None
+            mask = mask[:, :: block.time_stride] if mask is not None else None
             hidden = block(hidden, mask)
         frames = hidden.flatten(1, 2)
         pooled = statistics_pooling(frames, mask, unbiased=True, floor=TSTP_FLOOR)
@@ -142,7 +142,7 @@ class ImageBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: tuple[int, int]) -> None:
         super().__init__()
-        self.stride = stride
+        self.time_stride = stride[1]
         self.first = nn.Sequential(*convolution(inputs, outputs, stride), nn.ReLU())
         self.second = nn.Sequential(*convolution(outputs, outputs))
         self.shortcut: nn.Module = nn.Identity()
