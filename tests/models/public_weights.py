@@ -4,8 +4,7 @@
 first `SHORT` frames under these weights. They were computed by the original's code: its class is built,
 `weights` of the names and shapes of its state_dict are loaded strictly, and it is called in eval mode;
 ReDimNet's without `spec`, its front end. `front_ends.npz` holds each fifth frame of what the originals' front
-ends make of
-`signal()`.
+ends make of `signal()`.
 """
 
 import zlib
