@@ -122,12 +122,12 @@ def _load(encoder: torch.nn.Module, tensors: Mapping[str, Tensor], public: Kind)
 
 def _read(file: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     """The tensors of a safetensors file, or of one by torch.save without objects, and its `model_config`."""
+    if not file.is_file():
+        raise LaspaError(f"{file}: no such file")
     if file.suffix == ".safetensors":
         return read_tensors(file)[0], {}
     try:
         found: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise LaspaError(f"{file}: no such file") from None
     except pickle.UnpicklingError:
         raise LaspaError(
             f"{file}: holds more than tensors (pickled objects), which are not loaded; save the model's "
