@@ -4,6 +4,7 @@ What a kind's layers are called is in laspa/models/checkpoint_names.py.
 """
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from laspa.models.checkpoint_names import KINDS, Kind
 from laspa.models.laspa import Laspa
 from laspa.models.saving import read_tensors, save_model
 from laspa.params import Features, System
-from laspa.params.messages import unknown_choice
 from laspa.params.system import LossWeights, Model
 
 SHOWN = 5  # names in a message
@@ -34,7 +34,7 @@ def import_checkpoint(kind: str, file: Path, output: Path) -> int:
             of another architecture.
     """
     if kind not in KINDS:
-        raise LaspaError(unknown_choice("laspa import", kind, KINDS))
+        raise LaspaError(f"{kind!r} is not a kind of checkpoint; choose one of {', '.join(KINDS)}")
     public = KINDS[kind]
     tensors, config = _read(file)
     last = next((value for name, value in tensors.items() if name.endswith(public.last)), None)
@@ -127,14 +127,17 @@ def _read(file: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
     if file.suffix == ".safetensors":
         return read_tensors(file)[0], {}
     try:
-        found: Any = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of TorchScript, which is refused below
+            found: Any = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise LaspaError(
             f"{file}: holds more than tensors (pickled objects), which are not loaded; save the model's "
             "state_dict() alone"
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise LaspaError(f"{file}: not a checkpoint of torch ({str(error).splitlines()[0]})") from None
+        reason = str(error).splitlines()[0].partition(". ")[0]  # what follows is advice to unpickle it
+        raise LaspaError(f"{file}: not a checkpoint of torch ({reason})") from None
     config: Mapping[str, Any] = {}
     for key in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):

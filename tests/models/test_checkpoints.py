@@ -159,8 +159,17 @@ def test_other_files_are_refused(content: object, message: str, tmp_path: Path) 
         import_checkpoint("campplus", file, tmp_path / "model")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_torchscript_is_refused_without_advice_to_unpickle_it(tmp_path: Path) -> None:
+    torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(tmp_path / "traced.pt")
+    with pytest.raises(
+        LaspaError, match=r"not a checkpoint of torch \(.*TorchScript archives [^(]*torch.load``\)$"
+    ):
+        import_checkpoint("campplus", tmp_path / "traced.pt", tmp_path / "model")
+
+
 def test_unknown_kind_and_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(LaspaError, match="campplus"):
+    with pytest.raises(LaspaError, match="'camplus' is not a kind of checkpoint; choose one of campplus, "):
         import_checkpoint("camplus", tmp_path / "a.pt", tmp_path / "model")
     with pytest.raises(LaspaError, match="no such file"):
         import_checkpoint("campplus", tmp_path / "a.pt", tmp_path / "model")
