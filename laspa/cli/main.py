@@ -87,8 +87,11 @@ def _command(commands: Any, run: str, text: str, description: str = "", **option
 def _add_recogniser(commands: Any) -> None:
     shared = argparse.ArgumentParser(add_help=False)
     add = shared.add_argument
-    add("--model", default="data/model", metavar="FOLDER", help="default: data/model")
+    add("--model", default="data/model", metavar="FOLDER", help="or an ONNX file; default: data/model")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    names = ("3d-speaker", "wespeaker", "speechbrain", "redimnet", "nemo", "waveform")
+    reads = "what an ONNX file of another toolkit reads, if it does not say so"
+    add("--front-end", choices=names, help=reads)
     add("--channel", type=_channel, metavar="N", help="the channel to hear, from 1, or mix for their mean")
     add("--vad", default="energy", choices=("energy", "silero", "none"), help="what leaves out silence")
 
@@ -275,8 +278,12 @@ def _add_models(commands: Any) -> None:
         description="Make a model folder of a public recogniser's weights, for `Recogniser.load`.",
     )
     command.set_defaults(run="laspa.cli.models:import_model")
+    kinds = (
+        "campplus (3D-Speaker), wespeaker_campplus, wespeaker_resnet34 (pyannote's too), "
+        "wespeaker_ecapa_512, wespeaker_ecapa_1024, speechbrain_ecapa, redimnet_b0, redimnet_b1, redimnet_b2"
+    )
     add = command.add_argument
-    add("kind", metavar="KIND", help="campplus (3D-Speaker)")
+    add("kind", metavar="KIND", help=kinds)
     add("file", metavar="FILE", help="weights: safetensors, or torch.save of tensors alone")
     add("--output", required=True, metavar="FOLDER", help="the model folder")
 

@@ -37,7 +37,7 @@ def embed(options: argparse.Namespace) -> None:
         return _embed_in_shards(options, files, output)
     if options.engine != "local":
         raise LaspaError(f"--engine {options.engine} writes shards: --output {output} should name a folder")
-    recogniser = Recogniser.load(options.model, options.device)
+    recogniser = _recogniser(options)
     skipped: list[tuple[str, str]] = []
 
     def rows() -> Iterator[tuple[str, np.ndarray]]:
@@ -64,13 +64,18 @@ def embed(options: argparse.Namespace) -> None:
     print(f"{written} embeddings in {output}" + (f"; {len(skipped)} skipped: {table}" if skipped else ""))
 
 
+def _recogniser(options: argparse.Namespace) -> Recogniser:
+    return Recogniser.load(options.model, options.device, front_end=options.front_end)
+
+
 def _embed_in_shards(options: argparse.Namespace, files: list[tuple[str, Path]], folder: Path) -> None:
     from laspa.recogniser.shards import Job, embed_in_shards, local_engine
 
     engine = local_engine
     if options.engine == "ray":
         engine = hook("laspa.embed", "ray", "tune")
-    job = Job(options.model, options.device, options.channel, options.vad, options.on_bad_audio == "skip")
+    skip = options.on_bad_audio == "skip"
+    job = Job(options.model, options.device, options.channel, options.vad, skip, options.front_end)
     written, skipped = embed_in_shards(files, folder, job, options.shard_size, engine)
     table = f"; {skipped} skipped: {folder}.skipped.csv" if skipped else ""
     print(f"{written} embeddings in {folder}{table}")
@@ -131,7 +136,7 @@ def _listed(manifest: Path, root: Path) -> Iterator[tuple[str, Path]]:
 
 def verify(options: argparse.Namespace) -> int:
     """Print whether two recordings are of one speaker; the exit status says it too."""
-    found = Recogniser.load(options.model, options.device).verify(
+    found = _recogniser(options).verify(
         options.first,
         options.second,
         threshold=options.threshold,
@@ -166,7 +171,7 @@ def _heard(language: Language | None) -> str:
 def enrol(options: argparse.Namespace) -> None:
     """Enrol the mean of the recordings' embeddings under a name."""
     check_name(options.name)
-    recogniser = Recogniser.load(options.model, options.device)
+    recogniser = _recogniser(options)
     store = Store(options.store, recogniser.digest)
     vectors = recogniser.embed(options.files, channel=options.channel, vad=options.vad)
     mean = vectors.mean(axis=0)
@@ -177,7 +182,7 @@ def enrol(options: argparse.Namespace) -> None:
 
 def identify(options: argparse.Namespace) -> None:
     """Print the nearest enrolled names and the cosines to their embeddings."""
-    recogniser = Recogniser.load(options.model, options.device)
+    recogniser = _recogniser(options)
     vector = recogniser.embed(options.file, channel=options.channel, vad=options.vad)
     found = Store(options.store, recogniser.digest).identify(vector, options.top)
     if options.json:

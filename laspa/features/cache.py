@@ -34,6 +34,7 @@ CODE = (
     "audio/reverberation",
     "features/kaldi",
     "features/mel",
+    "features/mel_module",
     "features/settings",
     "features/store",
     "features/torchaudio_shim",

@@ -17,7 +17,8 @@ from scipy.sparse import csr_array
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
 from laspa.features.kaldi import log_fbank
-from laspa.features.settings import LOG_FLOOR, framing, not_finite, refuse_short
+from laspa.features.mel_module import CentredBank
+from laspa.features.settings import CENTRED, LOG_FLOOR, framing, not_finite, refuse_short
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features
 
@@ -58,7 +59,7 @@ def mel_power(signal: np.ndarray, settings: Features) -> np.ndarray:
 def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     """Natural logarithm of `mel_power`, floored, minus each band's mean over the utterance.
 
-    For the kind kaldi it is `laspa.features.kaldi.log_fbank`.
+    For the kind kaldi it is `laspa.features.kaldi.log_fbank`, for those of other toolkits `CentredBank`.
 
     Args:
         signal: (samples,) float32 at 16 kHz, full scale ±1.
@@ -72,6 +73,12 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     """
     if settings.kind == "kaldi":
         return log_fbank(signal, settings)
+    if settings.kind in CENTRED:
+        refuse_short(len(signal), framing(settings)[0])
+        if not np.isfinite(signal).all():
+            raise not_finite(signal)
+        samples = torch.from_numpy(np.ascontiguousarray(signal, dtype=np.float32))
+        return _centred_bank(settings)(samples[None])[0].half().numpy()
     with np.errstate(invalid="ignore", over="ignore"):  # of samples that are refused below
         mel = np.maximum(mel_power(np.ascontiguousarray(signal, dtype=np.float32), settings), LOG_FLOOR)
         mel = np.log(mel, out=mel)
@@ -79,6 +86,11 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     if not np.isfinite(mel[0]).all():  # one bad sample is in every band's mean
         raise not_finite(signal)
     return torch.from_numpy(mel).half().contiguous().numpy()  # numpy takes three times as long to round
+
+
+@lru_cache(maxsize=8)
+def _centred_bank(settings: Features) -> CentredBank:
+    return CentredBank(settings)
 
 
 @lru_cache(maxsize=8)

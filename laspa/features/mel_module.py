@@ -1,4 +1,4 @@
-"""Both front ends as torch modules of matrix products, for exported graphs; values as `log_mel`'s."""
+"""Front ends as torch modules of matrix products, for exported graphs; values as `log_mel`'s."""
 
 import math
 
@@ -6,14 +6,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from laspa.audio.reading import SAMPLE_RATE
 from laspa.features.kaldi import kaldi_filters, kaldi_window
-from laspa.features.settings import LOG_FLOOR, PREEMPHASIS, framing, log_floor
+from laspa.features.settings import CENTRED, LOG_FLOOR, PREEMPHASIS, framing, log_floor
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features
 
+TOP_DB = 80.0  # SpeechBrain's
+NEMO_EPSILON = 1e-5  # added to a deviation
 
-def front_end(settings: Features, sample_rate: int) -> "LogMel | LogFbank":
+
+def front_end(settings: Features, sample_rate: int) -> "LogMel | LogFbank | CentredBank":
     """`log_mel` for batches of waveforms of one length: (batch, samples) → (batch, frames, mels) float32."""
+    if settings.kind in CENTRED:
+        return CentredBank(settings)
     return LogFbank(settings) if settings.kind == "kaldi" else LogMel(settings, sample_rate)
 
 
@@ -93,6 +99,74 @@ class LogFbank(nn.Module):
         frames = _frames(signal, self.hop, self.length, 0, self.length)
         power = (frames @ self.cosines).square() + (frames @ self.sines).square()
         return _centred_logarithm(power @ self.filters, self.floor)
+
+
+class CentredBank(nn.Module):
+    """The features of SpeechBrain, ReDimNet and NeMo, in half precision's values: frames around every hop.
+
+    speechbrain: Hamming window, zeros beyond the ends; filters linear in Hz with equal sides; decibels, at
+        most TOP_DB below the utterance's highest.
+    redimnet: pre-emphasis, Hamming window, the signal mirrored at its ends; HTK's filters;
+        ln(energy + floor).
+    nemo: pre-emphasis, symmetric Hann window, zeros beyond the ends; Slaney's filters, of equal area;
+        ln(energy + floor), each band divided by its deviation; without the last frame.
+    Memory grows with the recording: 5 KB a frame.
+    """
+
+    def __init__(self, settings: Features) -> None:
+        super().__init__()
+        self.length, self.hop, size = framing(settings)
+        self.kind, self.floor, self.least = settings.kind, log_floor(settings), self.length
+        if self.kind == "speechbrain":
+            size = self.length
+        time, bins = (torch.arange(count, dtype=torch.float64) for count in (self.length, size // 2 + 1))
+        make = torch.hann_window if self.kind == "nemo" else torch.hamming_window
+        window = make(self.length, periodic=self.kind != "nemo", dtype=torch.float64)
+        angle = 2 * math.pi * time[:, None] * bins[None, :] / size
+        if self.kind == "speechbrain":
+            filters = _even_filters(settings, bins * SAMPLE_RATE / size)
+        else:
+            scale = "slaney" if self.kind == "nemo" else "htk"
+            edges = settings.low_hz, settings.high_hz, settings.num_mels, SAMPLE_RATE
+            norm = "slaney" if self.kind == "nemo" else None
+            filters = melscale_fbanks(len(bins), *edges, norm=norm, mel_scale=scale)
+        self.filters: Tensor
+        self.cosines: Tensor
+        self.sines: Tensor
+        self.register_buffer("filters", filters)
+        self.register_buffer("cosines", (window[:, None] * angle.cos()).float())
+        self.register_buffer("sines", (window[:, None] * angle.sin()).float())
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """`signal: (batch, samples)` float32, full scale ±1 → (batch, frames, mels) float32."""
+        if self.kind != "speechbrain":
+            before = signal[:, 1:2] if self.kind == "redimnet" else torch.zeros_like(signal[:, :1])
+            signal = signal - PREEMPHASIS * torch.cat([before, signal[:, :-1]], dim=1)
+        half = self.length // 2
+        signal = F.pad(signal, (half, half), mode="reflect" if self.kind == "redimnet" else "constant")
+        frames = _frames(signal, self.hop, self.length, 0, self.length)
+        frames = frames[:, :-1] if self.kind == "nemo" else frames
+        power = (frames @ self.cosines).square() + (frames @ self.sines).square()
+        energy = power @ self.filters
+        if self.kind != "speechbrain":
+            bands = (energy + self.floor).log()
+        else:
+            bands = 10 * energy.clamp(min=self.floor).log10()
+            bands = bands.maximum(bands.amax(dim=(1, 2), keepdim=True) - TOP_DB)
+        bands = bands - bands.mean(dim=1, keepdim=True)
+        if self.kind == "nemo":
+            count = max(bands.shape[1] - 1, 1)
+            bands = bands / ((bands.square().sum(dim=1, keepdim=True) / count).sqrt() + NEMO_EPSILON)
+        return bands.half().float()
+
+
+def _even_filters(settings: Features, bins: Tensor) -> Tensor:
+    """(bins, num_mels): triangles whose right side is as wide as the left one."""
+    low, high = (2595 * math.log10(1 + edge / 700) for edge in (settings.low_hz, settings.high_hz))
+    mels = torch.linspace(low, high, settings.num_mels + 2, dtype=torch.float64)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    width = edges[1:-1] - edges[:-2]
+    return (1 - ((bins[:, None] - edges[1:-1]) / width).abs()).clamp(min=0).float()
 
 
 def _frames(signal: Tensor, hop: int, whole: int, first: int, stop: int) -> Tensor:

@@ -10,26 +10,37 @@ from laspa.params import Features
 
 LOG_FLOOR = 1e-8  # energy in one mel band of the rounding of 16-bit samples (our choice)
 KALDI_FLOOR = 2.0**-23  # of an energy: the epsilon of single precision
+FLOORS = {
+    "mel": LOG_FLOOR,
+    "speechbrain": 1e-10,
+    "redimnet": 1e-6,
+    "nemo": 2.0**-24,
+}  # the last two are added
+CENTRED = (
+    "speechbrain",
+    "redimnet",
+    "nemo",
+)  # kinds whose frames lie around every hop, from the first sample
 PREEMPHASIS = 0.97  # kaldi's
 
 
 DECIDING = ("num_mels", "window_ms", "hop_ms", "low_hz", "high_hz")  # of the params: a mel's values
-KALDI_DECIDING = ("kind", "kaldi_window", "kaldi_full_scale")  # beside them, a kaldi filter bank's
+KIND_DECIDING = ("kind", "kaldi_window", "kaldi_full_scale")  # beside them: the last two of the kind kaldi
 
 
 def mel_settings(settings: Features) -> dict[str, Any]:
     """Everything that decides the values of a log-mel, as stored beside it.
 
-    Those of kaldi's have `kind`; where it is missing, they are of the kind mel.
+    Where `kind` is missing, they are of the kind mel.
     """
-    kaldi = settings.kind == "kaldi"
-    values = settings.model_dump(include={*DECIDING, *(KALDI_DECIDING if kaldi else ())})
+    more = {"mel": (), "kaldi": KIND_DECIDING}.get(settings.kind, ("kind",))
+    values = settings.model_dump(include={*DECIDING, *more})
     return values | {"sample_rate": SAMPLE_RATE, "log_floor": log_floor(settings), "dtype": "float16"}
 
 
 def mel_params(settings: dict[str, Any]) -> Features:
     """The params under which `log_mel` computes mels of these settings."""
-    names = [name for name in DECIDING + KALDI_DECIDING if name in settings]
+    names = [name for name in DECIDING + KIND_DECIDING if name in settings]
     return Features(**{name: settings[name] for name in names}, shard_utterances=1)
 
 
@@ -39,7 +50,7 @@ def log_floor(settings: Features) -> float:
     Kaldi's has a meaning only with the scale of its samples: public recognisers read them as ±1 or as 16-bit
     integers, which mutes silence less.
     """
-    return KALDI_FLOOR / settings.kaldi_full_scale**2 if settings.kind == "kaldi" else LOG_FLOOR
+    return KALDI_FLOOR / settings.kaldi_full_scale**2 if settings.kind == "kaldi" else FLOORS[settings.kind]
 
 
 def refuse_short(num_samples: int, frame: int) -> None:
@@ -77,7 +88,10 @@ def framing(settings: Features) -> tuple[int, int, int]:
 def num_frames(num_samples: int, settings: Features) -> int:
     """Frames that lie wholly inside `num_samples`; nothing is padded (our choice, kaldi's `snip_edges`).
 
-    A frame of a mel is as long as the transform, kaldi's as the window.
+    A frame of a mel is as long as the transform, kaldi's as the window; kinds of CENTRED pad half a window,
+    and NeMo's lacks the last frame.
     """
     window, hop, size = framing(settings)
+    if settings.kind in CENTRED:
+        return num_samples // hop + (settings.kind != "nemo") if num_samples >= window else 0
     return max(0, 1 + (num_samples - (window if settings.kind == "kaldi" else size)) // hop)

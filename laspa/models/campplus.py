@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from laspa.models.pooling import length_mask, masked_mean, statistics_pooling, zero_padding
+from laspa.models.resnet import ImageBlock, convolution
 
 # Sizes of the paper.
 IMAGE_CHANNELS = 32  # of the front end, which halves the mels three times
@@ -63,9 +64,11 @@ class FrontEnd(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.enter = nn.Sequential(*_convolve(1, mel_stride=1), nn.ReLU())
-        self.blocks = nn.ModuleList([ImageBlock(mel_stride) for mel_stride in (2, 1, 2, 1)])
-        self.leave = nn.Sequential(*_convolve(IMAGE_CHANNELS, mel_stride=2), nn.ReLU())
+        self.enter = nn.Sequential(*convolution(1, IMAGE_CHANNELS), nn.ReLU())
+        self.blocks = nn.ModuleList(
+            [ImageBlock(IMAGE_CHANNELS, IMAGE_CHANNELS, (mel_stride, 1)) for mel_stride in (2, 1, 2, 1)]
+        )
+        self.leave = nn.Sequential(*convolution(IMAGE_CHANNELS, IMAGE_CHANNELS, (2, 1)), nn.ReLU())
 
     def forward(self, mel: Tensor, mask: Tensor | None) -> Tensor:
         """`mel: (batch, mels, time)` → `(batch, IMAGE_CHANNELS · ceil(mels / 8), time)`, 0 if padded."""
@@ -73,23 +76,6 @@ class FrontEnd(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, mask)
         return zero_padding(self.leave(hidden), mask).flatten(1, 2)
-
-
-class ImageBlock(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut; the first may stride over the mels."""
-
-    def __init__(self, mel_stride: int) -> None:
-        super().__init__()
-        self.first = nn.Sequential(*_convolve(IMAGE_CHANNELS, mel_stride), nn.ReLU())
-        self.second = nn.Sequential(*_convolve(IMAGE_CHANNELS, mel_stride=1))
-        self.shortcut: nn.Module = nn.Identity()
-        if mel_stride != 1:
-            self.shortcut = nn.Sequential(*_convolve(IMAGE_CHANNELS, mel_stride, kernel=1))
-
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """`hidden: (batch, IMAGE_CHANNELS, mels, time)`, zero where padded, as is the result."""
-        update = self.second(zero_padding(self.first(hidden), mask))
-        return zero_padding(F.relu(update + self.shortcut(hidden)), mask)
 
 
 class DenseLayer(nn.Module):
@@ -137,10 +123,3 @@ def segment_means(hidden: Tensor, mask: Tensor | None) -> Tensor:
 
 def _norm_relu(channels: int) -> list[nn.Module]:
     return [nn.BatchNorm1d(channels), nn.ReLU()]
-
-
-def _convolve(inputs: int, mel_stride: int, kernel: int = 3) -> list[nn.Module]:
-    convolution = nn.Conv2d(
-        inputs, IMAGE_CHANNELS, kernel, stride=(mel_stride, 1), padding=kernel // 2, bias=False
-    )
-    return [convolution, nn.BatchNorm2d(IMAGE_CHANNELS)]

@@ -40,6 +40,15 @@ ENCODERS = {
     "redimnet_b1": _encoder("redimnet", "ReDimNet", size="redimnet_b1"),
     "redimnet_b2": _encoder("redimnet", "ReDimNet", size="redimnet_b2"),
     "campplus": _encoder("campplus", "CAMPPlus"),
+    # As public code builds them, for its weights (laspa/models/checkpoints.py).
+    "wespeaker_resnet34": _encoder("resnet", "ResNet"),
+    "wespeaker_ecapa_512": _encoder("ecapa", "ECAPA", channels=512, details="wespeaker"),
+    "wespeaker_ecapa_1024": _encoder("ecapa", "ECAPA", channels=1024, details="wespeaker"),
+    "speechbrain_ecapa": _encoder("ecapa", "ECAPA", channels=1024, details="speechbrain"),
+    **{
+        f"released_redimnet_{size}": _encoder("redimnet", "ReDimNet", size=f"redimnet_{size}", released=True)
+        for size in ("b0", "b1", "b2", "b2_light")
+    },
 }
 
 

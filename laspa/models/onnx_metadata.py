@@ -1,4 +1,4 @@
-"""What an exported file says of itself, so that it is all one needs; without torch."""
+"""What an ONNX file says of itself, ours or one of another toolkit; without torch."""
 
 import json
 from typing import Any, NamedTuple
@@ -62,18 +62,55 @@ class OnnxMetadata(NamedTuple):
         }
 
 
+def foreign_metadata(found: dict[str, str], path: str, front_end: str | None) -> tuple[str, Any]:
+    """What a file of another toolkit reads, by sherpa-onnx's metadata or else by the option `front_end`.
+
+    The features are those that the toolkit trains with. sherpa-onnx itself computes others for all of them.
+
+    Args:
+        front_end: a name of `laspa.features.public.FRONT_ENDS`, WAVEFORM, or None where the file says it.
+
+    Returns:
+        The front end's name, and its `Features`, None for WAVEFORM.
+
+    Raises:
+        LaspaError: a file that does not say it and no `front_end`, or that wants what laspa does not compute.
+    """
+    from laspa.features.public import FRONT_ENDS
+
+    name = front_end or found.get("framework", "")
+    if name not in (*FRONT_ENDS, WAVEFORM):
+        whose = f"of the framework {name!r}" if name else "without metadata"
+        raise LaspaError(
+            f"{path}: an ONNX file {whose}: which features it reads is not known; say it by --front-end "
+            f"({', '.join(FRONT_ENDS)}, or {WAVEFORM} for samples at 16 kHz), or write it with laspa export"
+        )
+    wanted = {
+        "sample_rate": ("16000",),
+        "normalize_samples": ("0", "1"),
+        "feature_normalize_type": ("", "per_feature") if name == "nemo" else ("", "global-mean"),
+        "window_type": ("hann",),
+        "window_size_ms": ("25",),
+        "window_stride_ms": ("10",),
+    }
+    wrong = [f"{key} {found[key]!r}" for key in wanted if found.get(key, wanted[key][0]) not in wanted[key]]
+    if wrong:
+        raise LaspaError(f"{path}: its metadata wants {', '.join(wrong)}, which laspa does not compute")
+    if name == WAVEFORM:
+        return name, None
+    features = FRONT_ENDS[name]
+    if features.kind == "kaldi" and "normalize_samples" in found:
+        scale = 1 if found["normalize_samples"] == "1" else 32768
+        features = features.model_copy(update={"kaldi_full_scale": scale})
+    return name, features
+
+
 def read_metadata(found: dict[str, str], path: str) -> OnnxMetadata:
     """What `OnnxMetadata.write` has written to the file `path`.
 
     Raises:
-        LaspaError: a file of another toolkit or another form.
+        LaspaError: a file of another form.
     """
-    if FORM_KEY not in found:
-        whose = f"of the framework {found['framework']!r}" if "framework" in found else "without metadata"
-        raise LaspaError(
-            f"{path}: an ONNX file {whose}, not one of laspa's: which features it reads is not known; "
-            "write it with laspa export"
-        )
     if found[FORM_KEY] != FORM:
         raise LaspaError(
             f"{path}: {FORM_KEY} is {found[FORM_KEY]}, this laspa reads {FORM}; export the model again"

@@ -57,12 +57,26 @@ class _Mean(torch.autograd.Function):
         return share.view(batch, channels, *[1] * len(spread)).expand(ctx.shape)
 
 
-def statistics_pooling(frames: Tensor, mask: Tensor | None = None, unbiased: bool = False) -> Tensor:
+def mirrored(hidden: Tensor, mask: Tensor | None, beyond: int) -> Tensor:
+    """`hidden: (batch, channels, time)` with `beyond` frames more at both ends, mirrored at the first and the
+    last real frame, as often as a short utterance needs."""
+    place = torch.arange(-beyond, hidden.shape[-1] + beyond, device=hidden.device).abs()
+    if mask is None:
+        last = place[-1] - beyond
+        return hidden[:, :, last - (last - place % (2 * last).clamp(min=1)).abs()]
+    ends = mask.sum(dim=1, keepdim=True) - 1
+    places = ends - (ends - place % (2 * ends).clamp(min=1)).abs()
+    return hidden.gather(2, places[:, None, :].expand(-1, hidden.shape[1], -1))
+
+
+def statistics_pooling(
+    frames: Tensor, mask: Tensor | None = None, unbiased: bool = False, floor: float = VARIANCE_FLOOR
+) -> Tensor:
     """Mean and standard deviation over real frames: `(batch, channels, time)` → `(batch, 2 · channels)`.
 
     The deviation divides by the number of frames, so that one frame is enough (our choice); `unbiased`
-    divides by one less, as public recognisers do, and by one where there is one frame.
-    Source: Snyder et al., ICASSP 2018.
+    divides by one less, as public recognisers do, and by one where there is one frame. `floor`: of the
+    variance. Source: Snyder et al., ICASSP 2018.
     """
     mean = masked_mean(frames, mask)
     variance = masked_mean((frames - mean[:, :, None]).square(), mask)
@@ -72,7 +86,7 @@ def statistics_pooling(frames: Tensor, mask: Tensor | None = None, unbiased: boo
         )  # summed: exported graphs keep it
         count = real.sum(dim=-1, keepdim=True)
         variance = variance * count / (count - 1).clamp(min=1)
-    return torch.cat([mean, square_root(variance.clamp(min=VARIANCE_FLOOR))], dim=1)
+    return torch.cat([mean, square_root(variance.clamp(min=floor))], dim=1)
 
 
 class AttentiveStatistics(nn.Module):
@@ -81,7 +95,8 @@ class AttentiveStatistics(nn.Module):
     a_t = softmax_t(V tanh(W h_t)) for each channel; μ = Σ a_t h_t, σ² = Σ a_t h_t² − μ².
     With global context the attention also sees the utterance's plain mean and deviation:
     tanh(W [h_t; μ; σ]), computed as W_h h_t + W_c [μ; σ] with the second term once per utterance.
-    `hidden` replaces tanh where a paper has another non-linearity.
+    `hidden` replaces tanh where a paper has another non-linearity; `unbiased` and `floor` are those of
+    `statistics_pooling`.
     Sources: Okabe et al., Interspeech 2018; context, Desplanques et al., Interspeech 2020. The
     default width of the bottleneck is our choice.
     """
@@ -93,8 +108,11 @@ class AttentiveStatistics(nn.Module):
         global_context: bool = False,
         hidden: nn.Module | None = None,
         time_last: bool = True,
+        unbiased: bool = False,
+        floor: float = VARIANCE_FLOOR,
     ) -> None:
         super().__init__()
+        self.unbiased, self.floor = unbiased, floor
         project = partial(nn.Conv1d, kernel_size=1) if time_last else nn.Linear
         self.time = -1 if time_last else 1
         self.score = nn.Sequential(
@@ -108,14 +126,15 @@ class AttentiveStatistics(nn.Module):
         project, nonlinearity, expand = self.score
         projected = project(frames)
         if self.context is not None:
-            projected = projected + self.context(statistics_pooling(frames, mask))[:, :, None]
+            statistics = statistics_pooling(frames, mask, self.unbiased, self.floor)
+            projected = projected + self.context(statistics)[:, :, None]
         scores = expand(nonlinearity(projected))
         if mask is not None:
             scores = scores.masked_fill(~mask.unsqueeze(1 if self.time == -1 else 2), float("-inf"))
         weights = scores.softmax(dim=self.time)
         mean = (weights * frames).sum(dim=self.time)
         variance = (weights * frames.square()).sum(dim=self.time) - mean.square()
-        return torch.cat([mean, square_root(variance.clamp(min=VARIANCE_FLOOR))], dim=1)
+        return torch.cat([mean, square_root(variance.clamp(min=self.floor))], dim=1)
 
 
 class SelfAttentiveMean(nn.Module):

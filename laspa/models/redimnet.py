@@ -2,7 +2,7 @@
 
 from functools import partial, reduce
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from laspa.models.pooling import AttentiveStatistics, length_mask, zero_padding
 CONTEXT_KERNELS = (7, 19, 31, 59)  # of the 1-D convolutions, as published
 CONTEXT_HEADS = 4
 ATTENTION_BOTTLENECK = 128
+RELEASED_FLOOR = 1e-7  # of a variance, in the released code
 EPSILON = 1e-6  # of the layer norms, as published
 
 
@@ -63,7 +64,7 @@ SIZES = {
         context=True,
         stages=((1, 2, 1, 0), (2, 3, 1, 0), (3, 4, 1, 12), (2, 5, 1, 12), (2, 3, 1, 8)),
     ),
-    # Without context it has the paper's 4.7 M parameters; the weights released as b2 have it, and 5.07 M.
+    # Without context it has the paper's 4.7 M parameters; with it, as in released weights, 5.07 M.
     "redimnet_b2": Size(
         num_mels=72,
         channels=16,
@@ -73,6 +74,12 @@ SIZES = {
         stages=((1, 2, 1, 12), (2, 2, 1, 12), (1, 3, 1, 12), (3, 4, 1, 8), (1, 4, 1, 8), (2, 4, 1, 4)),
     ),
 }
+# As WeSpeaker builds b2, and the released code by default: half of the mels in the fourth stage, not a third.
+SIZES["redimnet_b2_light"] = SIZES["redimnet_b2"]._replace(
+    stages=tuple(
+        (2, *stage[1:]) if place == 3 else stage for place, stage in enumerate(SIZES["redimnet_b2"].stages)
+    )
+)
 
 
 class ReDimNet(nn.Module):
@@ -82,6 +89,7 @@ class ReDimNet(nn.Module):
     learned mixture of all outputs before it; the last mixture is pooled.
     Source: Yakovlev et al., Interspeech 2024 (arXiv 2407.18223). At another number of mels than the
     published one the width of the 1-D context is rounded to a multiple of its heads (our choice).
+    `released`: pool as the released weights want it.
 
     Raises:
         LaspaError: a number of mels that the stages' strides do not divide.
@@ -89,7 +97,7 @@ class ReDimNet(nn.Module):
 
     stride = 1
 
-    def __init__(self, num_mels: int, embedding_dim: int, size: str) -> None:
+    def __init__(self, num_mels: int, embedding_dim: int, size: str, released: bool = False) -> None:
         super().__init__()
         published = SIZES[size]
         stages = [Stage(*fields) for fields in published.stages]
@@ -110,9 +118,9 @@ class ReDimNet(nn.Module):
             self.stages.append(StageBlocks(channels, mels, stage, published))
             channels, mels = channels * stage.stride, mels // stage.stride
         self.mixtures.append(Mixture(len(stages) + 1, self.frame_dim))
-        self.pool = AttentiveStatistics(
-            self.frame_dim, ATTENTION_BOTTLENECK, global_context=published.context
-        )
+        context = published.context or released
+        statistics: dict[str, Any] = {"unbiased": True, "floor": RELEASED_FLOOR} if released else {}
+        self.pool = AttentiveStatistics(self.frame_dim, ATTENTION_BOTTLENECK, context, **statistics)
         self.norm = nn.BatchNorm1d(2 * self.frame_dim)
         self.project = nn.Linear(2 * self.frame_dim, embedding_dim)
 

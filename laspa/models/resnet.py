@@ -1,4 +1,4 @@
-"""ResNet-34 with squeeze-excitation over the mel spectrogram as an image, light (S) and full (L)."""
+"""ResNet-34 over the mel spectrogram as an image: with squeeze-excitation, light (S) and full (L); plain."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,12 +9,14 @@ from laspa.models.pooling import (
     SqueezeExcitation,
     length_mask,
     masked_mean,
+    statistics_pooling,
     zero_padding,
 )
 
 BLOCKS = (3, 4, 6, 3)  # of each stage, as in ResNet-34 (He et al., 2016)
 SE_REDUCTION = 8
 ATTENTION_BOTTLENECK = 128
+TSTP_FLOOR = 1e-7  # of a variance, in WeSpeaker's code
 NORM_EPSILON = 1e-5  # of the instance normalisation in the published models
 
 
@@ -96,6 +98,73 @@ class SEBlock(nn.Module):
         """`hidden: (batch, inputs, mels, time)`; `mask` is that of the output, after the stride."""
         update = self.second(zero_padding(self.first(hidden), mask))
         return zero_padding(F.relu(self.excite(update, mask) + self.shortcut(hidden)), mask)
+
+
+class ResNet(nn.Module):
+    """ResNet-34 without squeeze-excitation; mean and deviation over time of each channel of each mel (TSTP).
+
+    Source: WeSpeaker (Wang et al., ICASSP 2023), with 80 mels and an embedding of 256. Two thirds of its work
+    are in the first two stages, whose images are large.
+    """
+
+    stride = 8
+
+    def __init__(self, num_mels: int, embedding_dim: int) -> None:
+        super().__init__()
+        widths = [32 * 2**stage for stage in range(len(BLOCKS))]
+        self.stem = nn.Sequential(*convolution(1, widths[0]), nn.ReLU())
+        self.blocks = nn.ModuleList()
+        inputs = widths[0]
+        for stage, (width, count) in enumerate(zip(widths, BLOCKS, strict=True)):
+            for i in range(count):
+                stride = 2 if stage and not i else 1
+                self.blocks.append(ImageBlock(inputs, width, (stride, stride)))
+                inputs = width
+        self.frame_dim = widths[-1] * -(-num_mels // 8)
+        self.project = nn.Linear(2 * self.frame_dim, embedding_dim)
+
+    def forward(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See `laspa.models.encoders`."""
+        mask = length_mask(lengths, mel.shape[1])
+        # Convolutions over channels-last images are faster, as in ResNetSE.
+        image = zero_padding(mel.transpose(1, 2), mask).contiguous()[..., None].movedim(-1, 1)
+        hidden = zero_padding(self.stem(image), mask)
+        for block in self.blocks:
+            mask = mask[:, :: block.time_stride] if mask is not None else None
+            hidden = block(hidden, mask)
+        frames = hidden.flatten(1, 2)
+        pooled = statistics_pooling(frames, mask, unbiased=True, floor=TSTP_FLOOR)
+        return self.project(pooled), frames.transpose(1, 2)
+
+
+class ImageBlock(nn.Module):
+    """Two 3 × 3 convolutions beside a shortcut; the first may stride, over mels and time."""
+
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int]) -> None:
+        super().__init__()
+        self.time_stride = stride[1]
+        self.first = nn.Sequential(*convolution(inputs, outputs, stride), nn.ReLU())
+        self.second = nn.Sequential(*convolution(outputs, outputs))
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != (1, 1) or inputs != outputs:
+            self.shortcut = nn.Sequential(*convolution(inputs, outputs, stride, kernel=1))
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """`hidden: (batch, inputs, mels, time)`, zero where padded, as is the result; `mask` is that of the
+        output, after the stride."""
+        update = self.second(zero_padding(self.first(hidden), mask))
+        return zero_padding(F.relu(update + self.shortcut(hidden)), mask)
+
+
+def convolution(
+    inputs: int, outputs: int, stride: tuple[int, int] = (1, 1), kernel: int = 3
+) -> list[nn.Module]:
+    """A convolution over mels and time, and batch normalisation."""
+    padding = kernel // 2
+    return [
+        nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
 
 
 def instance_norm(mel: Tensor, mask: Tensor | None) -> Tensor:

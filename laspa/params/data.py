@@ -46,7 +46,7 @@ class Features(Section):
     # These two decide no log-mel, so code that computes one may leave them out.
     copies: Annotated[int, Field(ge=0, le=16)] = 0
     engine: Literal["local", "ray"] = "local"
-    kind: Literal["mel", "kaldi"] = "mel"
+    kind: Literal["mel", "kaldi", "speechbrain", "redimnet", "nemo"] = "mel"
     kaldi_window: Literal["povey", "hamming"] = "povey"
     kaldi_full_scale: Literal[1, 32768] = 1  # of its samples: decides how low its energies are floored
 

@@ -81,17 +81,26 @@ class Recogniser:
         self.backend = backend
 
     @classmethod
-    def load(cls, source: str | Path, device: str = "auto", threads: int | None = None) -> "Recogniser":
-        """A model's folder, such as data/model, or a file of `laspa export`, which needs no torch.
+    def load(
+        cls,
+        source: str | Path,
+        device: str = "auto",
+        threads: int | None = None,
+        front_end: str | None = None,
+    ) -> "Recogniser":
+        """A model's folder, such as data/model, or an ONNX file: of `laspa export`, which needs no torch, or
+        of another toolkit.
 
         Args:
             device: auto (a GPU where there is one), cpu or cuda.
             threads: of the model on a CPU; by default all cores. torch then has them in the whole process.
+            front_end: what an ONNX file of another toolkit reads, if it has no metadata of sherpa-onnx: a
+                name of `laspa.features.public.FRONT_ENDS`, or waveform.
 
         Raises:
-            LaspaError: no such model, a damaged one, or one of another laspa.
+            LaspaError: no such model, a damaged one, one of another laspa, or one of unknown front end.
         """
-        return cls(open_backend(str(source), device, threads))
+        return cls(open_backend(str(source), device, threads, front_end))
 
     @property
     def digest(self) -> str:

@@ -36,6 +36,11 @@ class Job:
     channel: Channel = None
     vad: str = "energy"
     skip: bool = False
+    front_end: str | None = None
+
+    def recogniser(self, threads: int | None = None) -> Recogniser:
+        """Loads the model."""
+        return Recogniser.load(self.model, self.device, threads, self.front_end)
 
 
 class Shard(NamedTuple):
@@ -67,7 +72,7 @@ def embed_in_shards(
     Raises:
         LaspaError: a folder with other embeddings, or what the engine raises; finished shards stay.
     """
-    digest = Recogniser.load(job.model, job.device).digest
+    digest = job.recogniser().digest
     _claim(folder, _description(files, digest, job, size))
     shards = []
     for start in range(0, len(files), size):
@@ -119,7 +124,7 @@ def embed_shard(shard: Shard, recogniser: Recogniser, job: Job) -> None:
 
 def local_engine(job: Job, shards: list[Shard]) -> Iterator[None]:
     """An `Engine`: one shard after the other, in this process."""
-    recogniser = Recogniser.load(job.model, job.device, threads=1)
+    recogniser = job.recogniser(threads=1)
     for shard in shards:
         embed_shard(shard, recogniser, job)
         yield

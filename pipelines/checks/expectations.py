@@ -25,7 +25,8 @@ from laspa.params import Params
 from laspa.trials.splits import OTHER, OUT_OF_CORPUS, rows_of_split
 
 TEXT_COLUMNS = ("utterance_id", "speaker", "language", "gender", "corpus", "split", "path")
-STATISTICS = ("mean", "std", "min", "max", "non_finite")
+LEVELS = ("mean", "std", "min", "max")
+STATISTICS = (*LEVELS, "non_finite")
 MANIFEST_TYPES = dict.fromkeys(TEXT_COLUMNS, "str")
 MANIFEST_TYPES |= {"sample_rate": "int32", "num_samples": "int64", "sha256": "str"}
 FEATURE_TYPES = {"utterance_id": "str", "num_frames": "int32"} | dict.fromkeys(STATISTICS, "float64")
@@ -36,6 +37,7 @@ STD_RANGE = (
     SILENT_STD,
     12.0,
 )  # nepers; speech has 1 to 4, with digital silence around it 9 (our choice)
+NEPERS_PER_DECIBEL = np.log(10) / 10  # of energies
 LEVEL_RANGE = (-30.0, 30.0)  # nepers around the mean: the log floor is 18 below full scale (our choice)
 RESAMPLED_FRAMES = 1  # a resampled recording may be a sample longer or shorter
 
@@ -258,6 +260,8 @@ def _mels(aggregates: pd.DataFrame, manifest: pd.DataFrame, params: Params) -> T
     samples = (known["num_samples"] * (SAMPLE_RATE / known["sample_rate"])).fillna(0).round().astype(np.int64)
     expected = np.array([num_frames(count, params.features) for count in samples])
     rows = aggregates.assign(frames_off=aggregates["num_frames"].to_numpy() - expected)
+    if params.features.kind == "speechbrain":  # in decibels
+        rows[list(LEVELS)] *= NEPERS_PER_DECIBEL
     again = "remove data/features and run dvc repro features; if it stays, look at the recording itself"
     look = "listen to the recording: it may be empty, clipped or not speech; then remove or mend it"
     frames = (-RESAMPLED_FRAMES, RESAMPLED_FRAMES)

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from typing import Any
 
 from laspa.errors import LaspaError
-from laspa.recogniser.recogniser import Recogniser
 from laspa.recogniser.shards import Job, Shard, embed_shard
 
 
@@ -58,7 +57,7 @@ class _Embedder:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.job = Job(**job)
-        self.recogniser = Recogniser.load(self.job.model, self.job.device, threads=1)
+        self.recogniser = self.job.recogniser(threads=1)
 
     def __call__(self, batch: Any) -> dict[str, list[str]]:
         """What is wrong with a recording, or nothing: an exception would come back wrapped in Ray's own."""

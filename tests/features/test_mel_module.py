@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from laspa.errors import LaspaError
 from laspa.features.mel import log_mel
 from laspa.features.mel_module import LogMel, front_end
+from laspa.features.public import FRONT_ENDS
+from laspa.features.settings import num_frames
 from laspa.params import Features
 
 
@@ -46,6 +49,17 @@ def test_values_of_kaldi_are_those_of_the_pipeline_up_to_rounding(options):
         assert found.shape == expected.shape
         assert np.abs(found - expected).max() <= 0.004
         assert (found == expected).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_public_front_ends_have_the_frames_that_are_counted_and_survive_silence(name):
+    for samples in (400, 559, 560, 12_345):
+        mel = log_mel(np.zeros(samples, dtype=np.float32), FRONT_ENDS[name])
+        assert mel.shape == (num_frames(samples, FRONT_ENDS[name]), FRONT_ENDS[name].num_mels)
+        assert np.abs(mel).max() < 1  # NeMo's deviations are divided by themselves and 1e-5
+    assert num_frames(399, FRONT_ENDS[name]) == 0
+    with pytest.raises(LaspaError, match="399 samples"):
+        log_mel(np.zeros(399, dtype=np.float32), FRONT_ENDS[name])
 
 
 def test_silence_is_finite_and_zero():

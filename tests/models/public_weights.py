@@ -1,12 +1,23 @@
 """Random weights for a public architecture, the same for the original's code and for ours.
 
-`tests/models/data/KIND.npz` holds the original's names and shapes, and its embedding of `fbank()` under these
-weights, computed by the original's code.
+`tests/models/data/KIND.npz` holds the original's names and shapes, and its embeddings of `fbank()` and of its
+first `SHORT` frames under these weights. They were computed by the original's code: its class is built,
+`weights` of the names and shapes of its state_dict are loaded strictly, and it is called in eval mode;
+ReDimNet's without `spec`, its front end. `front_ends.npz` holds each fifth frame of what the originals' front
+ends make of `signal()`.
 """
 
 import zlib
 
 import numpy as np
+
+SHORT = 31  # frames
+
+
+def signal(samples: int = 12_345) -> np.ndarray:
+    """(samples,) float32: noise that swells from silence, full scale ±1."""
+    noise = np.random.default_rng(11).normal(size=samples) * np.linspace(0, 0.3, samples) ** 2
+    return noise.astype(np.float32)
 
 
 def fbank(frames: int = 137, mels: int = 80) -> np.ndarray:

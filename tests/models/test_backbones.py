@@ -16,6 +16,7 @@ from laspa.models.pooling import (
     SelfAttentiveMean,
     SqueezeExcitation,
     length_mask,
+    mirrored,
     statistics_pooling,
 )
 from laspa.models.prefix import PrefixTuner
@@ -32,6 +33,9 @@ REFERENCE = {
     "redimnet_b1": (72, 192, 2.12),  # counted in the public implementation; the paper rounds to 2.2 M
     "redimnet_b2": (72, 192, 4.70),  # Yakovlev et al. 2024: 4.7 M
     "campplus": (80, 512, 7.18),  # Wang et al. 2023: 7.18 M
+    "wespeaker_resnet34": (80, 256, 6.63),  # counted in the public implementation, as the next two
+    "wespeaker_ecapa_512": (80, 192, 6.19),
+    "speechbrain_ecapa": (80, 192, 20.77),
 }
 MULTIPLES = {"redimnet_b1": 24, "redimnet_b2": 12}  # of which the number of mels must be one
 LIMIT_PERCENT = 1.16  # of parameters that the published prefix-tuners add to the base model
@@ -164,6 +168,17 @@ def test_statistics_pooling_is_numpys_mean_and_deviation_of_real_frames():
         real = frames[row, :, :length].numpy()
         expected = np.concatenate([real.mean(axis=1), real.std(axis=1)])
         np.testing.assert_allclose(pooled[row].numpy(), expected, rtol=1e-5)
+
+
+def test_frames_are_mirrored_at_the_ends_of_each_utterance():
+    frames = torch.tensor([[[1.0, 2, 3, 4, 5]], [[6.0, 7, 8, 0, 0]], [[9.0, 0, 0, 0, 0]]])
+    whole = mirrored(frames[:1], None, 3)
+    assert whole.tolist() == [[[4, 3, 2, 1, 2, 3, 4, 5, 4, 3, 2]]]
+    torch.testing.assert_close(whole, torch.nn.functional.pad(frames[:1], (3, 3), mode="reflect"))
+    parts = mirrored(frames, length_mask(torch.tensor([5, 3, 1]), 5), 3)
+    assert parts[0].tolist() == whole[0].tolist()
+    assert parts[1, 0, :9].tolist() == [7, 8, 7, 6, 7, 8, 7, 6, 7]  # of three frames, as often as needed
+    assert parts[2].unique().tolist() == [9]
 
 
 def test_global_context_is_a_projection_of_frame_mean_and_deviation():

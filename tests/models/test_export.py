@@ -38,7 +38,9 @@ SHALLOW_REDIMNET = redimnet.Size(
 ENCODERS = {
     "tdnn": lambda: TDNN(MELS, 12, channels=8),
     "ecapa": lambda: ECAPA(MELS, 12, channels=16),
+    "speechbrain_ecapa": lambda: ECAPA(MELS, 12, channels=16, details="speechbrain"),
     "resnet34": lambda: resnet.ResNetSE(MELS, 12, light=False),
+    "wespeaker_resnet34": lambda: resnet.ResNet(MELS, 12),
     "redimnet": lambda: redimnet.ReDimNet(MELS, 12, "shallow"),
     "campplus": lambda: campplus.CAMPPlus(MELS, 12),
 }

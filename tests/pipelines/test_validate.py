@@ -260,6 +260,15 @@ def test_languages_of_a_folder_are_iso_codes(manifest: pd.DataFrame, params: Par
     assert "split test, language klingonish" in message
 
 
+def test_decibels_have_the_limits_of_nepers(manifest: pd.DataFrame, params: Params, tmp_path: Path) -> None:
+    params = with_overrides(params, {"features.kind": "speechbrain"})
+    loud = [UtteranceMel(one.utterance_id, one.mel * np.float16(15)) for one in mels(manifest, params)]
+    write_shard(tmp_path / "good" / "part-00000.parquet", iter(loud), mel_settings(params.features))
+    good = FeatureStore(tmp_path / "good")
+    tables = feature_tables(utterance_statistics(good), good.settings, manifest, params)
+    assert failing(tables, tmp_path)[0] == []
+
+
 def test_good_features_hold_and_damaged_ones_are_named(
     manifest: pd.DataFrame, params: Params, tmp_path: Path
 ) -> None:

@@ -111,15 +111,15 @@ def test_bad_files_are_refused(models, tmp_path):
     other = onnx.load(models / "waveform.onnx")
     del other.metadata_props[:]
     onnx.save(other, tmp_path / "bare.onnx")
-    with pytest.raises(LaspaError, match=r"bare\.onnx: an ONNX file without metadata, not one of laspa's"):
+    with pytest.raises(LaspaError, match=r"bare\.onnx: an ONNX file without metadata: which features"):
         load("bare.onnx")
     onnx.helper.set_model_props(other, {"framework": "wespeaker", "sample_rate": "16000"})
     onnx.save(other, tmp_path / "wespeaker.onnx")
-    with pytest.raises(LaspaError, match="of the framework 'wespeaker', not one of laspa's"):
+    with pytest.raises(LaspaError, match=r"its input is .*, which the front end wespeaker does not give"):
         load("wespeaker.onnx")
     onnx.helper.set_model_props(other, {"laspa.form": "0"})
     onnx.save(other, tmp_path / "old.onnx")
     with pytest.raises(LaspaError, match=r"laspa\.form is 0, this laspa reads 1; export the model again"):
         load("old.onnx")
-    with pytest.raises(LaspaError, match="exported models run on the CPU"):
+    with pytest.raises(LaspaError, match="ONNX files run on the CPU"):
         Recogniser.load(models / "waveform.onnx", device="cuda")
