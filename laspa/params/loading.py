@@ -1,9 +1,11 @@
 """All of params.yaml: loading, changing and checking it."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -130,16 +132,37 @@ def with_overrides(params: Params, changes: dict[str, Any], source: str = "overr
 
 
 def read_yaml(path: Path | str) -> Any:
-    """A file's values by the rules of YAML 1.2, which DVC writes: `1e-05` is a number, `on` is a text."""
+    """A file's values by the rules of YAML 1.2, which DVC writes: `1e-05` is a number, `on` is a text.
+
+    Raises:
+        LaspaError: a file that cannot be read, or is not UTF-8 or not YAML.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = f"{path}: {error.strerror}; the params file stands at the repository's root"
         raise LaspaError(reason) from None
+    except UnicodeDecodeError as error:
+        raise LaspaError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise LaspaError(f"{path}: not valid YAML: {error}") from None
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # The parser's own faults, at a key that is a list, a number without digits, or 1,000 brackets.
+        raise LaspaError(f"{path}: not valid YAML: {type(error).__name__}: {error}") from None
+
+
+def yaml_scalar(value: Any) -> str:
+    """A text, a number, a truth value or null in one line, which YAML 1.1 and 1.2 both read.
+
+    By YAML 1.1 `1e-05` is a text and `no` is false, by YAML 1.2 `0o17` is a number: numbers are written
+    `1.0e-05`, and a text that either could take for something else is quoted.
+    """
+    written = yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize).splitlines()[0]
+    if isinstance(value, str) and (written != value or YAML(typ="safe", pure=True).load(value) != value):
+        return yaml.safe_dump(value, default_style='"', width=sys.maxsize).strip()
+    return written
 
 
 def _validate(raw: Any, source: str) -> Params:
