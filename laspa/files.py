@@ -79,6 +79,25 @@ def read_json(path: Path | str) -> Any:
         raise LaspaError(f"{path}: not valid JSON ({error})") from None
 
 
+@contextmanager
+def parsed(path: Path | str, what: str, remedy: str = "") -> Iterator[None]:
+    """Turn whatever a parser raises in the block into one line: that the file at `path` is not `what`.
+
+    Parsers of damaged files raise OSError, ValueError, KeyError and more. A missing file stays a
+    FileNotFoundError.
+
+    Raises:
+        LaspaError: names the file and the reason.
+    """
+    try:
+        yield
+    except (LaspaError, FileNotFoundError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise LaspaError(f"{path}: not {what} ({reason}){remedy and '; '}{remedy}") from None
+
+
 def sha256_file(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:

@@ -69,7 +69,7 @@ def from_root(params: Params) -> Params:
 
 
 def dvc_process() -> psutil.Process | None:
-    """The process of DVC that this one is a stage of, the nearest that is not in the stage; None if unknown."""
+    """The process of DVC that runs this stage, the nearest that is not in the stage; None if unknown."""
     name = os.environ.get("DVC_STAGE")
     with suppress(psutil.Error):  # another user's, or gone
         parents = psutil.Process().parents() if name else []
@@ -78,7 +78,7 @@ def dvc_process() -> psutil.Process | None:
 
 
 def end_with_dvc() -> None:
-    """End this stage and its processes when its DVC was killed: they would meet the next one in their files."""
+    """End this stage and its processes when its DVC was killed: the next one would meet them."""
     if (dvc := dvc_process()) is None:
         return
 

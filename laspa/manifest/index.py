@@ -15,8 +15,13 @@ LISTS_FOLDER = "lists"  # the official trial lists, between paths of the index
 
 
 def read_index(raw: Path) -> pd.DataFrame:
-    """`raw`/index.csv, all columns as text."""
-    return pd.read_csv(raw / INDEX_FILE, dtype=str, keep_default_na=False)
+    """`raw`/index.csv, all columns as text.
+
+    Raises:
+        LaspaError: it is damaged.
+    """
+    with parsed(raw / INDEX_FILE, "an index of recordings", "run dvc repro --force --single-item download"):
+        return pd.read_csv(raw / INDEX_FILE, dtype=str, keep_default_na=False)
 
 
 def locator(raw: Path, root: Path) -> Callable[[str], Path]:

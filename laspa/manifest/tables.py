@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.errors import LaspaError
+from laspa.files import parsed
 
 COPIES_FILE = "copies.parquet"  # in the features' folder, where there are augmented copies
 
@@ -13,10 +14,11 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     """The manifest as a table.
 
     Raises:
-        LaspaError: the file is missing.
+        LaspaError: the file is missing or damaged.
     """
     try:
-        return pd.read_parquet(path)
+        with parsed(path, "a Parquet table", "run dvc repro --force --single-item manifest"):
+            return pd.read_parquet(path)
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; run the stage manifest (dvc repro manifest)") from None
 

@@ -24,6 +24,8 @@ KALDI = Features(
     kind="kaldi", num_mels=80, window_ms=25, hop_ms=10, low_hz=20, high_hz=8000, shard_utterances=1
 )
 
+LEAST_DIMENSIONS = 8  # as model.embedding_dim
+
 
 class Kind(NamedTuple):
     """A public architecture.
@@ -52,7 +54,8 @@ def import_checkpoint(kind: str, file: Path, output: Path) -> int:
     tensors = _read(file)
     if public.last not in tensors:
         raise LaspaError(f"{file}: has no {public.last}, so it is not a checkpoint of {public.what}")
-    dim = len(tensors[public.last])
+    if (dim := tensors[public.last].shape[:1].numel()) < LEAST_DIMENSIONS:
+        raise LaspaError(f"{file}: its {public.last} gives {dim} numbers, too few for an embedding")
     model = Laspa(_system(public.encoder, dim), public.features.num_mels, 0, 0).eval()
     _load(model.speaker_encoder, tensors, public, file)
     settings = mel_settings(public.features)

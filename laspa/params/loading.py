@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from laspa.errors import LaspaError
+from laspa.files import parsed
 from laspa.params.base import Seed
 from laspa.params.corpora import (
     CommonVoice,
@@ -28,6 +28,7 @@ from laspa.params.messages import explain, unknown_choice, unknown_key
 from laspa.params.system import System
 from laspa.params.training import Train
 from laspa.params.tune import Tune
+from laspa.redaction import without_credentials
 
 SYSTEM_KEYS = (*System.model_fields, "train")  # what a system may change
 
@@ -73,6 +74,18 @@ class Params(System):
         if isinstance(corpus, list) and len(set(corpus)) < len(corpus):
             raise ValueError(f"{corpus} names a corpus twice; list each once")
         return corpus
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> "Params":
+        """params.yaml goes into git, dvc.lock and MLflow."""
+        for name, value in flatten(self.model_dump()).items():
+            text = str(value)
+            if "://" in text and without_credentials(text) != text:
+                raise ValueError(
+                    f"{name} holds a password, token or key, which would go into git; take it out, and set it in "
+                    "the environment (docs/downloads.md, docs/tuning.md)"
+                )
+        return self
 
     @property
     def corpora(self) -> list[str]:
@@ -144,13 +157,8 @@ def read_yaml(path: Path | str) -> Any:
         raise LaspaError(reason) from None
     except UnicodeDecodeError as error:
         raise LaspaError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
-    try:
+    with parsed(path, "valid YAML"):
         return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise LaspaError(f"{path}: not valid YAML: {error}") from None
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        # The parser's own faults, at a key that is a list, a number without digits, or 1,000 brackets.
-        raise LaspaError(f"{path}: not valid YAML: {type(error).__name__}: {error}") from None
 
 
 def yaml_scalar(value: Any) -> str:

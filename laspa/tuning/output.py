@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path, read_json
+from laspa.files import atomic_path, parsed, read_json
 from laspa.params import Params
 from laspa.params.loading import yaml_scalar
 from laspa.report.svg import file_svg
@@ -67,10 +67,11 @@ def read_trials(folder: Path) -> list[Trial]:
     if not (folder / TRIALS_FILE).exists():
         raise LaspaError(f"{folder / TRIALS_FILE}: no such file; run the sweep (laspa tune)")
     trials = []
-    for kept in read_json(folder / TRIALS_FILE):
-        history = [{"epoch": epoch, "dev": dev} for epoch, dev in enumerate(kept["dev"], start=1)]
-        same = {name: kept[name] for name in ("values", "status", "retries", "error")}
-        trials.append(Trial(number=kept["trial"], key="", history=history, **same))
+    with parsed(folder / TRIALS_FILE, "the trials of a sweep", "run the sweep (laspa tune)"):
+        for kept in read_json(folder / TRIALS_FILE):
+            history = [{"epoch": epoch, "dev": dev} for epoch, dev in enumerate(kept["dev"], start=1)]
+            same = {name: kept[name] for name in ("values", "status", "retries", "error")}
+            trials.append(Trial(number=kept["trial"], key="", history=history, **same))
     return trials
 
 

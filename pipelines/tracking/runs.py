@@ -130,7 +130,7 @@ def open_store() -> tuple[Any, str]:
 
 
 def tracking_uri() -> str:
-    """Where runs go: MLFLOW_TRACKING_URI, or the database at the project's root, which relative ones start from.
+    """Where runs go: MLFLOW_TRACKING_URI, or mlflow.db; a relative database is that of the project's root.
 
     Raises:
         LaspaError: a folder, into which MLflow writes no more.
@@ -139,8 +139,8 @@ def tracking_uri() -> str:
     folder = urlsplit(uri).scheme in ("", "file") and not uri.startswith("databricks")
     if folder and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() not in ("true", "1"):
         raise LaspaError(
-            f"MLFLOW_TRACKING_URI is {uri}, a folder, into which MLflow writes no more; name a database, such as "
-            "sqlite:///mlflow.db, or a server, or leave it unset"
+            f"MLFLOW_TRACKING_URI is {uri}, a folder, into which MLflow writes no more; name a database, "
+            "such as sqlite:///mlflow.db, or a server, or leave it unset"
         )
     file = uri.removeprefix("sqlite:///")
     if file == uri or file.startswith("/"):

@@ -1,4 +1,4 @@
-"""What DVC writes into params.yaml is read as it was meant, and what `laspa tune show` prints is what DVC reads."""
+"""What DVC writes into params.yaml is read as it was meant; `laspa tune show` prints what DVC reads."""
 
 import shlex
 from pathlib import Path

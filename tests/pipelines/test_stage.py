@@ -112,7 +112,8 @@ def test_a_stage_ends_with_the_dvc_that_runs_it(tmp_path: Path) -> None:
     """Its workers too: those would meet the next run in their files."""
     program = (
         "import multiprocessing, time\nfrom pathlib import Path\nfrom pipelines import stage\n"
-        "def main():\n    child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))\n"
+        "fork = multiprocessing.get_context('fork')\n"
+        "def main():\n    child = fork.Process(target=time.sleep, args=(60,))\n"
         f"    child.start()\n    Path({str(tmp_path / 'child')!r}).write_text(f'{{child.pid}}\\n')\n"
         "    time.sleep(60)\nstage.run(main)\n"
     )
