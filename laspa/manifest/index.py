@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.files import read_json
+from laspa.files import parsed, read_json
 
 INDEX_COLUMNS = ["path", "speaker", "language", "gender", "split"]
 UNDETERMINED = "und"  # ISO 639-3 for a recording without a language: the stage label may find one

@@ -82,8 +82,8 @@ class Params(System):
             text = str(value)
             if "://" in text and without_credentials(text) != text:
                 raise ValueError(
-                    f"{name} holds a password, token or key, which would go into git; take it out, and set it in "
-                    "the environment (docs/downloads.md, docs/tuning.md)"
+                    f"{name} holds a password, token or key, which would go into git; take it out and set it "
+                    "in the environment (docs/downloads.md, docs/tuning.md)"
                 )
         return self
 
