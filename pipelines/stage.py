@@ -13,6 +13,7 @@ import psutil
 
 from laspa.errors import LaspaError
 from laspa.params import Params, with_overrides
+from laspa.terminal import show_any_name
 
 PARAMS_FILE = Path("params.yaml")
 WATCH_SECONDS = 1.0
@@ -21,6 +22,7 @@ WATCH_SECONDS = 1.0
 def run(main: Callable[[], None]) -> None:
     """Run a stage; bad input, a full disk and Ctrl-C end it with one clear line and status 1."""
     end_with_dvc()
+    show_any_name()
     try:
         main()
     except LaspaError as error:

@@ -15,7 +15,7 @@ import soundfile
 import soxr
 
 from laspa.audio.generated_noise import coloured_noise, music
-from laspa.audio.reading import SAMPLE_RATE, read_audio
+from laspa.audio.reading import SAMPLE_RATE, decode, read_audio
 from laspa.audio.reverberation import room_response
 from laspa.errors import LaspaError
 from laspa.params import Augment
@@ -158,7 +158,7 @@ def _room(responses: tuple[Recording, ...], seed: int) -> np.ndarray:
     if not responses:
         return room_response(np.random.default_rng(seed))
     # The first of several microphones: the mean of them is not what any listener hears.
-    samples, rate = soundfile.read(responses[0].path, dtype="float32", always_2d=True)
+    samples, rate = decode(responses[0].path)
     response = np.ascontiguousarray(samples[:, 0])
     if not response.any():
         raise LaspaError(f"{responses[0].path}: a silent impulse response; remove it from augment.rirs")
@@ -167,7 +167,10 @@ def _room(responses: tuple[Recording, ...], seed: int) -> np.ndarray:
 
 def _excerpt(path: Path, samples: int, start: float) -> np.ndarray:
     """(samples,) of a recording, from its first (`start` 0) to its last ones (1); a short one is repeated."""
-    info = soundfile.info(path) if path.suffix.lower() in (".wav", ".flac") else None
+    try:
+        info = soundfile.info(path) if path.suffix.lower() in (".wav", ".flac") else None
+    except soundfile.LibsndfileError:
+        info = None  # what is wrong is said by read_audio
     if info is not None and info.samplerate == SAMPLE_RATE and info.channels == 1:
         first = int(start * max(0, info.frames - samples))  # decodes only the excerpt
         found = soundfile.read(path, samples, first, dtype="float32")[0]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from laspa.audio.quality import SILENCE
+from laspa.audio.quality import LOUDEST, SILENCE
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.audio.streaming import pieces
 from laspa.errors import LaspaError
@@ -90,10 +90,10 @@ def _power(piece: np.ndarray) -> np.ndarray:
 def _usable_power(blocks: Blocks) -> np.ndarray:
     """Mean power of every frame, (frames,), none of them NaN and not all of them silent."""
     power = np.concatenate([np.empty(0), *(_power(piece) for piece in pieces(blocks(), FRAME * READ_FRAMES))])
-    if not np.isfinite(power).all():
-        bad = np.flatnonzero(~np.isfinite(power))
+    if (bad := np.flatnonzero(~(power <= LOUDEST**2))).size:  # so that NaN is bad too
         raise LaspaError(
-            f"samples that are NaN or infinite in {len(bad)} of {len(power)} frames, the first at "
+            f"samples that are far beyond full scale, NaN or infinite in {len(bad)} of {len(power)} "
+            "frames, the first at "
             f"{bad[0] * FRAME / SAMPLE_RATE:.2f} s; mend the recording"
         )
     if not (power > SILENCE**2).any():

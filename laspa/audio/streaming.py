@@ -1,24 +1,23 @@
 """Recordings block by block, so that hours of sound need little memory: decoding, channels, one rate."""
 
 import mmap
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import soundfile
 import soxr
 
-from laspa.audio.decoders import DECODERS, stream_other
-from laspa.audio.reading import SAMPLE_RATE, cannot_be_decoded
-from laspa.audio.truncation import cut_short
+from laspa.audio.channels import ALIKE, correlation
+from laspa.audio.decoders import open_stream
+from laspa.audio.lengths import cut_short, wrong_header
+from laspa.audio.quality import WRONG_HEADER
+from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
 
-BLOCK_SECONDS = 10
 KEPT_BLOCKS = 30  # a recording of up to five minutes is decoded once; a longer one anew in each pass
-ALIKE = 0.9  # correlation from which on two channels count as one source (our choice)
-QUIET = 1e-4  # of the loudest channel's energy: one below, −40 dB, cannot hold a second speaker (our choice)
 MOST_CHANNELS = 32  # of an array: one with more columns has most likely its axes swapped
 
 Channel = int | Literal["mix"] | None
@@ -41,11 +40,11 @@ def open_recording(path: Path | str) -> Recording:
     """
     name = str(path)
     _refuse_incomplete(Path(path))
-    rate, blocks = _stream(path)
+    rate, blocks = open_stream(path)
     first = list(islice(blocks, KEPT_BLOCKS + 1))
     if len(first) <= KEPT_BLOCKS:
         return Recording(name, rate, lambda: iter(first))
-    return Recording(name, rate, lambda: _stream(path)[1])
+    return Recording(name, rate, lambda: open_stream(path)[1])
 
 
 def array_recording(samples: np.ndarray, sample_rate: int | None, name: str = "array") -> Recording:
@@ -122,21 +121,12 @@ def _resampled(blocks: Iterator[np.ndarray], rate: int) -> Iterator[np.ndarray]:
 
 
 def _refuse_different(recording: Recording) -> None:
-    """Correlate the first channel that is not quiet with each other such channel."""
-    products: np.ndarray | float = 0.0
-    for block in recording.blocks():
-        products = products + block.T.astype(np.float64) @ block
-    products = np.asarray(products)
-    energy = np.diag(products)
-    if not np.isfinite(energy).all() or not energy.any():
-        return  # not finite, or silent: said later, with the reason
-    heard = np.flatnonzero(energy > QUIET * energy.max())
-    correlation = products[heard[0], heard] / np.sqrt(energy[heard[0]] * energy[heard])
-    if correlation.min() < ALIKE:
+    if (alike := correlation(recording.blocks())) < ALIKE:
+        count = next(recording.blocks()).shape[1]
         raise LaspaError(
-            f"{recording.name}: its {len(products)} channels differ (correlation "
-            f"{correlation.min():.2f}) and may hold two speakers; choose one by --channel 1 to "
-            f"{len(products)}, or --channel mix for their mean"
+            f"{recording.name}: its {count} channels differ (correlation {alike:.2f}) and may hold two "
+            "speakers; "
+            f"choose one by --channel 1 to {count}, or --channel mix for their mean"
         )
 
 
@@ -149,35 +139,5 @@ def _refuse_incomplete(path: Path) -> None:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if cut := cut_short(content):
             raise LaspaError(f"{path}: {cut}; copy or record it again")
-
-
-class _Forward(soundfile.SoundFile):
-    """Only read forward: soundfile seeks after each block otherwise, which breaks MP3 and Vorbis there."""
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _stream(path: Path | str) -> tuple[int, Iterator[np.ndarray]]:
-    if Path(path).suffix.lower() in DECODERS:
-        return stream_other(path)
-    try:
-        file = _Forward(str(path))
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        raise cannot_be_decoded(path, error) from None
-
-    def blocks() -> Iterator[np.ndarray]:
-        integers = file.subtype == "PCM_16"  # scaled here, 2.5 times as fast as by libsndfile
-        with file:
-            try:
-                while True:
-                    block = file.read(
-                        BLOCK_SECONDS * file.samplerate, "int16" if integers else "float32", always_2d=True
-                    )
-                    if not len(block):
-                        return
-                    yield block.astype(np.float32) / 32768 if integers else block
-            except (soundfile.LibsndfileError, RuntimeError) as error:
-                raise cannot_be_decoded(path, error) from None
-
-    return file.samplerate, blocks()
+        if wrong_header(content):
+            warnings.warn(f"{path} has {WRONG_HEADER}", stacklevel=3)

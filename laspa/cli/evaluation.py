@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from laspa.corpora.disk import KNOWN_SUFFIX
 from laspa.errors import LaspaError
 from laspa.evaluation.as_norm import TOP, as_norm, refuse_overlap
 from laspa.evaluation.calibration import Calibration, fit_calibration
@@ -58,7 +60,7 @@ def metrics(options: argparse.Namespace) -> None:
         print(f"log likelihood ratio = {calibration.slope:.6g} · score + {calibration.offset:.6g}")
     _print_table(rows)
     if metadata.speaker is None:
-        print(f"no intervals: {options.speaker_separator!r} ends no speaker in the names; name a --manifest")
+        print(f"no intervals: {_why_no_speakers(metadata, options)}")
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -70,10 +72,8 @@ def compare(options: argparse.Namespace) -> None:
     metadata = _metadata(trials, options)
     speakers = metadata.speakers(trials)
     if speakers is None or not options.bootstrap:
-        why = "--bootstrap 0" if speakers is not None else f"names without {options.speaker_separator!r}"
-        raise LaspaError(
-            f"compare resamples speakers: {why} leaves none; name a --manifest, or more resamples"
-        )
+        why = "--bootstrap is 0" if speakers is not None else _why_no_speakers(metadata, options)
+        raise LaspaError(f"compare resamples speakers, and there are none: {why}")
     parts = with_both_classes(_parts(trials, metadata, options.by), target)
     compared = compare_parts(first, second, target, speakers, parts, options.bootstrap, options.seed)
     info = list_info(trials, Path(trials.path).name, metadata)
@@ -151,7 +151,25 @@ def _scored(path: str, list_path: str | None, options: argparse.Namespace) -> tu
         raise LaspaError(
             f"{trials.path}: all {len(trials)} trials are {only} trials; error rates need both kinds"
         )
+    _warn_of_itself(trials)
     return trials, scores
+
+
+def _warn_of_itself(trials: TrialList) -> None:
+    """Tell of trials between a recording and itself, also as `./a.wav` and `a.wav` or `a.m4a`."""
+    plain = pc.replace_substring_regex(trials.names, r"^(?:\./)+", "")
+    plain = pc.replace_substring_regex(plain, r"/(?:\.?/)+", "/")
+    plain = pc.replace_substring_regex(plain, f"(?i){KNOWN_SUFFIX.pattern}", "")
+    number = plain.dictionary_encode().indices.to_numpy()
+    same = np.flatnonzero(number[trials.enroll] == number[trials.test])
+    if len(same):
+        row = int(same[0])
+        print(
+            f"warning: {len(same)} of {len(trials)} trials are of a recording with itself, which makes "
+            "error rates too "
+            f"good: {trials.place(row)}: {trials.pair(row)}",
+            file=sys.stderr,
+        )
 
 
 def _calibration(options: argparse.Namespace, measured: TrialList) -> Calibration:
@@ -171,6 +189,16 @@ def _metadata(trials: TrialList, options: argparse.Namespace) -> Metadata:
     return read_metadata(
         trials, options.manifest, options.languages, options.speaker_separator, options.models
     )
+
+
+def _why_no_speakers(metadata: Metadata, options: argparse.Namespace) -> str:
+    remedy = "name the speakers by --manifest or --speaker-separator"
+    if metadata.contradiction:
+        return (
+            f"what stands before {options.speaker_separator!r} is no speaker "
+            f"({metadata.contradiction}); {remedy}"
+        )
+    return f"{options.speaker_separator!r} ends no speaker in the names; {remedy}"
 
 
 def _parts(trials: TrialList, metadata: Metadata, by: list[str]) -> dict[str, np.ndarray]:

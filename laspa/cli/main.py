@@ -11,6 +11,7 @@ from typing import Any
 
 from laspa.arithmetic import use_arithmetic
 from laspa.errors import LaspaError
+from laspa.terminal import show_any_name
 
 # Nothing heavy is imported here, so that `laspa --help` answers at once: each command names the function
 # that runs it, and its module is imported only then.
@@ -22,6 +23,7 @@ BAD_INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: its status, mostly 0; bad input ends it with one line on standard error and status 2."""
+    show_any_name()
     options = command_parser().parse_args(arguments)
     status: int | None = None
     try:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
-from laspa.audio.decoders import DECODERS, MissingDecoder
+from laspa.audio.decoders import READ, MissingDecoder
+from laspa.audio.kinds import is_recording
 from laspa.errors import LaspaError
 from laspa.evaluation.score_files import MODEL_KEY
 from laspa.files import atomic_path
@@ -19,8 +19,8 @@ from laspa.hooks import hook
 from laspa.progress import progress
 from laspa.recogniser.recogniser import Language, Recogniser
 from laspa.recogniser.store import Store, check_name
+from laspa.text import is_utf_8, printable, read_table, refuse_unfit
 
-SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", *DECODERS}  # of the recordings in a folder
 ROWS_PER_GROUP = 1024  # embeddings in memory at a time
 SAME, DIFFERENT = 0, 1  # exit status of verify
 
@@ -96,32 +96,37 @@ def _write(path: Path, rows: Iterator[tuple[str, np.ndarray]], digest: str) -> i
 
 
 def _files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
-    """Names and files: of a folder relative to it, of a manifest its utterance_id, else as given."""
+    """Names and files: of a folder relative to it, of a manifest its utterance_id, else as given.
+
+    Raises:
+        LaspaError: a folder without recordings, or a name that is not UTF-8.
+    """
+    for name, path in _named_files(options):
+        if not is_utf_8(name):
+            raise LaspaError(
+                f"{printable(path)}: its name is not UTF-8; rename it, such as by convmv -f latin1 -t utf-8"
+            )
+        yield name, path
+
+
+def _named_files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
     sources = [Path(one) for one in options.sources]
-    if len(sources) > 1 or not (sources[0].is_dir() or sources[0].suffix in (".parquet", ".csv")):
+    if len(sources) > 1 or not (sources[0].is_dir() or sources[0].suffix in (".parquet", ".csv", ".tsv")):
         yield from ((str(one), one) for one in sources)
     elif sources[0].is_dir():
         folder = sources[0]
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = sorted(path for path in folder.rglob("*") if path.is_file() and is_recording(path))
         if not found:
-            raise LaspaError(f"{folder}: holds no recordings ({', '.join(sorted(SUFFIXES))})")
+            raise LaspaError(f"{folder}: holds no recordings ({READ})")
         yield from ((path.relative_to(folder).as_posix(), path) for path in found)
     else:
         yield from _listed(sources[0], Path(options.root))
 
 
 def _listed(manifest: Path, root: Path) -> Iterator[tuple[str, Path]]:
-    if not manifest.is_file():
-        raise LaspaError(f"{manifest}: no such file")
-    try:
-        table = pq.read_table(manifest) if manifest.suffix == ".parquet" else pa.csv.read_csv(manifest)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise LaspaError(f"{manifest}: not a readable table ({error})") from None
-    if "path" not in table.column_names:
-        raise LaspaError(f"{manifest}: has no column path, only {', '.join(table.column_names)}")
-    paths = table["path"].to_pylist()
-    names = table["utterance_id"].to_pylist() if "utterance_id" in table.column_names else paths
-    yield from ((str(name), root / str(path)) for name, path in zip(names, paths, strict=True))
+    table = refuse_unfit(manifest, read_table(manifest, ["path"], ["utterance_id"]))
+    names = table.get("utterance_id", table["path"])
+    yield from ((name, root / path) for name, path in zip(names, table["path"], strict=True))
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -3,14 +3,16 @@
 Ardila et al., Common Voice: A Massively-Multilingual Speech Corpus, LREC 2020.
 """
 
+import os
 from pathlib import Path
 
 import pandas as pd
 
 from laspa.corpora.corpus import CC0, Corpus, Listing
-from laspa.corpora.disk import corpus_folder, few, read_table
+from laspa.corpora.disk import corpus_folder
 from laspa.errors import LaspaError
 from laspa.params import CommonVoice
+from laspa.text import few, read_table
 
 TABLES = {"validated": ["validated.tsv"], "all": ["validated.tsv", "other.tsv", "invalidated.tsv"]}
 GENDERS = {"male": "m", "male_masculine": "m", "female": "f", "female_feminine": "f"}
@@ -48,15 +50,38 @@ def list_recordings(options: CommonVoice, root: Path) -> Listing:
     # A person who gives their gender in one language has it in every language.
     known = rows[rows["gender"] != ""].drop_duplicates("speaker").set_index("speaker")["gender"]
     rows["gender"] = rows["speaker"].map(known).fillna("")
-    return Listing(rows.drop_duplicates("path"), folders)
+    skip = options.on_unknown_locale == "skip"
+    return Listing(rows.drop_duplicates("path"), folders, skip_unknown_languages=skip)
 
 
 def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
     names = [name for name in TABLES[options.clips] if (folder / name).is_file()]
-    table = pd.concat([read_table(folder / name, ["client_id", "path"]) for name in names], ignore_index=True)
+    tables = [read_table(folder / name, ["client_id", "path"], ["gender"]) for name in names]
+    table = pd.concat([one.rows for one in tables], ignore_index=True)
+    unfit = sum(len(one.unfit) for one in tables)
+    if unfit:
+        print(
+            f"{folder}: {unfit} of {unfit + len(table)} lines of {' and '.join(names)} are left out: "
+            "they have more or "
+            f"fewer fields than the header, such as a tab in a sentence; the first is line "
+            f"{next(one.unfit[0] for one in tables if one.unfit)}"
+        )
+    whole = (table["client_id"] != "") & (table["path"] != "")
+    if not whole.all():
+        print(
+            f"{folder}: {(~whole).sum()} of {len(table)} clips are left out, which have no client_id or "
+            "no path"
+        )
+        table = table[whole]
     clips = folder / "clips"
     sizes = {entry.name: entry.stat().st_size for entry in clips.iterdir()} if clips.is_dir() else {}
-    missing = table.loc[~table["path"].isin(sizes), "path"]
+    # Clips may have been converted; the first releases list them without a suffix.
+    by_stem = {os.path.splitext(name)[0]: name for name in sorted(sizes, reverse=True)}
+    stems = table["path"].where(
+        table["path"].isin(by_stem), table["path"].str.replace(r"\.\w+$", "", regex=True)
+    )
+    table = table.assign(file=table["path"].where(table["path"].isin(sizes), stems.map(by_stem)))
+    missing = table.loc[table["file"].isna(), "path"]
     if len(missing):
         raise LaspaError(
             f"{clips}: {len(missing)} of {len(table)} clips that {' and '.join(names)} list are missing, "
@@ -65,12 +90,12 @@ def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
     gender = table["gender"] if "gender" in table else pd.Series("", index=table.index)
     return pd.DataFrame(
         {
-            "path": f"{prefix}/clips/" + table["path"],
+            "path": f"{prefix}/clips/" + table["file"],
             "speaker": table["client_id"].str[:CLIENT_DIGITS],
             "language": LOCALES.get(folder.name, folder.name),
             "gender": gender.map(GENDERS).fillna(""),
             "split": "",
-            "bytes": table["path"].map(sizes),
+            "bytes": table["file"].map(sizes),
         }
     )
 

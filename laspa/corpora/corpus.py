@@ -115,11 +115,13 @@ class Listing:
         folders: where recordings are that are not beside the index: a path that begins with a key is in
             the key's folder, which is relative to the project's root.
         lists: the official trial lists found, by the name used in reports.
+        skip_unknown_languages: whether recordings whose language has no ISO 639 code are left out.
     """
 
     rows: pd.DataFrame
     folders: dict[str, str] = field(default_factory=dict)
     lists: dict[str, OfficialList] = field(default_factory=dict)
+    skip_unknown_languages: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

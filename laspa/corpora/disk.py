@@ -1,16 +1,25 @@
-"""Finding corpora on disk: quickly, in a fixed order, and with errors that say what was looked for."""
+"""Finding corpora on disk: in a fixed order, no recording lost or counted twice, and errors that say what was
+looked for."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from pathlib import Path
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from laspa.audio.kinds import SUFFIXES, is_recording
 from laspa.errors import LaspaError
+from laspa.text import few, is_utf_8, printable
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-FEW = 5  # names in a message
+# Not looked into for sound: a corpus may have one beside each recording.
+NO_SOUND = {
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".md", ".xml", ".html", ".lab", ".textgrid", ".trn",
+    ".phn", ".wrd", ".py", ".png", ".jpg",
+}  # fmt: skip
+PREFERRED = (".wav", ".flac")  # of one recording in several formats; of others the first by name
+KNOWN_SUFFIX = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})$", re.IGNORECASE)
 
 
 def corpus_folder(corpus: str, param: str, path: str, root: Path, holds: str) -> Path:
@@ -32,52 +41,96 @@ def corpus_folder(corpus: str, param: str, path: str, root: Path, holds: str) ->
     return folder
 
 
-def walk(folder: Path, suffixes: set[str], inner: str = "") -> Iterator[tuple[str, int]]:
-    """(path in `folder`, bytes) of each file with one of the suffixes; links to folders are not followed."""
+def walk(folder: Path, suffixes: Iterable[str] = ()) -> Iterator[tuple[str, int]]:
+    """(path in `folder`, bytes) of each file with one of the suffixes, by default of each recording.
+
+    By default the files that hold no sound are counted and told. Links to folders are followed.
+
+    Raises:
+        LaspaError: names that are not UTF-8.
+    """
+    strange, others = [], []
+    for name, size in files(folder):
+        if not is_utf_8(name):
+            strange.append(printable(name))
+        elif _is_wanted(folder, name, frozenset(suffixes)):
+            yield name, size
+        else:
+            others.append(name)
+    if strange:
+        raise LaspaError(
+            f"{folder}: {len(strange)} file(s) whose names are not UTF-8, such as {few(strange)}; rename "
+            "them, such as "
+            "by convmv -f latin1 -t utf-8 -r --notest, or unpack the archive again with the right encoding"
+        )
+    if not suffixes:
+        say_passed_over(folder, others, "hold no sound that is known")
+
+
+def _is_wanted(folder: Path, name: str, suffixes: frozenset[str]) -> bool:
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in suffixes if suffixes else suffix not in NO_SOUND and is_recording(folder / name)
+
+
+def files(folder: Path, inner: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[str, int]]:
+    """(path in `folder`, bytes) of every file, those of a folder before those of its folders, by name."""
+    here = os.path.realpath(folder / inner)
+    if here in above:
+        return  # a link to a folder that it is in
     with os.scandir(folder / inner) as entries:
         ordered = sorted(entries, key=lambda entry: entry.name)
     for entry in ordered:
-        if os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
+        if entry.is_file():
             yield f"{inner}{entry.name}", entry.stat().st_size
     for entry in ordered:
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk(folder, suffixes, f"{inner}{entry.name}/")
+        if entry.is_dir():
+            yield from files(folder, f"{inner}{entry.name}/", (*above, here))
 
 
-def read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV, TSV or Parquet table as text, without blanks around names and values.
+def say_passed_over(folder: Path | str, names: list[str], why: str) -> None:
+    """Tell how many files are passed over, of which suffixes, and name a few."""
+    if not names:
+        return
+    counts = Counter(PurePosixPath(name).suffix or "no suffix" for name in names)
+    kinds = ", ".join(f"{suffix} {count:,}" for suffix, count in counts.most_common())
+    print(f"{folder}: {len(names):,} files are passed over, which {why} ({kinds}), such as {few(names)}")
+
+
+def without_suffix(paths: pd.Series) -> pd.Series:
+    """Paths without the suffix of a recording."""
+    return paths.str.replace(KNOWN_SUFFIX, "", regex=True)
+
+
+def one_format_each(rows: pd.DataFrame, keys: pd.Series, corpus: str) -> pd.DataFrame:
+    """One row for each key: of a recording and its conversions to other formats, WAV first, then FLAC.
 
     Raises:
-        LaspaError: a file that is missing, is not a table or lacks one of `columns`.
+        LaspaError: the rows of one key are of two speakers or languages.
     """
-    try:
-        if file.suffix == ".parquet":
-            table = pd.read_parquet(file).astype("string").fillna("").astype(str)
-        else:
-            table = pd.read_csv(
-                file,
-                sep=DELIMITERS.get(file.suffix, ","),
-                dtype=str,
-                keep_default_na=False,
-                encoding="utf-8-sig",
-                # A quotation mark in a TSV is part of a sentence.
-                quoting=3 if file.suffix == ".tsv" else 0,
-            )
-    except FileNotFoundError:
-        raise LaspaError(f"{file}: no such file; it should have the columns {', '.join(columns)}") from None
-    except (OSError, ValueError) as error:  # ValueError: those of pandas, pyarrow and the UTF-8 decoder
-        kind = file.suffix.removeprefix(".").upper() if file.suffix in DELIMITERS else "Parquet"
-        raise LaspaError(f"{file}: not a {kind} table ({error})") from None
-    table.columns = table.columns.str.strip()
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise LaspaError(f"{file}: no column {', '.join(missing)}; it has {', '.join(table.columns)}")
-    return table.apply(lambda column: column.str.strip())
-
-
-def few(names: Iterable[str]) -> str:
-    """The first names, for a message about many."""
-    return ", ".join(islice(names, FEW))
+    again = keys.duplicated(keep=False)
+    if not again.any():
+        return rows
+    several = rows[again].assign(key=keys[again])
+    differ = several.groupby("key")[["speaker", "language"]].nunique().max(axis=1)
+    if (differ > 1).any():
+        paths = several.loc[several["key"] == differ.idxmax(), "path"]
+        raise LaspaError(
+            f"{corpus}: {' and '.join(paths.iloc[:2])} have one name in two formats, but two speakers or "
+            "languages; "
+            "rename or remove one"
+        )
+    suffixes = several["path"].str.extract(rf"({KNOWN_SUFFIX.pattern})", flags=re.IGNORECASE)[0].str.lower()
+    several["rank"] = suffixes.map({suffix: rank for rank, suffix in enumerate(PREFERRED)}).fillna(
+        len(PREFERRED)
+    )
+    kept = several.sort_values(["key", "rank", "path"]).drop_duplicates("key").index
+    left = several.index.difference(kept)
+    print(
+        f"{corpus}: {len(left):,} of {len(rows):,} recordings are left out, because they are there in "
+        "another format "
+        f"too, such as {rows['path'][left[0]]}"
+    )
+    return rows.drop(left)
 
 
 def first_file(places: Iterable[Path]) -> Path | None:

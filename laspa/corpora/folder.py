@@ -1,17 +1,22 @@
 """Any folders of recordings: a manifest (path, speaker, language), or a speaker/language/ tree."""
 
+import os
+import posixpath
 from pathlib import Path
 
 import pandas as pd
+import soundfile
 
 from laspa.corpora.corpus import Corpus, Licence, Listing
-from laspa.corpora.disk import first_file, read_table
+from laspa.corpora.disk import files, first_file, say_passed_over, walk
 from laspa.errors import LaspaError
 from laspa.manifest.index import INDEX_COLUMNS, UNDETERMINED
+from laspa.text import composed, is_utf_8, printable, read_table, refuse_unfit
 
-SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".g722"}
-MANIFESTS = ("manifest.csv", "manifest.parquet")
+MANIFESTS = ("manifest.csv", "manifest.tsv", "manifest.parquet")
 REQUIRED = ["path", "speaker", "language"]
+OPTIONAL = ["gender", "split", "channel"]
+CHOICES = {"gender": ("f", "m", ""), "split": ("train", "dev", "test", "")}
 
 
 def list_recordings(paths: list[str], root: Path) -> Listing:
@@ -35,9 +40,8 @@ def list_recordings(paths: list[str], root: Path) -> Listing:
         if not folder.is_dir():
             raise LaspaError(f"params.yaml: folder.paths has {path!r}, but {folder} is not a folder")
         manifest = first_file(folder / name for name in MANIFESTS)
-        table = _from_manifest(manifest) if manifest else _from_tree(folder)
-        table = table.reindex(columns=INDEX_COLUMNS, fill_value="")
-        table["bytes"] = [_size(folder, name, manifest) for name in table["path"]]
+        table = _from_manifest(folder, manifest) if manifest else _from_tree(folder)
+        table = table.reindex(columns=[*INDEX_COLUMNS, "bytes"], fill_value="")
         table["path"] = f"{number}/" + table["path"]
         same_name = sum(other.name == folder.name for other in folders[:number])
         prefix = f"{folder.name}{same_name + 1}" if same_name else folder.name
@@ -48,38 +52,114 @@ def list_recordings(paths: list[str], root: Path) -> Listing:
     return Listing(pd.concat(parts), {str(number): path for number, path in enumerate(paths)})
 
 
-def _from_manifest(file: Path) -> pd.DataFrame:
-    table = read_table(file, REQUIRED)
+def _from_manifest(folder: Path, file: Path) -> pd.DataFrame:
+    table = refuse_unfit(file, read_table(file, REQUIRED, OPTIONAL))
+    if table.empty:
+        raise LaspaError(f"{file}: no rows; list at least one recording")
     for column in ("path", "speaker"):  # the stage label can find a language
         empty = table.index[table[column] == ""]
         if len(empty):
-            raise LaspaError(f"{file}, line {empty[0] + 2}: {column} is empty")
-    if table.empty:
-        raise LaspaError(f"{file}: no rows; list at least one recording")
+            raise LaspaError(f"{file}, line {empty[0]}: {column} is empty")
+    for column, choices in CHOICES.items():
+        if column in table and not (known := table[column].isin(choices)).all():
+            line = table.index[~known][0]
+            raise LaspaError(
+                f"{file}, line {line}: {column} is {table[column][line]!r}; write "
+                f"{', '.join(choices)[:-2]}, or leave "
+                "it empty"
+            )
+    located = _Located(folder)
+    found = [located(name, f"{file}, line {line}") for line, name in table["path"].items()]
+    table["path"], table["bytes"] = zip(*found, strict=True)
+    if "channel" in table:
+        _refuse_channels(folder, table[table["channel"] != ""], file)
     twice = table.index[table["path"].duplicated()]
     if len(twice):
+        name = table["path"][twice[0]]
+        first = table.index[table["path"] == name][0]
         raise LaspaError(
-            f"{file}, line {twice[0] + 2}: lists {table['path'][twice[0]]} again; list a recording once"
+            f"{file}, line {twice[0]}: lists {name} again, as line {first} does; list a recording once"
         )
     return table.assign(language=table["language"].replace("", UNDETERMINED))
 
 
+class _Located:
+    """Finds a folder's files by names as other systems write them: `./a.wav`, `d\\a.wav`, other accents."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.by_composed: dict[str, str] | None = None
+
+    def __call__(self, name: str, place: str) -> tuple[str, int]:
+        """The path, relative to the folder if the file is in it, and its bytes.
+
+        Raises:
+            LaspaError: no such file, or one outside that is not named by its whole path.
+        """
+        for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
+            inside = self._inside(spelling)
+            try:
+                size = (self.folder / inside).stat().st_size
+            except (OSError, ValueError):
+                inside = self._by_composed(inside)
+                if not inside:
+                    continue
+                size = (self.folder / inside).stat().st_size
+            if not (self.folder / inside).is_file():
+                raise LaspaError(f"{place}: {name} is a folder, a recording was expected")
+            if inside.startswith("../"):
+                raise LaspaError(f"{place}: {name} lies outside the folder; write its whole path, or move it")
+            return inside, size
+        raise LaspaError(f"{place}: lists {printable(name)}, but {printable(self.folder / name)} is missing")
+
+    def _inside(self, name: str) -> str:
+        path = posixpath.normpath(name)
+        if os.path.isabs(path):
+            within = os.path.relpath(os.path.realpath(path), self.folder)
+            return path if within.startswith("..") else within
+        return path
+
+    def _by_composed(self, name: str) -> str:
+        if self.by_composed is None:
+            found = (path for path, _ in files(self.folder) if is_utf_8(path))
+            self.by_composed = {composed(path): path for path in found}
+        return self.by_composed.get(composed(name), "")
+
+
+def _refuse_channels(folder: Path, table: pd.DataFrame, file: Path) -> None:
+    """A column `channel` says that channels are of several people, which the mean of them is not."""
+    for line, name in table["path"].items():
+        try:
+            channels = soundfile.info(str(folder / name)).channels
+        except Exception:  # the stage manifest says what is wrong with it
+            continue
+        if channels > 1:
+            raise LaspaError(
+                f"{file}, line {line}: channel is {table['channel'][line]!r} of {name}, which has "
+                f"{channels} channels, "
+                "but one channel of a recording cannot be chosen here; write each channel to a file of "
+                "its own, such "
+                "as by sox in.sph out.wav remix 1, list those, and remove the column"
+            )
+
+
 def _from_tree(folder: Path) -> pd.DataFrame:
-    files = sorted(file for file in folder.glob("*/*/*") if file.suffix.lower() in SUFFIXES)
-    if not files:
+    rows, others = [], []
+    for name, size in walk(folder):
+        speaker, _, rest = name.partition("/")
+        language, _, file = rest.partition("/")
+        if file:
+            rows.append((name, speaker, language, size))
+        else:
+            others.append(name)
+    say_passed_over(folder, others, "do not stand in SPEAKER/LANGUAGE/")
+    if not rows:
         raise LaspaError(
-            f"{folder}: neither a {' or '.join(MANIFESTS)} (columns {', '.join(REQUIRED)}) nor recordings as "
-            f"SPEAKER/LANGUAGE/NAME with one of {', '.join(sorted(SUFFIXES))}"
+            f"{folder}: neither a {', '.join(MANIFESTS[:-1])} or {MANIFESTS[-1]} (columns "
+            f"{', '.join(REQUIRED)}) nor "
+            "recordings as SPEAKER/LANGUAGE/NAME"
         )
-    rows = [(file.relative_to(folder).as_posix(), file.parts[-3], file.parts[-2]) for file in files]
-    return pd.DataFrame(rows, columns=REQUIRED)
-
-
-def _size(folder: Path, name: str, manifest: Path | None) -> int:
-    try:
-        return (folder / name).stat().st_size
-    except OSError:
-        raise LaspaError(f"{manifest}: lists {name}, but {folder / name} is missing") from None
+    return pd.DataFrame(rows, columns=[*REQUIRED, "bytes"])
 
 
 CORPUS = Corpus(

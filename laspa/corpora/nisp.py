@@ -12,11 +12,11 @@ from string import ascii_lowercase
 import pandas as pd
 
 from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, RemoteFile, table_of
-from laspa.corpora.disk import few
 from laspa.corpora.download.corpora import fetch_corpus
 from laspa.errors import LaspaError
 from laspa.files import read_json
 from laspa.params import Download
+from laspa.text import few, lines
 
 RAW = "https://raw.githubusercontent.com/iiscleap/NISP-Dataset/master"
 # All files of the repository with their sizes and git blob ids: the only list of the archives' parts.
@@ -80,7 +80,7 @@ def list_recordings(options: Download, root: Path) -> Listing:
 
 def _rows(audio: Path, splits: dict[str, str], prefix: str) -> pd.DataFrame:
     """One row per recording, from the files' names and the speakers' splits."""
-    files = {file.relative_to(audio).as_posix(): file for file in sorted(audio.rglob("*.wav"))}
+    files = {file.relative_to(audio).as_posix(): file for file in sorted(audio.rglob("[!.]*.wav"))}
     strange = [path for path, file in files.items() if not RECORDING.fullmatch(file.name)]
     if strange or not files:
         raise LaspaError(
@@ -108,8 +108,8 @@ def _splits(lists: Path) -> dict[str, str]:
     """The split of every speaker; a line of a list is `Hin_0002___TRN`."""
     splits: dict[str, str] = {}
     for split, name in SPLIT_LISTS.items():
-        for number, line in enumerate((lists / name).read_text(encoding="utf-8").split(), start=1):
-            speaker = "_".join(line.split("_")[:2])
+        for number, fields in lines(lists / name):
+            speaker = "_".join(fields[0].split("_")[:2])
             if splits.setdefault(speaker, split) != split:
                 raise LaspaError(
                     f"{lists / name}, line {number}: {speaker} is in {SPLIT_LISTS[splits[speaker]]} "

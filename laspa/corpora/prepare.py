@@ -8,12 +8,14 @@ import pyarrow as pa
 
 from laspa.corpora.catalogue import CORPORA, EMBEDDED
 from laspa.corpora.corpus import Listing, OfficialList
+from laspa.corpora.disk import one_format_each, without_suffix
 from laspa.errors import LaspaError
 from laspa.files import write_json
 from laspa.manifest.index import FOLDERS_FILE, INDEX_COLUMNS, INDEX_FILE, LISTS_FOLDER
 from laspa.manifest.language_codes import unify
 from laspa.params import Params
 from laspa.params.messages import unknown_choice
+from laspa.text import composed
 from laspa.trials.lists import TrialList, read_list, write_list
 from laspa.trials.splits import OUT_OF_CORPUS
 
@@ -45,9 +47,13 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
     lists: dict[str, TrialList] = {}
     for name in names:
         listing = CORPORA[name].list_recordings(params, root, raw / name)
-        table = listing.rows.copy()
+        table = listing.rows.reset_index(drop=True)
+        for column in ("speaker", "language"):  # one person, whichever way the name is written
+            table[column] = table[column].map(composed)
+        table = one_format_each(table, without_suffix(table["path"]), name)
         if not set(names) <= EMBEDDED:
-            table["language"] = unify(table["language"], name)
+            table["language"] = unify(table["language"], name, listing.skip_unknown_languages)
+            table = table[table["language"] != ""]
         if not listing.folders:
             table["path"] = f"{name}/" + table["path"]
         if home != [name]:
@@ -81,7 +87,8 @@ def _write(raw: Path, listing: Listing) -> None:
 
 def recording_keys(paths: pd.Series, parts: int) -> pd.Series:
     """The last `parts` parts of each path, without the suffix."""
-    return paths.str.replace(r"\.[^./]+$", "", regex=True).str.split("/").str[-parts:].str.join("/")
+    stems = paths.map(composed).str.replace(r"\.[^./]+$", "", regex=True)
+    return stems.str.split("/").str[-parts:].str.join("/")
 
 
 def with_paths(name: str, official: OfficialList, paths: pd.Series) -> TrialList | None:

@@ -6,12 +6,11 @@ Farhadipour et al., TidyVoice 2026 Challenge Evaluation Plan, arXiv 2601.21960.
 from pathlib import Path
 
 from laspa.corpora.corpus import Complete, Corpus, Licence, Listing, OfficialList, table_of
-from laspa.corpora.disk import corpus_folder, first_file, say_list_is_missing, walk
+from laspa.corpora.disk import corpus_folder, first_file, say_list_is_missing, say_passed_over, walk
 from laspa.errors import LaspaError
 
 # The evaluation's labels are not public: its dev speakers are the test split, and dev is drawn from train.
 SETS = {"train": "train", "dev": "test"}
-SUFFIXES = {".wav", ".mp3", ".flac"}
 TRIAL_LIST, LIST_FILE = "tidyvoice-dev", "TidyVoiceX_Dev.txt"
 
 
@@ -24,11 +23,15 @@ def list_recordings(path: str, root: Path) -> Listing:
     holds = "TidyVoiceX_Train and TidyVoiceX_Dev"
     folder = corpus_folder("tidyvoice", "tidyvoice.path", path, root, holds)
     rows = []
-    for name, size in walk(folder, SUFFIXES):
+    others = []
+    for name, size in walk(folder):
         *above, speaker, language, _ = ("", "", *name.split("/"))
         split = next((split for part in above for key, split in SETS.items() if key in part.lower()), "")
         if split:
             rows.append((f"tidyvoice/{name}", speaker, language, "", split, size))
+        else:
+            others.append(name)
+    say_passed_over(folder, others, f"are in no folder of {' or '.join(SETS)}")
     missing = [key for key, split in SETS.items() if split not in {row[4] for row in rows}]
     if missing:
         packed = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.tar.gz"))

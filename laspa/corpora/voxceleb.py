@@ -12,11 +12,19 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, OfficialList, RemoteFile
-from laspa.corpora.disk import corpus_folder, few, first_file, read_table, say_list_is_missing, walk
+from laspa.corpora.disk import (
+    corpus_folder,
+    first_file,
+    one_format_each,
+    say_list_is_missing,
+    say_passed_over,
+    walk,
+)
 from laspa.corpora.download.corpora import downloads, fetch_corpus, fetch_lists
 from laspa.errors import LaspaError
 from laspa.manifest.index import UNDETERMINED
 from laspa.params import Download, VoxCeleb
+from laspa.text import few, read_table, refuse_unfit
 
 META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta"
 MIRROR = "https://mm.kaist.ac.kr/datasets/voxceleb/meta"
@@ -31,7 +39,6 @@ TRIAL_LISTS = {
         "voxsrc2021-val": "voxsrc2021_val.txt",  # also between recordings of VoxCeleb1; not fetched
     }
 }
-SUFFIXES = {".wav", ".m4a", ".flac"}
 KEY = re.compile(r"(?:^|/)(id\d{5}/[^/]+/\d+)\.\w+$")  # speaker/video/number
 SPLITS = {"dev": "train", "test": "test"}  # the publisher's dev set is what the field trains on
 FILE_COLUMNS = ("filename", "file", "path", "utterance", "video", "speaker")
@@ -100,15 +107,20 @@ def list_recordings(corpus: Corpus, settings: VoxCeleb, options: Download, root:
 
     metadata_file = needed(published[0])
     metadata = _read_metadata(metadata_file)
-    found = [(path, size, match[1]) for path, size in walk(folder, SUFFIXES) if (match := KEY.search(path))]
+    recordings = list(walk(folder))
+    found = [(path, size, match[1]) for path, size in recordings if (match := KEY.search(path))]
     if not found:
         raise LaspaError(
-            f"{folder}: no recording idNNNNN/VIDEO/NNNNN with one of {', '.join(sorted(SUFFIXES))} at any "
+            f"{folder}: no recording idNNNNN/VIDEO/NNNNN, such as id10001/1zcIwhmdeo4/00001.wav, at any "
             f"depth; is {name}.path in params.yaml the right folder, and are the archives unpacked?"
         )
+    others = [path for path, _ in recordings if not KEY.search(path)]
+    say_passed_over(folder, others, "are not named idNNNNN/VIDEO/NNNNN")
+    skip = settings.on_absent_speaker == "skip"
+    _check_speakers({key[:7] for _, _, key in found}, metadata, metadata_file.name, folder, name, skip)
+    found = [one for one in found if one[2][:7] in metadata.index]
     keys = pd.Series([key for _, _, key in found])
     speakers = keys.str.partition("/")[0]
-    _check_speakers(speakers, metadata, metadata_file.name, folder, name)
     labels = root / settings.languages if settings.languages else None
     if not labels and LANGUAGE_LABELS in published:
         labels = needed(LANGUAGE_LABELS)
@@ -122,6 +134,7 @@ def list_recordings(corpus: Corpus, settings: VoxCeleb, options: Download, root:
             "bytes": [size for _, size, _ in found],
         }
     )
+    rows = one_format_each(rows, keys, name)
     lists = {}
     for title, file in TRIAL_LISTS.get(name, {}).items():
         if (at := beside(file)) or (file in published and name in options.accept_licences):
@@ -144,18 +157,16 @@ def _archives(name: str, address: str) -> list[list[RemoteFile]]:
 
 def _read_metadata(file: Path) -> pd.DataFrame:
     """Gender and split by speaker. VoxCeleb1's table has tabs, VoxCeleb2's commas with blanks around them."""
-    lines = file.read_text(encoding="utf-8-sig").splitlines()
-    separator = "\t" if lines and "\t" in lines[0] else ","
-    header, *rows = [[cell.strip() for cell in line.split(separator)] for line in lines if line] or [[]]
-    names = [column.lower() for column in header]
+    rows = refuse_unfit(file, read_table(file, []))
+    header, names = list(rows), [column.lower() for column in rows]
     speaker = next((name for name in names if name.startswith("voxceleb")), "VoxCeleb ID")
     missing = [name for name in (speaker, "gender", "set") if name not in names]
     if missing:
         raise LaspaError(f"{file}: no column {', '.join(missing)}; it has {', '.join(header) or 'no line'}")
     wanted = [names.index(name) for name in (speaker, "gender", "set")]
     table = {}
-    for number, row in enumerate(rows, start=2):
-        identity, gender, part = (row[column] if len(row) == len(names) else "" for column in wanted)
+    for number, *fields in rows.itertuples(name=None):
+        identity, gender, part = (fields[column] for column in wanted)
         if not re.fullmatch(r"id\d{5}", identity) or part not in SPLITS or gender not in "fm":
             raise LaspaError(
                 f"{file}, line {number}: {identity!r}, {gender!r}, {part!r} should be a speaker "
@@ -166,23 +177,33 @@ def _read_metadata(file: Path) -> pd.DataFrame:
 
 
 def _check_speakers(
-    speakers: pd.Series, metadata: pd.DataFrame, file: str, folder: Path, corpus: str
+    there: set[str], metadata: pd.DataFrame, file: str, folder: Path, corpus: str, skip: bool
 ) -> None:
-    """Every speaker is in the metadata, and a set is either complete or not there at all."""
-    there = set(speakers)
+    """Every speaker is in the metadata, and a set is complete or not there at all; or it is told who is not.
+
+    Args:
+        there: the speakers with recordings. skip: go on without those that only one of both has.
+    """
+    leave_out = f"set {corpus}.on_absent_speaker to skip in params.yaml to go on without"
     unknown = sorted(there - set(metadata.index))
-    if unknown:
+    if unknown and (not skip or len(unknown) == len(there)):
         raise LaspaError(
-            f"{folder}: {few(unknown)} {'are' if len(unknown) > 1 else 'is'} not in {file}; is this {corpus}?"
+            f"{folder}: {few(unknown)} {'are' if len(unknown) > 1 else 'is'} not in {file}; is this "
+            f"{corpus}? If it "
+            f"is, {leave_out}"
         )
+    if unknown:
+        print(f"{folder}: {len(unknown)} speakers are left out, who are not in {file}: {few(unknown)}")
     for split, members in metadata.groupby("split").groups.items():
         missing = sorted(set(members) - there)
         if missing and len(missing) < len(members):
-            raise LaspaError(
-                f"{folder}: {len(missing)} of {len(members)} {split} speakers of {file} have no "
-                f"recording: {few(missing)}; unpack the archives anew, or take the "
-                "speakers that you do not want out of the table"
+            what = (
+                f"{len(missing)} of {len(members)} {split} speakers of {file} have no recording: "
+                f"{few(missing)}"
             )
+            if not skip:
+                raise LaspaError(f"{folder}: {what}; unpack the archives anew, or {leave_out}")
+            print(f"{folder}: {what}; they are left out")
 
 
 def _languages(name: str, keys: pd.Series, file: Path | None) -> pd.Series:
@@ -190,7 +211,7 @@ def _languages(name: str, keys: pd.Series, file: Path | None) -> pd.Series:
     if file is None:
         print(f"{name}: no labels of language; the stage label gives them")
         return pd.Series(UNDETERMINED, index=keys.index)
-    table = read_table(file, [])
+    table = refuse_unfit(file, read_table(file, []))
     labelled = next((column for column in FILE_COLUMNS if column in table), None)
     language = next((column for column in LANGUAGE_COLUMNS if column in table), None)
     if labelled is None or language is None:

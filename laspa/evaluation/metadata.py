@@ -1,6 +1,6 @@
 """What is known of the utterances of a trial list: speakers, languages, genders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ class Metadata:
     language: np.ndarray | None = None
     gender: np.ndarray | None = None
     trained_languages: frozenset[str] | None = None
+    contradiction: str = ""  # the trial whose label contradicts the speakers guessed from names
 
     def speakers(self, trials: TrialList) -> Sides | None:
         """Numbers of the speakers on both sides of each trial; None where speakers are not known."""
@@ -60,8 +61,10 @@ def read_metadata(
         models: lines of `model utterance …`; a model has the speaker, language and gender of its first
             utterance.
 
+    Speakers taken from names are a guess: where a trial's label contradicts it, they are not known.
+
     Raises:
-        LaspaError: a file lacks one of the names, or a speaker contradicts a trial's label.
+        LaspaError: a file lacks one of the names, or the manifest's speakers contradict a trial's label.
     """
     names, found = trials.names, Metadata()
     if models is not None:
@@ -77,9 +80,9 @@ def read_metadata(
         labels = read_language_labels(languages)
         _refuse_missing(trials, rows_of(names, list(labels)), languages)
         language = np.array([labels[name] for name in names.to_pylist()], dtype=object)
-        found = Metadata(found.speaker, language, found.gender, found.trained_languages)
+        found = replace(found, language=language)
     if found.speaker is not None and trials.target is not None:
-        _refuse_contradiction(trials, found.speaker, manifest is not None)
+        found = _without_contradiction(trials, found, manifest is not None)
     return found
 
 
@@ -106,12 +109,16 @@ def _refuse_missing(trials: TrialList, rows: np.ndarray, source: Path | str) -> 
         )
 
 
-def _refuse_contradiction(trials: TrialList, speaker: np.ndarray, from_manifest: bool) -> None:
+def _without_contradiction(trials: TrialList, found: Metadata, from_manifest: bool) -> Metadata:
+    speaker = np.asarray(found.speaker)
     code = np.unique(speaker.astype(str), return_inverse=True)[1]
     wrong = np.flatnonzero((code[trials.enroll] == code[trials.test]) != trials.target)
-    if wrong.size:
-        row = int(wrong[0])
-        pair = f"{speaker[trials.enroll[row]]} and {speaker[trials.test[row]]}"
-        remedy = "mend one of them" if from_manifest else "name speakers by --manifest or --speaker-separator"
-        kind = "target" if trials.labels()[row] else "non-target"
-        raise LaspaError(f"{trials.place(row)}: {trials.pair(row)} is a {kind} trial of {pair}; {remedy}")
+    if not wrong.size:
+        return found
+    row = int(wrong[0])
+    pair = f"{speaker[trials.enroll[row]]!r} and {speaker[trials.test[row]]!r}"
+    kind = "target" if trials.labels()[row] else "non-target"
+    what = f"{trials.place(row)}: {trials.pair(row)} is a {kind} trial of {pair}"
+    if from_manifest:
+        raise LaspaError(f"{what}; mend one of them")
+    return replace(found, speaker=None, contradiction=what)

@@ -1,9 +1,11 @@
 """Score files, this project's and other toolkits': read, matched with a trial list, written.
 
-Text lines are `enroll test score` (SpeechBrain, Kaldi) or `enroll test score label` (WeSpeaker), a
-header allowed; Parquet has columns enroll, test, score and, where labelled, target.
+Text lines are `enroll test score` (Kaldi), `enroll test score label` (WeSpeaker) or `enroll test label score`
+(SpeechBrain), a header allowed; Parquet has columns enroll, test, score and, where labelled, target.
 """
 
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pyarrow.compute as pc
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.text import lines
 from laspa.trials.columns import first_fields, line_of_row
 from laspa.trials.lists import (
     TrialList,
@@ -27,8 +30,20 @@ from laspa.trials.lists import (
     write_table,
 )
 
-EXPECTED = "`enroll test score` or `enroll test score label`"
+EXPECTED = "`enroll test score`, `enroll test score label` or `enroll test label score`"
 LABELS = {"target": True, "nontarget": False, "1": True, "0": False}
+LAYOUTS = (
+    ("enroll", "test", "score"),
+    ("enroll", "test", "score", "label"),
+    ("enroll", "test", "label", "score"),
+)
+# Of other toolkits; named in an error, since a name may be a number too.
+SCORE_FIRST = (
+    ("score", "enroll", "test"),
+    ("score", "label", "enroll", "test"),
+    ("label", "score", "enroll", "test"),
+)
+LOOKED_AT = 1_000  # lines, to tell the order of the fields
 
 MODEL_KEY = b"laspa.model"  # of an embeddings file's metadata: digest of the model that made them
 
@@ -58,13 +73,56 @@ def read_scores(path: Path | str, keep_duplicates: bool = False) -> tuple[TrialL
 
 
 def _read_text(path: Path | str) -> tuple[TrialList, np.ndarray]:
-    first = first_fields(path, EXPECTED)
-    columns = ("enroll", "test", "score", "label")[: len(first)]
-    if len(first) not in (3, 4):
-        raise LaspaError(f"{path}:{line_of_row(path, 0)}: expected {EXPECTED}, got {' '.join(first)!r}")
+    columns, header = _layout(path)
     expected = f"`{' '.join(columns)}` as in its first line"
-    trials, table = read_trials_text(path, columns, LABELS, expected, header=first[2] == "score")
+    trials, table = read_trials_text(path, columns, LABELS, expected, header=header)
     return trials, table["score"].to_numpy()
+
+
+def _layout(path: Path | str) -> tuple[tuple[str, ...], bool]:
+    """The order of a score file's fields, and whether its first line holds names.
+
+    Raises:
+        LaspaError: another number of fields, a score that stands first, or `0 1`, which may be either order.
+    """
+    first = tuple(first_fields(path, EXPECTED))
+    names = tuple(name.lower() for name in first)
+    if names in LAYOUTS:
+        return names, True
+    header = len(first) > 2 and names[2] == "score"
+    found = [fields for _, fields in islice(lines(path), header, LOOKED_AT)]
+    fits = [layout for layout in LAYOUTS if all(_fits(layout, fields) for fields in found)]
+    place = f"{path}:{line_of_row(path, 0)}"
+    if len(fits) > 1:
+        raise LaspaError(
+            f"{place}: the third and fourth field are 0 or 1 in all of the first {len(found)} lines, so "
+            "that either "
+            f"may be the label; write a first line with the names {' '.join(fits[0])} or {' '.join(fits[1])}"
+        )
+    if fits:
+        return fits[0], header
+    if any(_fits(layout, first) for layout in SCORE_FIRST):
+        raise LaspaError(
+            f"{place}: the score stands before the names; expected {EXPECTED}: put it behind them"
+        )
+    # The first line's order, so that the line that breaks it is named.
+    likely = [layout for layout in LAYOUTS if _fits(layout, first)] or [
+        layout for layout in LAYOUTS if len(layout) == len(first)
+    ]
+    if not likely:
+        raise LaspaError(f"{place}: expected {EXPECTED}, got {' '.join(first)!r}")
+    return likely[0], header
+
+
+def _fits(layout: tuple[str, ...], fields: Sequence[str]) -> bool:
+    if len(fields) != len(layout):
+        return False
+    of = dict(zip(layout, fields, strict=True))
+    try:
+        float(of["score"])
+    except ValueError:
+        return False
+    return of.get("label", "1") in LABELS
 
 
 def scores_of(trials: TrialList, scored: TrialList, scores: np.ndarray) -> np.ndarray:

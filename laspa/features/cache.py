@@ -28,6 +28,8 @@ CODE = (
     "audio/augmentation",
     "audio/decoders",
     "audio/generated_noise",
+    "audio/kinds",
+    "audio/lengths",
     "audio/reading",
     "audio/reverberation",
     "features/kaldi",

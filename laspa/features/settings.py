@@ -52,8 +52,13 @@ def refuse_short(num_samples: int, frame: int) -> None:
 
 
 def not_finite(signal: np.ndarray) -> LaspaError:
-    """What to raise for a recording with samples that are NaN or infinite."""
+    """What to raise for samples that are NaN or infinite, or so large that their power is."""
     bad = int(np.count_nonzero(~np.isfinite(signal)))
+    if not bad:
+        loudest = float(np.abs(signal).max())
+        return LaspaError(
+            f"a sample of {loudest:.3g}, where full scale is 1; mend the recording or leave it out"
+        )
     return LaspaError(
         f"{bad} of {len(signal)} samples are NaN or infinite; mend the recording or leave it out"
     )

@@ -4,14 +4,17 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from laspa.audio.quality import check_audio
 from laspa.errors import LaspaError
+from laspa.manifest.tables import COPY
 from laspa.params import Manifest
 from laspa.progress import progress
+from laspa.text import composed
 
 SPLITS = ("train", "dev", "test")
 FILES_AT_A_TIME = 4096  # given to the pool, which keeps a record of each
@@ -39,11 +42,12 @@ def build_manifest(
     """
     checks = pd.DataFrame(
         _checked(index["path"].tolist(), options, locate, workers),
-        columns=["sample_rate", "num_samples", "sha256", "problem", "clipped"],
+        columns=["sample_rate", "num_samples", "sha256", "problem", "clipped", "notes"],
     )
     table = pd.concat([index.reset_index(drop=True), checks], axis=1)
-    bad = table[table["problem"] != ""]
-    _warn_of_clipping(table)
+    _find_copies(table)
+    bad = table[(table["problem"] != "") & ~table["copy"]]
+    _warn(table)
     if len(bad) and options.on_bad_audio == "fail":
         shown = "\n".join(
             f"  {locate(path)}: {problem}" for path, problem in bad[["path", "problem"]].head(SHOWN).values
@@ -54,8 +58,10 @@ def build_manifest(
             "repair or remove them, or set manifest.on_bad_audio to skip in params.yaml"
         )
     good = table[table["problem"] == ""].copy()
+    if good.empty:
+        raise LaspaError(f"none of {len(table)} recordings can be used; the first: {bad['problem'].iloc[0]}")
     prefix = good["speaker"] + "/" + good["language"] + "/"
-    good["utterance_id"] = prefix + good["path"].map(lambda path: Path(path).stem)
+    good["utterance_id"] = prefix + good["path"].map(lambda path: composed(Path(path).stem))
     twice = good["utterance_id"].duplicated(keep=False)
     good.loc[twice, "utterance_id"] = prefix[twice] + good.loc[twice, "path"]
     if "corpus" not in good:
@@ -72,22 +78,22 @@ def build_manifest(
     columns = ["utterance_id", "speaker", "language", "gender", "corpus", "split"]
     columns += ["path", "sample_rate", "num_samples", "sha256"]
     good = good[columns].astype({"sample_rate": "int32", "num_samples": "int64"})
-    skipped = bad[["path", "problem"]].rename(columns={"problem": "reason"})
+    skipped = table.loc[table["problem"] != "", ["path", "problem"]].rename(columns={"problem": "reason"})
     return good.sort_values("utterance_id", ignore_index=True), skipped
 
 
 def _checked(
     paths: list[str], options: Manifest, locate: Callable[[str], Path], workers: int
-) -> list[tuple[int, int, str, str, float]]:
-    def check(name: str) -> tuple[int, int, str, str, float]:
+) -> list[tuple[Any, ...]]:
+    def check(name: str) -> tuple[Any, ...]:
         path = locate(name)
         try:
             content = path.read_bytes()
         except OSError as error:
-            return 0, 0, "", f"cannot be read ({error.strerror})", 0.0
+            return 0, 0, "", f"cannot be read ({error.strerror})", 0.0, ()
         info = check_audio(path, content, options.min_seconds)
         sha256 = hashlib.sha256(content).hexdigest()
-        return info.sample_rate, info.num_samples, sha256, info.problem, info.clipped
+        return info.sample_rate, info.num_samples, sha256, info.problem, info.clipped, info.notes
 
     # Decoding and hashing happen outside Python's lock, so threads are enough.
     with ThreadPoolExecutor(workers) as pool:
@@ -96,8 +102,41 @@ def _checked(
         return list(progress(checked, len(paths), "check audio", unit="file"))
 
 
-def _warn_of_clipping(table: pd.DataFrame) -> None:
-    """Clipped recordings are common, so they are kept; the user is told about them."""
+def _find_copies(table: pd.DataFrame) -> None:
+    """Write into `problem` which recordings have another's bytes, and into `copy` which of them are no fault.
+
+    Of one speaker, language and split the first is kept. Else nobody knows which label is right: none is.
+    """
+    good = table[table["problem"] == ""].sort_values("path")
+    again = good[good["sha256"].duplicated(keep=False)]
+    table["copy"] = False
+    for _, rows in again.groupby("sha256"):
+        first, *others = rows.index
+        if (rows[["speaker", "language", "split"]].nunique() > 1).any():
+            for row in rows.index:
+                other = rows.loc[others[0] if row == first else first]
+                split = f" in {other['split']}" if other["split"] else ""
+                table.loc[row, "problem"] = (
+                    f"the same bytes as {other['path']}, of speaker {other['speaker']} in "
+                    f"{other['language']}{split}"
+                )
+        else:
+            table.loc[others, "problem"] = COPY + rows.loc[first, "path"]
+            table.loc[others, "copy"] = True
+
+
+def _warn(table: pd.DataFrame) -> None:
+    """Clipped recordings, wrong headers, several channels and copies are common; the user is told."""
+    for note in sorted({note for notes in table["notes"] for note in notes}):
+        noted = table.loc[table["notes"].map(lambda notes, note=note: note in notes), "path"]
+        print(f"{len(noted)} of {len(table)} recordings have {note}; such as {noted.iloc[0]}")
+    copies = table.loc[table["copy"], "path"]
+    if len(copies):
+        print(
+            f"{len(copies)} of {len(table)} recordings are copies of others, byte by byte, such as "
+            f"{copies.iloc[0]}; "
+            "they are left out"
+        )
     clipped = table[table["clipped"] >= CLIPPED_SHARE].sort_values("clipped", ascending=False)
     if len(clipped):
         print(
@@ -135,13 +174,12 @@ def _check_splits(table: pd.DataFrame, locate: Callable[[str], Path]) -> None:
                 f"split {split} has {speakers.get(split, 0)} speaker(s), 2 or more are needed; "
                 "give more speakers, or change manifest.dev_share and manifest.test_share"
             )
-    for column, name in (("speaker", "speaker"), ("sha256", "recording")):
-        crossing = table.groupby(column)["split"].nunique()
-        if (crossing > 1).any():
-            rows = table[table[column] == crossing.index[crossing > 1][0]]
-            one, other = (locate(path) for path in rows.drop_duplicates("split")["path"].iloc[:2])
-            remedy = "the corpus's splits" + (" or names of speakers" if name == "speaker" else "")
-            raise LaspaError(
-                f"the same {name} is in {' and '.join(sorted(rows['split'].unique()))}: {one} and "
-                f"{other}; a {name} belongs to one split, correct {remedy}"
-            )
+    crossing = table.groupby("speaker")["split"].nunique()
+    if (crossing > 1).any():
+        rows = table[table["speaker"] == crossing.index[crossing > 1][0]]
+        one, other = (locate(path) for path in rows.drop_duplicates("split")["path"].iloc[:2])
+        raise LaspaError(
+            f"the same speaker is in {' and '.join(sorted(rows['split'].unique()))}: {one} and {other}; "
+            "a speaker "
+            "belongs to one split, correct the corpus's splits or names of speakers"
+        )

@@ -1,6 +1,7 @@
 """Languages as ISO 639-3 codes, whatever a corpus calls them."""
 
 from functools import cache
+from typing import Any
 
 import pandas as pd
 from babel import Locale
@@ -37,22 +38,29 @@ def _by_english_name() -> dict[str, str]:
     return {name.casefold(): code for code, name in Locale("en").languages.items()}
 
 
-def unify(languages: pd.Series, corpus: str) -> pd.Series:
-    """A column of languages as ISO 639-3.
+def unify(languages: pd.Series, corpus: str, skip: bool = False) -> pd.Series:
+    """A column of languages as ISO 639-3; with `skip`, unknown ones become empty, and are told.
 
     Raises:
         LaspaError: unknown codes, with the number of recordings of each.
     """
-    codes, unknown = {}, {}
+    codes: dict[Any, str] = {}
+    unknown: dict[Any, int] = {}
     for code, count in languages.value_counts().items():
         try:
             codes[code] = iso_639_3(str(code))
         except ValueError:
             unknown[code] = count
     if unknown:
+        codes |= dict.fromkeys(unknown, "")
         shown = ", ".join(f"{code!r} ({count} recordings)" for code, count in sorted(unknown.items()))
-        raise LaspaError(
-            f"{corpus}: no language is called {shown}; write languages as ISO 639-1 or 639-3 codes, "
-            "such as en, ben or yue"
-        )
+        if not skip or not any(codes.values()):
+            remedy = "such as en, ben or yue"
+            if corpus == "common_voice":
+                remedy += ", or set common_voice.on_unknown_locale to skip in params.yaml to leave them out"
+            raise LaspaError(
+                f"{corpus}: no language is called {shown}; write languages as ISO 639-1 or 639-3 codes, "
+                f"{remedy}"
+            )
+        print(f"{corpus}: recordings are left out whose language has no ISO 639 code: {shown}")
     return languages.map(codes)

@@ -7,6 +7,9 @@ import pandas as pd
 from laspa.errors import LaspaError
 from laspa.files import parsed
 
+COPY = (
+    "the same bytes and labels as "  # why a recording is left out; the path of the one that is kept follows
+)
 COPIES_FILE = "copies.parquet"  # in the features' folder, where there are augmented copies
 
 
@@ -26,6 +29,13 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
 def trained_languages(manifest: pd.DataFrame) -> set[str]:
     """The languages that are heard in training."""
     return set(manifest.loc[manifest["split"] == "train", "language"])
+
+
+def copied_from(skipped: Path | str) -> dict[str, str]:
+    """The recording that is kept, of each that the table of skipped ones names as its copy."""
+    table = pd.read_csv(skipped, dtype=str, keep_default_na=False)
+    copies = table[table["reason"].str.startswith(COPY)]
+    return dict(zip(copies["path"], copies["reason"].str.removeprefix(COPY), strict=True))
 
 
 def read_utterances(manifest: Path | str, features: Path | str) -> pd.DataFrame:

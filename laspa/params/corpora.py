@@ -83,6 +83,7 @@ class VoxCeleb(Section):
     archives: str
     languages: str
     splits: Literal["official", "test"]
+    on_absent_speaker: Literal["fail", "skip"] = "fail"
 
 
 class CommonVoice(Section):
@@ -90,6 +91,7 @@ class CommonVoice(Section):
 
     paths: list[str]
     clips: Literal["validated", "all"]
+    on_unknown_locale: Literal["fail", "skip"] = "fail"
 
 
 class OnDisk(Section):

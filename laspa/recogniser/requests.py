@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from laspa.audio.lengths import ReadInPart, cut_short, with_all_sound
 from laspa.audio.streaming import Recording, array_recording
-from laspa.audio.truncation import cut_short
 from laspa.errors import LaspaError
 from laspa.recogniser.recogniser import Recogniser, Utterance
 
@@ -84,12 +84,22 @@ def decode_recording(text: Any, name: str = "audio") -> Recording:
     if cut := cut_short(content):
         raise LaspaError(f"{name}: {cut}; send the whole file")
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
+        with soundfile.SoundFile(io.BytesIO(_whole(name, content))) as file:
             return array_recording(_samples(file, name), file.samplerate, name)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError):
+    except LaspaError:
+        raise
+    except Exception:  # libsndfile and its wrapper raise errors of many kinds
         raise LaspaError(
             f"{name} is not a recording that can be decoded; send the base64 of WAV, FLAC, OGG or MP3"
         ) from None
+
+
+def _whole(name: str, content: bytes) -> bytes:
+    """As libsndfile reads it whole; an MP3 that does not say how long it is stays as it is."""
+    try:
+        return with_all_sound(name, content) or content
+    except ReadInPart:
+        return content
 
 
 def _samples(file: soundfile.SoundFile, name: str) -> np.ndarray:

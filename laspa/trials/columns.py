@@ -1,6 +1,6 @@
 """Columns of large text files: by pyarrow where regular, else by a loop that says what is not."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,31 +9,14 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from laspa.errors import LaspaError
+from laspa.text import composed, encoding_of, lines
 
 NAME = pa.string()  # of an utterance or model; all names of a file are numbered together
 LABEL = pa.dictionary(pa.int32(), pa.string())  # one of a few words
 NUMBER = pa.float64()
 SHOWN = 80  # characters of a line shown in a message
-
-
-def lines(path: Path | str) -> Iterator[tuple[int, list[str]]]:
-    """(line number from 1, fields) of every line that is not blank; commas, tabs or spaces part fields.
-
-    Raises:
-        LaspaError: the file is missing or a line is not UTF-8.
-    """
-    number = 0
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if fields := line.replace(",", " ").split():
-                    yield number, fields
-    except FileNotFoundError:
-        raise LaspaError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise LaspaError(f"{path}: is a folder, a file was expected") from None
-    except UnicodeDecodeError:
-        raise LaspaError(f"{path}: after line {number}: not UTF-8 text") from None
+# What `laspa.text.lines` takes for a blank or leaves out, beside the blanks of ASCII.
+BLANK_OR_INVISIBLE = r"[\pZ\x{85}\x{FEFF}\x{200B}]"
 
 
 def first_fields(path: Path | str, expected: str) -> list[str]:
@@ -79,8 +62,10 @@ def read_columns(
 
 def _read_regular(path: Path | str, columns: dict[str, pa.DataType], header: bool) -> pa.Table | None:
     """By pyarrow; None where the file is not a table with one separator and no gaps."""
+    if encoding_of(path) == "utf-16":
+        return None
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             first = file.readline()
         separator = next((mark for mark in "\t, " if mark in first), "\t")
         table = pa.csv.read_csv(
@@ -105,14 +90,25 @@ def _any_broken(words: pa.Array) -> bool:
     _, offsets, characters = words.buffers()
     ends = np.frombuffer(offsets, np.int32)[words.offset : words.offset + len(words) + 1]
     used = np.frombuffer(characters, np.uint8)[ends[0] : ends[-1]]
-    return bool((np.diff(ends) == 0).any() or (used <= ord(" ")).any() or (used == ord(",")).any())
+    if (np.diff(ends) == 0).any() or (used <= ord(" ")).any() or (used == ord(",")).any():
+        return True
+    return bool((used >= 128).any() and pc.any(pc.match_substring_regex(words, BLANK_OR_INVISIBLE)).as_py())
+
+
+def composed_names(words: pa.Array) -> pa.Array:
+    """Names with their accents composed (NFC), as they are compared."""
+    if pc.all(pc.string_is_ascii(words), min_count=0).as_py():
+        return words
+    return pa.array(
+        [composed(name) for name in words.to_pylist()], words.type
+    )  # pyarrow's own NFC decomposes
 
 
 def encode_names(table: pa.Table, columns: dict[str, pa.DataType]) -> pa.Table:
     """NAME columns as rows of one dictionary that they share; one chunk a column."""
     fields = [name for name, kind in columns.items() if kind == NAME]
     encoded = [table[name].dictionary_encode() for name in fields]  # one dictionary for all chunks of each
-    own = [column.chunk(0).dictionary for column in encoded]
+    own = [composed_names(column.chunk(0).dictionary) for column in encoded]
     shared = pa.concat_arrays(own).dictionary_encode()
     places = np.split(shared.indices.to_numpy(), np.cumsum([len(names) for names in own])[:-1])
     for name, column, place in zip(fields, encoded, places, strict=True):
@@ -159,8 +155,9 @@ def shared_numbering(first: pa.Array, second: pa.Array) -> tuple[pa.Array, np.nd
     sides = [
         side if pa.types.is_dictionary(side.type) else side.dictionary_encode() for side in (first, second)
     ]
-    dictionaries = [side.dictionary.cast(pa.string()) for side in sides]
-    if dictionaries[0].equals(dictionaries[1]):
+    words = [side.dictionary.cast(pa.string()) for side in sides]
+    dictionaries = [composed_names(one) for one in words]
+    if dictionaries[0].equals(dictionaries[1]) and dictionaries[0].equals(words[0]):
         return dictionaries[0], sides[0].indices.to_numpy(), sides[1].indices.to_numpy()
     names = pc.unique(pa.concat_arrays(dictionaries))
     place = [pc.index_in(values, value_set=names).to_numpy().astype(np.int32) for values in dictionaries]

@@ -1,5 +1,7 @@
 """Trial lists: pairs of utterances under the language conditions, drawn from a manifest by seed."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -41,10 +43,16 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> Tria
     groups = [(targets[within], True), (targets[~within], True), *((pairs, False) for pairs in nontargets)]
     balanced = [_balanced(pairs, speaker, options.per_group, generator) for pairs, _ in groups]
     if not len(targets):
-        raise LaspaError(f"split {split} gives no targets: no speaker has two utterances")
+        raise LaspaError(
+            f"split {split} gives no targets: no speaker has two utterances; give more recordings of "
+            "each, or more "
+            "speakers by manifest.dev_share and manifest.test_share"
+        )
     if not sum(map(len, nontargets)):
         raise LaspaError(
-            f"split {split} gives no non-targets: no two speakers of one gender; see trials.same_gender"
+            f"split {split} gives no non-targets: no two speakers of one gender; set trials.same_gender "
+            "to false, or "
+            "use more speakers"
         )
     target = np.repeat([is_target for _, is_target in groups], [len(pairs) for pairs in balanced])
     a, b = np.concatenate(balanced).T
@@ -75,7 +83,9 @@ def _trial_list(
     return TrialList(name, names, enroll, test, target, relations, published_sha256=published_sha256)
 
 
-def official_trials(name: str, listed: TrialList, manifest: pd.DataFrame) -> TrialList | None:
+def official_trials(
+    name: str, listed: TrialList, manifest: pd.DataFrame, copies: Mapping[str, str] | None = None
+) -> TrialList | None:
     """A publisher's list between utterances; None, and a message that says why, where it is left out.
 
     It is measured whole or not at all, and on speakers of the split test alone: the others were used to train
@@ -83,12 +93,14 @@ def official_trials(name: str, listed: TrialList, manifest: pd.DataFrame) -> Tri
 
     Args:
         listed: labelled trials between paths of the index.
+        copies: the recording that is kept, of each that the manifest leaves out as its copy.
 
     Raises:
         LaspaError: a label that contradicts the manifest's speakers.
     """
     left_out = f"trial list {name} is left out"
-    rows = rows_of(listed.names, manifest["path"].tolist())
+    kept = [(copies or {}).get(path, path) for path in listed.names.to_pylist()]
+    rows = rows_of(pa.array(kept, pa.string()), manifest["path"].tolist())
     missing = np.flatnonzero(rows < 0)
     if len(missing):
         print(

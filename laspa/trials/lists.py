@@ -8,7 +8,6 @@
 | `unlabelled` | `enroll test` | lists of running evaluations |
 """
 
-import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,13 +21,14 @@ import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path, parsed
+from laspa.text import composed, lines, read_table, refuse_unfit
 from laspa.trials.columns import (
     LABEL,
     NAME,
     NUMBER,
+    composed_names,
     first_fields,
     line_of_row,
-    lines,
     read_columns,
     shared_numbering,
 )
@@ -111,7 +111,7 @@ class TrialList:
 def rows_of(names: pa.Array, known: pa.Array | Sequence[str]) -> np.ndarray:
     """The row of each name in `known`, (names,) int64; -1 where it is not there."""
     values = known if isinstance(known, pa.Array) else pa.array(known, pa.string())
-    place = pc.index_in(names, value_set=values.cast(pa.string()))
+    place = pc.index_in(composed_names(names), value_set=composed_names(values.cast(pa.string())))
     return np.asarray(place.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
 
 
@@ -380,19 +380,9 @@ def read_language_labels(path: Path | str) -> dict[str, str]:
     Raises:
         LaspaError: no such header, or a file with two labels.
     """
+    table = refuse_unfit(path, read_table(path, ["filename", "label"]))
     labels: dict[str, str] = {}
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = enumerate(csv.reader(file), start=1)
-            _, header = next(rows, (0, []))
-            if header != ["filename", "label"]:
-                raise LaspaError(f"{path}:1: expected the header `filename,label`, got {','.join(header)!r}")
-            for number, fields in rows:
-                if len(fields) != 2:
-                    raise LaspaError(f"{path}:{number}: expected `filename,label`, got {','.join(fields)!r}")
-                name, label = (text.strip() for text in fields)
-                if labels.setdefault(name, label) != label:
-                    raise LaspaError(f"{path}:{number}: {name} is {label} here and {labels[name]} above")
-    except FileNotFoundError:
-        raise LaspaError(f"{path}: no such file") from None
+    for number, name, label in zip(table.index, table["filename"], table["label"], strict=True):
+        if labels.setdefault(composed(name), label) != label:
+            raise LaspaError(f"{path}:{number}: {name} is {label} here and {labels[composed(name)]} above")
     return labels

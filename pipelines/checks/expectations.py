@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 from great_expectations.expectations.expectation import Expectation
 
+from laspa.audio.decoders import RATES
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.corpora.catalogue import declared_by_params
+from laspa.corpora.disk import without_suffix
 from laspa.corpora.size import compare_sizes
 from laspa.features.mel_statistics import SILENT_STD
 from laspa.features.settings import mel_settings, num_frames
@@ -28,7 +30,6 @@ MANIFEST_TYPES = dict.fromkeys(TEXT_COLUMNS, "str")
 MANIFEST_TYPES |= {"sample_rate": "int32", "num_samples": "int64", "sha256": "str"}
 FEATURE_TYPES = {"utterance_id": "str", "num_frames": "int32"} | dict.fromkeys(STATISTICS, "float64")
 FEATURE_TYPES |= {"silent": "bool"}
-SAMPLE_RATES = (8_000, 192_000)  # Hz, telephone to studio: anything else is a damaged header (our choice)
 MAX_SECONDS = 3_600.0  # an hour in one utterance is a recording that was never cut (our choice)
 MEAN_TOLERANCE = 0.01  # nepers, of a mean that is 0 but for half precision
 STD_RANGE = (
@@ -99,7 +100,9 @@ def _columns(name: str, rows: pd.DataFrame, types: dict[str, str]) -> Table:
 
 
 def _utterances(manifest: pd.DataFrame, params: Params) -> Table:
-    rows = manifest.assign(seconds=manifest["num_samples"] / manifest["sample_rate"])
+    rows = manifest.assign(
+        seconds=manifest["num_samples"] / manifest["sample_rate"], name=without_suffix(manifest["path"])
+    )
     shortest = params.manifest.min_seconds
     checks: Checks = {
         f"{column} is given": (
@@ -122,14 +125,17 @@ def _utterances(manifest: pd.DataFrame, params: Params) -> Table:
         "the gender is f, m or unknown": _one_of(
             "use f, m or an empty field in the index", "gender", ["f", "m"]
         ),
-        f"the sample rate lies between {SAMPLE_RATES[0]} and {SAMPLE_RATES[1]} Hz": _between(
-            "convert the recording, or remove it from the corpus", "sample_rate", *SAMPLE_RATES
+        f"the sample rate lies between {RATES[0]} and {RATES[1]} Hz": _between(
+            "convert the recording, or remove it from the corpus", "sample_rate", *RATES
         ),
         f"an utterance lasts {shortest:g} to {MAX_SECONDS:g} seconds": _between(
             "cut or remove the recording; see manifest.min_seconds and manifest.on_bad_audio",
             "seconds",
             shortest,
             MAX_SECONDS,
+        ),
+        "no recording stands there in two formats": _unique(
+            "remove one of the two files, or list one of them", "name"
         ),
         "the checksum is a SHA-256": (
             "run dvc repro manifest",
@@ -170,12 +176,14 @@ def _recordings(manifest: pd.DataFrame) -> Table:
     rows = manifest.groupby("sha256", sort=True).agg(
         splits=("split", "nunique"),
         speakers=("speaker", "nunique"),
+        times=("utterance_id", "size"),
         utterances=("utterance_id", lambda ids: ", ".join(ids.iloc[:3])),
     )
     remedy = "remove one of the two recordings: their bytes are the same"
     checks = {
         "no recording stands in two splits": _between(remedy, "splits", high=1),
         "no recording belongs to two speakers": _between(remedy, "speakers", high=1),
+        "no recording stands there twice": _between(remedy, "times", high=1),
     }
     return Table("manifest_recordings", rows.reset_index(), ["utterances"], checks)
 

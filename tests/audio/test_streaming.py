@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from laspa.audio import streaming
+from laspa.audio import decoders, streaming
 from laspa.audio.reading import read_audio
 from laspa.audio.streaming import mono_blocks, open_recording, pieces
 
@@ -12,7 +12,7 @@ from laspa.audio.streaming import mono_blocks, open_recording, pieces
 @pytest.mark.parametrize(("rate", "tolerance"), [(16_000, 0), (44_100, 1e-4)])
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
 def test_blocks_make_up_the_recording(rate, tolerance, suffix, tmp_path, monkeypatch):
-    monkeypatch.setattr(streaming, "BLOCK_SECONDS", 1)
+    monkeypatch.setattr(decoders, "BLOCK_SECONDS", 1)
     monkeypatch.setattr(streaming, "KEPT_BLOCKS", 2)
     sound = 0.3 * np.sin(2 * np.pi * 300 * np.arange(int(4.3 * rate)) / rate)
     path = tmp_path / f"a{suffix}"

@@ -284,7 +284,33 @@ def test_other_refusals(corpus, capsys):
     message = refused(capsys, "trials", "manifest.parquet", "--split", "eval", "--output", "x.txt")
     assert message == "manifest.parquet: no split 'eval'; it has test, train"
     assert "none.parquet: no such file" in refused(capsys, "trials", "none.parquet", "--output", "x.txt")
-    assert "--bootstrap 0" in refused(capsys, "compare", "scores.txt", "scores.txt", "--bootstrap", "0")
+    assert "--bootstrap is 0" in refused(capsys, "compare", "scores.txt", "scores.txt", "--bootstrap", "0")
     with pytest.raises(SystemExit):
         main(["metrics", "scores.txt", "--bootstrap", "7"])
     assert "'7' should be 0, or 100 or more" in capsys.readouterr().err
+
+
+def test_names_that_show_no_speaker_cost_the_intervals_and_no_more(capsys, tmp_path):
+    text = "\n".join(
+        f"/data/s{a}/{a} /data/s{b}/{b}x {0.9 - abs(a - b)} {int(a == b)}" for a in (1, 2) for b in (1, 2)
+    )
+    (tmp_path / "scores.txt").write_text(text)
+    assert main(["metrics", str(tmp_path / "scores.txt")]) == 0
+    out = capsys.readouterr().out
+    assert "unknown speakers" in out
+    assert out.count("no intervals: what stands before '/' is no speaker (") == 1
+    assert main(["compare", str(tmp_path / "scores.txt"), str(tmp_path / "scores.txt")]) == 2
+    assert "what stands before '/' is no speaker" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", ["a/1.wav", "./a/1.wav", "a/1.m4a"])
+def test_a_recording_against_itself_is_told(capsys, tmp_path, other):
+    (tmp_path / "scores.txt").write_text(
+        f"a/2.wav a/3.wav 0.9 1\na/1.wav {other} 1 1\na/1.wav b/1.wav 0.1 0\n"
+    )
+    assert main(["metrics", str(tmp_path / "scores.txt")]) == 0
+    said = (
+        "warning: 1 of 3 trials are of a recording with itself, which makes error rates too good: "
+        f"{tmp_path}/scores"
+    )
+    assert said in capsys.readouterr().err

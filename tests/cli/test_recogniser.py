@@ -119,3 +119,17 @@ def test_help_answers_at_once():
         subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2])
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.5
+
+
+def test_a_name_that_is_not_utf_8_is_named(tmp_path, capsys):
+    (tmp_path / "caf\udce9.wav").write_bytes(b"x")
+    command = [
+        "embed",
+        str(tmp_path / "caf\udce9.wav"),
+        "--model",
+        "gone",
+        "--output",
+        str(tmp_path / "o.parquet"),
+    ]
+    assert main(command) == 2
+    assert "caf\\xe9.wav: its name is not UTF-8; rename it" in capsys.readouterr().err

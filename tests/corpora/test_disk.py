@@ -133,7 +133,10 @@ def test_official_lists_beside_voxceleb_are_between_recordings(
     [
         ({"path": ""}, "params.yaml: corpus has voxceleb1 but voxceleb1.path is empty"),
         ({"path": "nowhere"}, "params.yaml: voxceleb1.path is 'nowhere', but "),
-        ({"path": "empty"}, "no recording idNNNNN/VIDEO/NNNNN with one of .flac, .m4a, .wav at any depth"),
+        (
+            {"path": "empty"},
+            "no recording idNNNNN/VIDEO/NNNNN, such as id10001/1zcIwhmdeo4/00001.wav, at any depth",
+        ),
         (
             {"files": VOX1_FILES[2:]},
             "1 of 2 train speakers of vox1_meta.csv have no recording: id10001; unpack",

@@ -100,15 +100,16 @@ HEADER = "path,speaker,language\n"
     ("manifest", "message"),
     [
         ("path,speaker\nx.wav,ann\n", "manifest.csv: no column language; it has path, speaker"),
-        (HEADER + "x.wav,ann,en\ngone.wav,ann,en\n", "manifest.csv: lists gone.wav, but "),
+        (HEADER + "x.wav,ann,en\ngone.wav,ann,en\n", "manifest.csv, line 3: lists gone.wav, but "),
         (HEADER + "x.wav,ann,en\nx.wav,,en\n", "manifest.csv, line 3: speaker is empty"),
         (HEADER + "x.wav,ann,en\nx.wav,bob,en\n", "manifest.csv, line 3: lists x.wav again"),
         (HEADER, "manifest.csv: no rows; list at least one recording"),
-        ("", "manifest.csv: not a CSV table"),
+        ("", "manifest.csv: no column path, speaker, language; it has no line"),
         (HEADER + 'x.wav,"ann,en\n', "manifest.csv: not a CSV table"),
         (
             None,
-            "neither a manifest.csv or manifest.parquet (columns path, speaker, language) nor recordings as "
+            "neither a manifest.csv, manifest.tsv or manifest.parquet (columns path, speaker, language) "
+            "nor recordings as "
             "SPEAKER/LANGUAGE",
         ),
     ],

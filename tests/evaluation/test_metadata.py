@@ -74,11 +74,20 @@ def test_speakers_may_come_from_the_names(trials):
     assert read_metadata(trials, None, separator="#").speaker is None
 
 
-def test_a_speaker_that_contradicts_a_label_is_an_error(tmp_path, trials):
-    (tmp_path / "wrong.txt").write_text("1 ann/1 ann/2\n0 ann/1 ann/3\n")
-    message = r"wrong.txt:2: ann/1 ann/3 is a non-target trial of ann and ann; name speakers"
-    with pytest.raises(LaspaError, match=message):
-        read_metadata(read_list(tmp_path / "wrong.txt"), None)
+@pytest.mark.parametrize("name", ["wav/{}", "/data/wav/{}", "{}"])
+def test_a_guess_of_speakers_that_contradicts_a_label_is_dropped_and_told(tmp_path, name):
+    one, two, three = (name.format(f"ann/{number}") for number in (1, 2, 3))
+    (tmp_path / "wrong.txt").write_text(f"1 {one} {two}\n0 {one} {three}\n")
+    found = read_metadata(read_list(tmp_path / "wrong.txt"), None)
+    guess = name.format("ann").partition("/")[0]
+    what = f"{tmp_path}/wrong.txt:2: {one} {three} is a non-target trial of {guess!r} and {guess!r}"
+    assert (found.speaker, found.contradiction) == (None, what)
+
+
+def test_a_manifest_that_contradicts_a_label_is_an_error(tmp_path, trials, manifest):
+    (tmp_path / "wrong.txt").write_text("1 ann/1 ann/2\n0 ann/1 ann/2\n".replace("ann/2", "ann/3", 1))
+    with pytest.raises(LaspaError, match=r"wrong.txt:2: ann/1 ann/2 is a non-target trial of .*; mend one"):
+        read_metadata(read_list(tmp_path / "wrong.txt"), manifest)
 
 
 def test_what_is_not_known_is_said(tmp_path, trials, manifest):

@@ -24,6 +24,10 @@ def written(folder, text: str, name: str = "scores.txt"):
         ("a\tb\t0.5\t1\na\tc\t-0.001\t0\n", [True, False]),
         ("enroll,test,score,target\na,b,0.5,1\na,c,-0.001,0\n", [True, False]),
         ("a  b 0.5\n\na c   -0.001 \n", None),
+        ("a b 1 0.5\na c 0 -0.001\n", [True, False]),  # SpeechBrain
+        ("Enroll Test Label Score\na b 1 0.5\na c 0 -0.001\n", [True, False]),
+        ("\ufeffa b 0.5\r\na c -0.001\r\n", None),
+        ("a\u00a0b 0.5\n\ufeffa c -0.001\n", None),
     ],
 )
 def test_forms_of_score_files(tmp_path, text, target):
@@ -58,7 +62,12 @@ def test_what_is_written_reads_the_same(tmp_path, name, labels):
             "scores.txt:2: 4 fields instead of 3; expected `enroll test score` as in its",
         ),
         ("a b 1 target\na c 2 impostor\n", "scores.txt:2: label 'impostor' is none of target, nontarget"),
-        ("1 a\n", "scores.txt:1: expected `enroll test score` or `enroll test score label`, got '1 a'"),
+        ("1 a\n", "scores.txt:1: expected `enroll test score`, .* got '1 a'"),
+        ("a b 0,5\na c 1,2\n", "scores.txt:1: 0,5 has a decimal comma; write numbers with a point"),
+        ("0.5 a b\n-0.5 a c\n", "scores.txt:1: the score stands before the names; expected"),
+        ("1 0.5 a b\n0 -0.5 a c\n", "scores.txt:1: the score stands before the names; expected"),
+        ("a b 1 0\na c 0 1\n", "scores.txt:1: the third and fourth field are 0 or 1 in all"),
+        ("a b 1 0.5\na c 2 0.5\n", "scores.txt:2: label '2' is none of target, nontarget"),
         ("a b 1\nc d 0\na b 2\n", "scores.txt:3: a b stands in .*scores.txt:1 too"),
         ("enroll test score\na b 1\na b 2\n", "scores.txt:3: a b stands in .*scores.txt:2 too"),
     ],

@@ -12,6 +12,7 @@ import soundfile
 
 from laspa.errors import LaspaError
 from laspa.manifest.build import build_manifest
+from laspa.manifest.tables import copied_from
 from laspa.params import Manifest
 
 OPTIONS = Manifest(on_bad_audio="fail", min_seconds=0.5, dev_share=0.2, test_share=0.2, split_seed=1)
@@ -135,7 +136,7 @@ def test_a_missing_decoder_stops_even_where_bad_recordings_are_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = corpus(tmp_path)
-    (tmp_path / "s4/1.wav").rename(tmp_path / "s4/1.m4a")
+    (tmp_path / "s4/1.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
     index["path"] = index["path"].replace("s4/1.wav", "s4/1.m4a")
     monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
     with pytest.raises(LaspaError, match=r"s4/1\.m4a: needs PyAV.*pip install 'laspa\[codecs\]'"):
@@ -189,9 +190,62 @@ def test_recordings_of_one_name_get_ids_of_their_own(tmp_path: Path) -> None:
 def test_a_recording_in_two_splits_is_refused(tmp_path: Path) -> None:
     index = corpus(tmp_path, split=True)
     (tmp_path / "s1/0.wav").write_bytes((tmp_path / "s0/1.wav").read_bytes())
-    message = r"the same recording is in dev and train: .*s0/1\.wav and .*s1/0\.wav; a recording belongs to"
+    message = r"2 of 20 .*\n.*s0/1\.wav: the same bytes as s1/0\.wav, of speaker s1 in en in dev\n"
     with pytest.raises(LaspaError, match=message):
         build(tmp_path, index)
+
+
+@pytest.mark.parametrize("change", ["speaker", "language"])
+def test_of_copies_under_two_labels_none_is_right(tmp_path: Path, change: str) -> None:
+    index = corpus(tmp_path)
+    (tmp_path / "s1/1.wav").write_bytes((tmp_path / "s1/0.wav").read_bytes())
+    index.loc[index["path"] == "s1/1.wav", change] = {"speaker": "s2", "language": "de"}[change]
+    with pytest.raises(
+        LaspaError, match=r"2 of 20 .*\n.*s1/0\.wav: the same bytes as s1/1\.wav, of speaker s"
+    ):
+        build(tmp_path, index)
+    manifest, skipped = build(tmp_path, index, on_bad_audio="skip")
+    assert skipped["path"].tolist() == ["s1/0.wav", "s1/1.wav"]
+    assert len(manifest) == 18
+
+
+def test_a_copy_counts_once_and_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = corpus(tmp_path)
+    for name in ("s1/9.wav", "s1/8.wav"):
+        (tmp_path / name).write_bytes((tmp_path / "s1/1.wav").read_bytes())
+        index.loc[len(index)] = (name, "s1", "en", "m", "")
+    manifest, skipped = build(tmp_path, index)
+    assert manifest["sha256"].is_unique
+    assert len(manifest) == 20
+    reason = "the same bytes and labels as s1/1.wav"
+    assert skipped.values.tolist() == [["s1/9.wav", reason], ["s1/8.wav", reason]]
+    assert (
+        "2 of 22 recordings are copies of others, byte by byte, such as s1/9.wav" in capsys.readouterr().out
+    )
+    skipped.to_csv(tmp_path / "skipped.csv", index=False)
+    assert copied_from(tmp_path / "skipped.csv") == {"s1/9.wav": "s1/1.wav", "s1/8.wav": "s1/1.wav"}
+
+
+def test_wrong_headers_and_channels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = corpus(tmp_path)
+    content = bytearray((tmp_path / "s1/1.wav").read_bytes())
+    content[40:44] = bytes(4)
+    (tmp_path / "s1/1.wav").write_bytes(content)
+    two = np.random.default_rng(0).uniform(-0.3, 0.3, (16_000, 2))
+    soundfile.write(tmp_path / "s2/1.wav", two, 16_000)
+    build(tmp_path, index)
+    out = capsys.readouterr().out
+    assert "1 of 20 recordings have a header that names another length than there is" in out
+    assert "such as s1/1.wav" in out
+    assert "1 of 20 recordings have channels that differ and are averaged" in out
+
+
+def test_nothing_usable_is_told(tmp_path: Path) -> None:
+    index = corpus(tmp_path)
+    for name in index["path"]:
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(LaspaError, match="none of 20 recordings can be used; the first: the file is empty"):
+        build(tmp_path, index, on_bad_audio="skip")
 
 
 def test_a_speaker_in_two_splits_is_refused(tmp_path: Path) -> None:

@@ -22,11 +22,12 @@ ON_DEMAND = {
     for study in sorted((ROOT / "studies").glob("*/dvc.yaml"))
     for name, stage in yaml.safe_load(study.read_text().replace("../../", ""))["stages"].items()
 }
-# What changes no output: how files are written, errors shown, params read (they are listed by key), runs
+# What changes no output: how files are written, text decoded and shown, params read (listed by key), runs
 # tracked, work spread over processes, pages of data checks drawn (they are no outputs). The checksums hold a
 # fetched corpus, the stage that wrote a table the table, and the stage `systems` the params of a run.
 PLUMBING = (
     *("laspa/errors.py", "laspa/files.py", "laspa/progress.py", "laspa/redaction.py", "laspa/params/"),
+    *("laspa/text.py", "laspa/terminal.py"),
     *("laspa/corpora/download/", "laspa/manifest/tables.py", "laspa/manifest/index.py"),
     *("laspa/features/store.py", "laspa/report/html.py"),
     *("pipelines/stage.py", "pipelines/tracking/", "pipelines/ray/"),

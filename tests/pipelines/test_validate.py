@@ -96,8 +96,19 @@ DAMAGE: dict[str, tuple[Callable[[pd.DataFrame], object], list[str], str]] = {
         [
             "manifest_recordings: no recording stands in two splits",
             "manifest_recordings: no recording belongs to two speakers",
+            "manifest_recordings: no recording stands there twice",
         ],
         "1 of 15 rows: utterances dev0/de/0, train2/en/0 (splits=2)",
+    ),
+    "one recording twice": (
+        lambda table: change(table, 1, "sha256", table["sha256"][0]),
+        ["manifest_recordings: no recording stands there twice"],
+        "(times=2)",
+    ),
+    "one name in two formats": (
+        lambda table: change(table, 1, "path", table["path"][0].replace(".wav", ".m4a")),
+        ["manifest_utterances: no recording stands there in two formats"],
+        "2 of 16 rows: utterance_id dev0/de/0",
     ),
     "an unseen language in training": (
         lambda table: change(table, 15, "language", "fi"),

@@ -212,11 +212,11 @@ def test_models_and_their_utterances(tmp_path):
 def test_language_labels_of_voxceleb1_b(tmp_path):
     path = written(tmp_path, 'filename,label\nid1/a/00001.wav,English\nid1/a/00002.wav,"Chinese, Min"\n')
     assert read_language_labels(path) == {"id1/a/00001.wav": "English", "id1/a/00002.wav": "Chinese, Min"}
-    with pytest.raises(LaspaError, match=":1: expected the header `filename,label`, got 'file,lang'"):
+    with pytest.raises(LaspaError, match="no column filename, label; it has file, lang"):
         read_language_labels(written(tmp_path, "file,lang\n"))
     with pytest.raises(LaspaError, match=":3: a is Hindi here and Tamil above"):
         read_language_labels(written(tmp_path, "filename,label\na,Tamil\na,Hindi\n"))
-    with pytest.raises(LaspaError, match=":2: expected `filename,label`, got 'a'"):
+    with pytest.raises(LaspaError, match=", line 2: more or fewer fields than the header names"):
         read_language_labels(written(tmp_path, "filename,label\na\n"))
 
 
