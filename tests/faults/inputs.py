@@ -23,7 +23,6 @@ from laspa.backend.saving import Backend, load_backend, save_backend
 from laspa.cli.main import main
 from laspa.corpora.common_voice import list_recordings as list_common_voice
 from laspa.corpora.corpus import RemoteFile
-from laspa.corpora.disk import read_table
 from laspa.corpora.download.archives import extract
 from laspa.corpora.download.fetch import plan
 from laspa.corpora.folder import list_recordings as list_folder
@@ -42,6 +41,7 @@ from laspa.recogniser.decision import read_decision
 from laspa.recogniser.recogniser import Recogniser
 from laspa.recogniser.requests import decode_recording
 from laspa.recogniser.store import Store
+from laspa.text import read_table
 from laspa.trials.lists import read_language_labels, read_list, read_models, read_trials
 from laspa.tuning.output import read_trials as read_sweep
 from laspa.tuning.trial_files import TrialFiles

@@ -25,6 +25,7 @@ SWEEP_MOMENTS, STORE_MOMENTS = int(os.environ.get("LASPA_SWEEP_KILLS", "6")), 20
 STAGES, LEAST_SECONDS = 14, 3.0  # of the pipeline; that a command takes to begin
 SMALLER = SMALLEST | {"compare": ["laspa_plus", "baseline"], "train.epochs": 3}
 DIMENSIONS = 192
+TIMED = ("data/.gx/", "reports/data_docs/")  # pages that say when they were made, which DVC does not keep
 
 
 def running(folder: Path) -> int:
@@ -60,7 +61,8 @@ def test_a_pipeline_that_is_killed_gives_the_same_bytes(tmp_path: Path) -> None:
             rounds += 1
             found = contents(folder, "data", "reports") | {"lock": (folder / "dvc.lock").read_bytes()}
             assert found.keys() == expected.keys()
-            assert [name for name in found if found[name] != expected[name]] == []
+            other = [name for name in found if found[name] != expected[name] and not name.startswith(TIMED)]
+            assert other == []
             assert half_written(folder) == []
             assert running(folder) == 0
     keep("kills of the pipeline", moments=kinds.total(), rounds=rounds, **kinds)
