@@ -1,6 +1,9 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
 .PHONY: help repro test regression services expectations ablation results experiments ui serve lint docs numbers setup lock
+.PHONY: help repro test regression services faults audit expectations ablation results ui lint docs lock setup
+.PHONY: help repro test regression services expectations ablation results ui serve lint lock setup
+.PHONY: help repro test regression services expectations ablation results experiments ui lint lock setup
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -26,6 +29,22 @@ regression: $(INSTALLED) ## Run a tiny profile of the pipeline and compare its m
 
 services: $(INSTALLED) ## Run the tests that start clusters and servers: Ray, PostgreSQL, S3
 	@python -m pytest -q -m services
+
+faults: $(INSTALLED) ## Kill, fill disks, damage inputs, lie and search for secrets; write tests/faults/summary.json
+	@python -m pytest -q -m 'faults or not faults' tests/faults
+
+# The tools have an environment of their own, so that they are no part of what they look at.
+AUDIT := build/audit
+AUDITORS := 'pip-audit>=2.10,<3' 'pip-licenses>=5.5,<6' 'cyclonedx-bom>=7.2,<8'
+audit: $(INSTALLED) ## Write licences and an SBOM (CycloneDX) into build/audit; look for known vulnerabilities in the lock
+	@mkdir -p $(AUDIT) && python -m venv --clear $(AUDIT)/tools
+	@$(AUDIT)/tools/bin/python -m pip --quiet install $(AUDITORS)
+	@$(AUDIT)/tools/bin/pip-licenses --python .venv/bin/python --format csv --with-urls --output-file $(AUDIT)/licences.csv
+	@$(AUDIT)/tools/bin/cyclonedx-py environment .venv/bin/python --pyproject pyproject.toml \
+	    --output-reproducible --output-file $(AUDIT)/sbom.cdx.json
+	@grep -iE 'GPL|EPL|UNKNOWN' $(AUDIT)/licences.csv | sed 's/^/Look at  /' || true
+	@echo "Licences $(AUDIT)/licences.csv, SBOM $(AUDIT)/sbom.cdx.json"
+	@$(AUDIT)/tools/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement requirements.lock
 
 expectations: $(INSTALLED) ## Take what the tiny profile measures now as what is expected of it
 	@python -m tests.regression.compare --update

@@ -1,9 +1,11 @@
 """Files: written whole or not at all, read with clear errors, and disk space checked first."""
 
+import glob
 import hashlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    _remove_left(target)
+    temporary = _temporary(target, os.getpid())
     try:
         yield temporary
         if target.is_dir():
@@ -32,6 +35,23 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def _temporary(target: Path, process: int | str) -> Path:
+    # With the host: on a disk that machines share, only its own can tell whether a process lives.
+    return target.with_name(f".{target.name}.{socket.gethostname()}-{process}.tmp")
+
+
+def _remove_left(target: Path) -> None:
+    """Remove what writers of `target` on this machine that were killed have left beside it."""
+    for left in target.parent.glob(f"{glob.escape(_temporary(target, '').stem)}*.tmp"):
+        process = left.stem.rpartition("-")[2]
+        try:
+            os.kill(int(process), 0)
+        except (ProcessLookupError, OverflowError, ValueError):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        except PermissionError:  # it lives, another user's
+            pass
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -55,8 +75,27 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; run the stage that writes it (dvc repro)") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LaspaError(f"{path}: not valid JSON ({error})") from None
+
+
+@contextmanager
+def parsed(path: Path | str, what: str, remedy: str = "") -> Iterator[None]:
+    """Turn whatever a parser raises in the block into one line: that the file at `path` is not `what`.
+
+    Parsers of damaged files raise OSError, ValueError, KeyError and more. A missing file stays a
+    FileNotFoundError.
+
+    Raises:
+        LaspaError: names the file and the reason.
+    """
+    try:
+        yield
+    except (LaspaError, FileNotFoundError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise LaspaError(f"{path}: not {what} ({reason}){remedy and '; '}{remedy}") from None
 
 
 def sha256_file(path: Path | str) -> str:

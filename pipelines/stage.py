@@ -3,17 +3,25 @@
 import errno
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from laspa.errors import LaspaError
+from laspa.params import Params, with_overrides
 from laspa.terminal import show_any_name
 
 PARAMS_FILE = Path("params.yaml")
+WATCH_SECONDS = 1.0
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage; bad input, a full disk and Ctrl-C end it with one clear line and status 1."""
+    end_with_dvc()
     show_any_name()
     try:
         main()
@@ -41,6 +49,51 @@ def _reason(error: OSError) -> str:
     if error.strerror:
         return f"{error.filename or 'writing'}: {error.strerror}"
     return f"{error}: no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
+
+
+def from_root(params: Params) -> Params:
+    """The params with the model to start from as an absolute path: it is relative to the checkout.
+
+    Raises:
+        LaspaError: no model is there.
+    """
+    if not params.train.weights_from:
+        return params
+    from laspa.models.saving import WEIGHTS_FILE  # here, since it brings torch
+
+    folder = (project_root() / params.train.weights_from).resolve()
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise LaspaError(
+            f"params.yaml: train.weights_from is {params.train.weights_from!r}, but {folder} holds no "
+            f"{WEIGHTS_FILE}; name the folder of a saved model, absolute or relative to the checkout"
+        )
+    return with_overrides(params, {"train.weights_from": str(folder)})
+
+
+def dvc_process() -> psutil.Process | None:
+    """The process of DVC that runs this stage, the nearest that is not in the stage; None if unknown."""
+    name = os.environ.get("DVC_STAGE")
+    with suppress(psutil.Error):  # another user's, or gone
+        parents = psutil.Process().parents() if name else []
+        return next((one for one in parents if one.environ().get("DVC_STAGE") != name), None)
+    return None
+
+
+def end_with_dvc() -> None:
+    """End this stage and its processes when its DVC was killed: the next one would meet them."""
+    if (dvc := dvc_process()) is None:
+        return
+
+    def watch() -> None:
+        with suppress(psutil.NoSuchProcess):
+            while dvc.is_running() and dvc.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(WATCH_SECONDS)
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="DVC's end", daemon=True).start()
 
 
 def project_root() -> Path:

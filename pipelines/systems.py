@@ -16,11 +16,13 @@ import pandas as pd
 
 from laspa.evaluation.split import load_split
 from laspa.evaluation.system import evaluate_system
+from laspa.features.extraction import end_with_parent
 from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.models.device import torch_device
 from laspa.models.encoders import check_encoders
 from laspa.params import SYSTEM_KEYS, Params, with_overrides
 from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
+from pipelines import stage
 from pipelines.tracking.metrics import epoch_metrics, evaluation_metrics
 from pipelines.tracking.runs import start_run
 
@@ -63,6 +65,7 @@ def measure_seeds(
         runs: params by seed.
         split: dev for choices, test for results.
     """
+    runs = {seed: stage.from_root(run) for seed, run in runs.items()}
     for run in runs.values():
         check_encoders(run.model)
     partial = Path("data/.partial") / kind / split / system
@@ -115,7 +118,7 @@ def _started(
         yield ((seed, _run(run, data, partial, split)) for seed, run in runs.items())
         return
     _training_data(data)
-    with ProcessPoolExecutor(len(runs), mp_context=get_context("fork")) as pool:
+    with ProcessPoolExecutor(len(runs), get_context("fork"), end_with_parent) as pool:
         futures = {pool.submit(_run, run, data, partial, split): seed for seed, run in runs.items()}
         yield ((futures[future], future.result()) for future in as_completed(futures))
 

@@ -23,7 +23,7 @@ STATES = Path("data/.partial/train")
 
 def main() -> None:
     system = stage.argument("train", "SYSTEM")
-    params = read_run(system)
+    params = stage.from_root(read_run(system))
     model, states = TRAINED / system, STATES / system
     check_encoders(params.model)
     data = load_training_data(DATA)

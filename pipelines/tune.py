@@ -23,7 +23,7 @@ READ = ("manifest.parquet", "trials/dev.parquet", "features")  # of tune.data; t
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE).resolve()
+    params = stage.from_root(load_params(stage.PARAMS_FILE).resolve())
     drawn = draw_trials(params)
     if params.train.device == "cuda" and not params.tune.gpus:
         raise LaspaError(

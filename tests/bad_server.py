@@ -32,6 +32,7 @@ class BadServer(ThreadingHTTPServer):
         self.faults: dict[str, list[str]] = {}
         self.always: dict[str, str] = {}
         self.versions: dict[str, str] = {}
+        self.lies: list[dict[str, str]] = []  # headers of the next answers, in place of true ones
         self.seen: list[Seen] = []
         self.released = threading.Event()
 
@@ -99,10 +100,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(
         self, status: int, body: bytes, headers: dict[str, str] | None = None, fault: str = ""
     ) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Type": "application/octet-stream"} | (headers or {})).items():
+        lies = self.server.lies.pop(0) if self.server.lies else {}
+        self.send_response(int(lies.pop("status", status)))
+        told = {"Content-Type": "application/octet-stream", "Content-Length": str(len(body))}
+        for name, value in (told | (headers or {}) | lies).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if fault in ("truncate", "stall"):
             self.wfile.write(body[: len(body) // 2])

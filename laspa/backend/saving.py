@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from laspa.backend.parts import Fitted
 from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
-from laspa.files import atomic_path
+from laspa.files import atomic_path, parsed
 
 FORM = 1  # of the file: raise it when its meaning changes
 METADATA = "laspa.backend"
@@ -59,17 +59,16 @@ def load_backend(path: Path) -> Backend:
     Raises:
         LaspaError: a missing, damaged or foreign file.
     """
+    remedy = "make it by laspa backend fit"
     try:
-        with safe_open(path, framework="np") as file:
+        with parsed(path, "a backend", remedy), safe_open(path, framework="np") as file:
             said = json.loads((file.metadata() or {}).get(METADATA, "{}"))
+            if said.get("form") != FORM:
+                raise LaspaError(f"{path}: not a backend of this laspa; {remedy}")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            calibration = said["calibration"] and Calibration(*said["calibration"])
+            fitted = Fitted(tuple(said["parts"]), said["languages"], **arrays)
+            about = {name: said[name] for name in ("model", "speakers", "utterances", "reason")}
+            return Backend(fitted, calibration=calibration, **about)
     except FileNotFoundError:
-        raise LaspaError(f"{path}: no such file; make it by laspa backend fit") from None
-    except (SafetensorError, OSError) as error:
-        raise LaspaError(f"{path}: not a backend ({error}); make it by laspa backend fit") from None
-    if said.get("form") != FORM:
-        raise LaspaError(f"{path}: not a backend of this laspa; make it by laspa backend fit")
-    calibration = said["calibration"] and Calibration(*said["calibration"])
-    fitted = Fitted(tuple(said["parts"]), said["languages"], **arrays)
-    about = {name: said[name] for name in ("model", "speakers", "utterances", "reason")}
-    return Backend(fitted, calibration=calibration, **about)
+        raise LaspaError(f"{path}: no such file; {remedy}") from None

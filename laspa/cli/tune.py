@@ -2,12 +2,12 @@
 
 import argparse
 import io
+import re
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ruamel.yaml import YAML
 
 from laspa.errors import LaspaError
@@ -15,11 +15,12 @@ from laspa.files import atomic_path
 from laspa.hooks import hook
 from laspa.params import Params, load_params, with_overrides
 from laspa.params.dotted import flatten, get, put
-from laspa.params.loading import read_yaml
+from laspa.params.loading import read_yaml, yaml_scalar
 from laspa.tuning.space import Values
 
 ENTRY_POINTS = "laspa.sweep"  # of the project's pipeline, which the library does not import
 EXTRA = "tune"
+EDITED_DIGITS = 15
 
 
 def tune(options: argparse.Namespace) -> None:
@@ -58,7 +59,10 @@ def with_values(text: str, values: Values) -> str:
     editor.preserve_quotes, editor.width = True, sys.maxsize
     document = editor.load(text)
     for name, value in values.items():
-        put(document, name, editor.load(_scalar(value)))
+        written = yaml_scalar(value)
+        # Behind an exponent the editor keeps that notation, but only some fifteen digits.
+        exact = not isinstance(value, float) or len(written) < EDITED_DIGITS
+        put(document, name, editor.load(written) if exact else value)
     changed = io.StringIO()
     editor.dump(document, changed)
     return changed.getvalue() if text.endswith("\n") else changed.getvalue().removesuffix("\n")
@@ -68,7 +72,7 @@ def show(options: argparse.Namespace) -> None:
     """Print the command that runs the pipeline with the best params, as an experiment."""
     params = load_params(options.params)
     best = _best(options.best, params)
-    settings = (f"{_place(params, name)}={_scalar(value)}" for name, value in best.items())
+    settings = (f"{_place(params, name)}={_hydra(value)}" for name, value in best.items())
     print("dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings))
 
 
@@ -77,9 +81,13 @@ def _place(params: Params, name: str) -> str:
     return f"systems.{params.system}.{name}" if name in flatten(params.systems[params.system]) else name
 
 
-def _scalar(value: Any) -> str:
-    """The value as YAML 1.1 and 1.2 both read it: 1e-05 alone would be a text by YAML 1.1."""
-    return yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+def _hydra(value: Any) -> str:
+    """The value as `dvc exp run -S` reads it: by Hydra, whose quotes are not those of YAML."""
+    written = yaml_scalar(value)
+    if not isinstance(value, str) or re.fullmatch(r"[\w./-]+", written):
+        return written
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), value)
+    return f"'{escaped}'"
 
 
 def _best(path: str, params: Params) -> Values:

@@ -161,7 +161,7 @@ def _in_processes(shards: list[Shard], workers: int) -> Iterator[None]:
         return
     # Spawned, not forked: a fork of a process with running threads may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(shards)), context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(min(workers, len(shards)), context, initializer=end_with_parent)
     try:
         for future in as_completed([pool.submit(compute_shard, shard) for shard in shards]):
             yield future.result()
@@ -174,7 +174,7 @@ def _in_processes(shards: list[Shard], workers: int) -> Iterator[None]:
         pool.shutdown(cancel_futures=True)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Make a worker ignore Ctrl-C, which its parent handles, and end when the parent has ended in any way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

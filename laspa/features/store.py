@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path
+from laspa.files import atomic_path, parsed
 
 VERSION = 1  # of the values and of the file format: raise it when either changes
 ROWS_PER_GROUP = 64  # read in one piece; some 3 MB of three-second utterances (our choice, measured)
@@ -92,12 +92,9 @@ def read_group(path: Path, group: int) -> list[np.ndarray]:
     Raises:
         LaspaError: a shard that cannot be read.
     """
-    try:
-        with pq.ParquetFile(path) as shard:
-            settings = json.loads(shard.schema_arrow.metadata[SETTINGS_KEY])
-            column = shard.read_row_group(group, columns=["mel"])["mel"]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise LaspaError(f"{path}: not a readable Parquet file ({error}); remove its folder") from None
+    with parsed(path, "a readable Parquet file", "remove its folder"), pq.ParquetFile(path) as shard:
+        settings = json.loads(shard.schema_arrow.metadata[SETTINGS_KEY])
+        column = shard.read_row_group(group, columns=["mel"])["mel"]
     return [view.reshape(-1, settings["num_mels"]) for view in _views(column)]
 
 
@@ -120,7 +117,11 @@ class FeatureStore:
             LaspaError: no such folder, no shards, a shard of another version or other settings, a
                 damaged shard, or an utterance that is not there.
         """
-        shards = _open_shards(Path(folder))
+        with parsed(folder, "features", "run dvc repro --force --single-item features"):
+            self._read(Path(folder), utterance_ids)
+
+    def _read(self, folder: Path, utterance_ids: Sequence[str] | None) -> None:
+        shards = _open_shards(folder)
         metadata = next(iter(shards.values())).schema_arrow.metadata
         self.settings: dict[str, Any] = json.loads(metadata[SETTINGS_KEY])
         self.digest: str = metadata[DIGEST_KEY].decode()
@@ -131,7 +132,7 @@ class FeatureStore:
 
         self.utterance_ids = stored_ids if utterance_ids is None else list(utterance_ids)
         row_of = {utterance_id: row for row, utterance_id in enumerate(stored_ids)}
-        _check_ids(Path(folder), self.utterance_ids, stored_ids, row_of)
+        _check_ids(folder, self.utterance_ids, stored_ids, row_of)
         self._index = {utterance_id: index for index, utterance_id in enumerate(self.utterance_ids)}
         self.num_frames: np.ndarray = stored_frames[[row_of[one] for one in self.utterance_ids]]
         self.offsets: np.ndarray = np.concatenate([[0], np.cumsum(self.num_frames)]).astype(np.int64)

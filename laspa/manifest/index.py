@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.files import read_json
+from laspa.files import parsed, read_json
 
 INDEX_COLUMNS = ["path", "speaker", "language", "gender", "split"]
 UNDETERMINED = "und"  # ISO 639-3 for a recording without a language: the stage label may find one
@@ -15,8 +15,13 @@ LISTS_FOLDER = "lists"  # the official trial lists, between paths of the index
 
 
 def read_index(raw: Path) -> pd.DataFrame:
-    """`raw`/index.csv, all columns as text."""
-    return pd.read_csv(raw / INDEX_FILE, dtype=str, keep_default_na=False)
+    """`raw`/index.csv, all columns as text.
+
+    Raises:
+        LaspaError: it is damaged.
+    """
+    with parsed(raw / INDEX_FILE, "an index of recordings", "run dvc repro --force --single-item download"):
+        return pd.read_csv(raw / INDEX_FILE, dtype=str, keep_default_na=False)
 
 
 def locator(raw: Path, root: Path) -> Callable[[str], Path]:

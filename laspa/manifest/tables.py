@@ -6,6 +6,7 @@ import pandas as pd
 
 from laspa.errors import LaspaError
 from laspa.text import composed
+from laspa.files import parsed
 
 COPY = (
     "the same bytes and labels as "  # why a recording is left out; the path of the one that is kept follows
@@ -17,10 +18,11 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     """The manifest as a table.
 
     Raises:
-        LaspaError: the file is missing.
+        LaspaError: the file is missing or damaged.
     """
     try:
-        return pd.read_parquet(path)
+        with parsed(path, "a Parquet table", "run dvc repro --force --single-item manifest"):
+            return pd.read_parquet(path)
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; run the stage manifest (dvc repro manifest)") from None
 

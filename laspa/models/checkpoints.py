@@ -25,6 +25,8 @@ from laspa.params.system import LossWeights, Model
 
 SHOWN = 5  # names in a message
 
+LEAST_DIMENSIONS = 8  # as model.embedding_dim
+
 
 def import_checkpoint(kind: str, file: Path, output: Path) -> int:
     """Write a model folder with a public checkpoint's speaker encoder; the length of its embeddings.
@@ -40,7 +42,8 @@ def import_checkpoint(kind: str, file: Path, output: Path) -> int:
     last = next((value for name, value in tensors.items() if name.endswith(public.last)), None)
     if last is None:
         raise LaspaError(f"{file}: has no {public.last}, so it is not a checkpoint of {public.what}")
-    dim = len(last)
+    if (dim := last.shape[:1].numel()) < LEAST_DIMENSIONS:
+        raise LaspaError(f"{file}: its {public.last} gives {dim} numbers, too few for an embedding")
     features = _features(public, config, file)
     model, wrong = _fitting(public, tensors, dim, features.num_mels)
     if model is None:

@@ -1,6 +1,6 @@
 """params.yaml as typed models: its sections, loading, changing, and errors that say what would be right.
 
-May import: laspa.errors, laspa.files.
+May import: laspa.errors, laspa.files, laspa.redaction.
 """
 
 from laspa.params.corpora import CommonVoice, Download, Synthetic, SyntheticOther, VoxCeleb

@@ -1,14 +1,16 @@
 """All of params.yaml: loading, changing and checking it."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
+import yaml
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from laspa.errors import LaspaError
+from laspa.files import parsed
 from laspa.params.base import Seed
 from laspa.params.corpora import (
     CommonVoice,
@@ -26,6 +28,7 @@ from laspa.params.messages import explain, unknown_choice, unknown_key
 from laspa.params.system import System
 from laspa.params.training import Train
 from laspa.params.tune import Tune
+from laspa.redaction import without_credentials
 
 SYSTEM_KEYS = (*System.model_fields, "train")  # what a system may change
 
@@ -71,6 +74,18 @@ class Params(System):
         if isinstance(corpus, list) and len(set(corpus)) < len(corpus):
             raise ValueError(f"{corpus} names a corpus twice; list each once")
         return corpus
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> "Params":
+        """params.yaml goes into git, dvc.lock and MLflow."""
+        for name, value in flatten(self.model_dump()).items():
+            text = str(value)
+            if "://" in text and without_credentials(text) != text:
+                raise ValueError(
+                    f"{name} holds a password, token or key, which would go into git; take it out and set it "
+                    "in the environment (docs/downloads.md, docs/tuning.md)"
+                )
+        return self
 
     @property
     def corpora(self) -> list[str]:
@@ -132,16 +147,32 @@ def with_overrides(params: Params, changes: dict[str, Any], source: str = "overr
 
 
 def read_yaml(path: Path | str) -> Any:
-    """A file's values by the rules of YAML 1.2, which DVC writes: `1e-05` is a number, `on` is a text."""
+    """A file's values by the rules of YAML 1.2, which DVC writes: `1e-05` is a number, `on` is a text.
+
+    Raises:
+        LaspaError: a file that cannot be read, or is not UTF-8 or not YAML.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = f"{path}: {error.strerror}; the params file stands at the repository's root"
         raise LaspaError(reason) from None
-    try:
+    except UnicodeDecodeError as error:
+        raise LaspaError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    with parsed(path, "valid YAML"):
         return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise LaspaError(f"{path}: not valid YAML: {error}") from None
+
+
+def yaml_scalar(value: Any) -> str:
+    """A text, a number, a truth value or null in one line, which YAML 1.1 and 1.2 both read.
+
+    By YAML 1.1 `1e-05` is a text and `no` is false, by YAML 1.2 `0o17` is a number: numbers are written
+    `1.0e-05`, and a text that either could take for something else is quoted.
+    """
+    written = yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize).splitlines()[0]
+    if isinstance(value, str) and (written != value or YAML(typ="safe", pure=True).load(value) != value):
+        return yaml.safe_dump(value, default_style='"', width=sys.maxsize).strip()
+    return written
 
 
 def _validate(raw: Any, source: str) -> Params:

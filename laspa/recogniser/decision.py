@@ -9,7 +9,7 @@ import numpy as np
 
 from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
-from laspa.files import read_json
+from laspa.files import parsed, read_json
 
 CALIBRATION_FILE = "calibration.json"
 MIN_SPEECH = 0.5  # seconds of speech that an embedding needs; manifest.min_seconds of the pipeline
@@ -92,18 +92,19 @@ def decision_of(found: Any, path: Path, digest: str) -> Decision:
     form = found.get("form") if isinstance(found, dict) else None
     if form != FORM:
         raise LaspaError(f"{path}: form is {form}, this laspa reads {FORM}; make it again (stage model)")
-    if found["model"] != digest:
-        raise LaspaError(
-            f"{path}: of another model: {found['model'][:12]}, but the weights are {digest[:12]}; make it "
-            "again (stage model)"
+    with parsed(path, "a calibration", "make it again (stage model)"):
+        if found["model"] != digest:
+            raise LaspaError(
+                f"{path}: of another model: {found['model'][:12]}, but the weights are {digest[:12]}; make "
+                "it again (stage model)"
+            )
+        return Decision(
+            path,
+            {
+                heard: PairDecision(heard, Calibration(entry["slope"], entry["offset"]), entry["thresholds"])
+                for heard, entry in found["languages_heard"].items()
+            },
         )
-    return Decision(
-        path,
-        {
-            heard: PairDecision(heard, Calibration(entry["slope"], entry["offset"]), entry["thresholds"])
-            for heard, entry in found["languages_heard"].items()
-        },
-    )
 
 
 def probability(log_likelihood_ratio: float, prior: float) -> float:

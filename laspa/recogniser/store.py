@@ -13,10 +13,11 @@ from filelock import FileLock, Timeout
 
 from laspa.errors import LaspaError
 from laspa.evaluation.score_files import MODEL_KEY
-from laspa.files import atomic_path
+from laspa.files import atomic_path, parsed
 
 ROWS_PER_GROUP = 65_536  # compared at a time: 50 MB of 192 dimensions
 FLOAT = 4  # bytes
+STORE = "a store of enrolled speakers"
 LOCK_SECONDS = 60.0  # another enrolment is waited for; one into a million rows takes a few seconds
 
 
@@ -67,7 +68,7 @@ class Store:
         with self._locked():
             new = _table(names, vectors, recordings, self.digest)
             if self.path.exists():
-                with self._open() as file:
+                with parsed(self.path, STORE), self._open() as file:
                     old = file.read()
                 known = pc.is_in(old["name"], value_set=new["name"].combine_chunks())
                 if not replace and (twice := old["name"].filter(known).to_pylist()):
@@ -97,7 +98,7 @@ class Store:
             LaspaError: no such store, or an empty or damaged one.
         """
         best: list[tuple[float, int, int]] = []  # minus the score, row group, row in it
-        with self._open() as file:
+        with parsed(self.path, STORE), self._open() as file:
             for group in range(file.num_row_groups):
                 rows = _vectors(file.read_row_group(group, columns=["embedding"]))
                 if rows.shape[1] != len(vector):
@@ -119,10 +120,8 @@ class Store:
     def _open(self) -> pq.ParquetFile:
         if not self.path.exists():
             raise LaspaError(f"{self.path}: no such store; enrol somebody first (laspa enrol)")
-        try:
+        with parsed(self.path, STORE):
             file = pq.ParquetFile(self.path, memory_map=True)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise LaspaError(f"{self.path}: not a store of enrolled speakers ({error})") from None
         model = (file.schema_arrow.metadata or {}).get(MODEL_KEY, b"").decode()
         if model != self.digest:
             whose = (

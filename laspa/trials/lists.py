@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path
+from laspa.files import atomic_path, parsed
 from laspa.text import composed, lines, read_table, refuse_unfit
 from laspa.trials.columns import (
     LABEL,
@@ -205,11 +205,10 @@ def read_parquet(path: Path | str, columns: tuple[str, ...]) -> pa.Table:
         LaspaError: the file is missing or no Parquet, a column is missing, or there are no rows.
     """
     try:
-        table = pq.read_table(path).combine_chunks()
+        with parsed(path, "a Parquet table"):
+            table = pq.read_table(path).combine_chunks()
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise LaspaError(f"{path}: no Parquet table ({str(error).splitlines()[0]})") from None
     missing = [column for column in columns if column not in table.column_names]
     if missing:
         raise LaspaError(f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}")

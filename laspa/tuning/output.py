@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path, read_json
+from laspa.files import atomic_path, parsed, read_json
 from laspa.params import Params
+from laspa.params.loading import yaml_scalar
 from laspa.report.svg import file_svg
 from laspa.tuning.figures import importance_figure, parallel_figure
 from laspa.tuning.importance import importances
@@ -45,7 +45,7 @@ def write_output(
         # As objects, so that a whole number in a column of numbers stays one.
         "trials.csv": pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n"),
         TRIALS_FILE: json.dumps([_record(trial) for trial in trials], indent=2, allow_nan=False) + "\n",
-        BEST_FILE: header + yaml.safe_dump(best.values, sort_keys=False),
+        BEST_FILE: header + "".join(f"{name}: {yaml_scalar(value)}\n" for name, value in best.values.items()),
         "index.html": render(rows, best.number, figures, found, confirmed),
         **{f"{name}.svg": file_svg(figure) for name, figure in figures.items()},
     }
@@ -67,10 +67,11 @@ def read_trials(folder: Path) -> list[Trial]:
     if not (folder / TRIALS_FILE).exists():
         raise LaspaError(f"{folder / TRIALS_FILE}: no such file; run the sweep (laspa tune)")
     trials = []
-    for kept in read_json(folder / TRIALS_FILE):
-        history = [{"epoch": epoch, "dev": dev} for epoch, dev in enumerate(kept["dev"], start=1)]
-        same = {name: kept[name] for name in ("values", "status", "retries", "error")}
-        trials.append(Trial(number=kept["trial"], key="", history=history, **same))
+    with parsed(folder / TRIALS_FILE, "the trials of a sweep", "run the sweep (laspa tune)"):
+        for kept in read_json(folder / TRIALS_FILE):
+            history = [{"epoch": epoch, "dev": dev} for epoch, dev in enumerate(kept["dev"], start=1)]
+            same = {name: kept[name] for name in ("values", "status", "retries", "error")}
+            trials.append(Trial(number=kept["trial"], key="", history=history, **same))
     return trials
 
 

@@ -5,11 +5,11 @@ again, after a kill or with a higher `tune.trials`, resumes or is already finish
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from laspa.files import read_json, write_json
+from laspa.files import parsed, read_json, write_json
 from laspa.trials.conditions import CONDITIONS
 from laspa.tuning.space import Values
 
@@ -63,6 +63,11 @@ def dev_eer(record: dict[str, Any]) -> float:
     return float(next(dev[f"eer_{name}"] for name in CONDITIONS if f"eer_{name}" in dev))
 
 
+def _read(file: Path) -> Trial:
+    with parsed(file, "a trial's file", "remove it, and the trial runs again"):
+        return Trial(**read_json(file))
+
+
 class TrialFiles:
     """The trials' files in a folder; `copy` is called with each file that is written."""
 
@@ -74,14 +79,14 @@ class TrialFiles:
         file = self._file(key)
         if not file.exists():
             return Trial(number, key, values)
-        trial = Trial(**read_json(file) | {"number": number, "values": values})
+        trial = replace(_read(file), number=number, values=values)
         if not trial.ended:
             trial.status = WAITING
         return trial
 
     def load_all(self) -> list[Trial]:
         """All trials that have a file, of any sweep, in the order of their numbers."""
-        trials = [Trial(**read_json(file)) for file in self.folder.glob("[!.]*.json")]
+        trials = [_read(file) for file in self.folder.glob("[!.]*.json")]
         return sorted(trials, key=lambda trial: (trial.number, trial.key))
 
     def save(self, trial: Trial) -> None:

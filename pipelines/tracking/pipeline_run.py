@@ -6,6 +6,7 @@ the same run; after its last stage, the next repro gets a new one.
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from filelock import FileLock
 from laspa.errors import LaspaError
 from laspa.files import sha256_file
 from laspa.params import Params, load_params
-from pipelines.stage import PARAMS_FILE, project_root
+from pipelines.stage import PARAMS_FILE, dvc_process, project_root
 from pipelines.tracking.origin import git
 
 PIPELINE_TAG, COMPLETE_TAG = "laspa.pipeline", "laspa.complete"
@@ -38,7 +39,8 @@ def this_pipeline() -> Pipeline | None:
     stage = os.environ.get("DVC_STAGE")
     if not stage:
         return None
-    process, project = _dvc(stage)
+    process = dvc_process()
+    project = _project(process)
     if experiment := os.environ.get("DVC_EXP_NAME"):
         return Pipeline(
             experiment, f"experiment {experiment} {os.environ.get('DVC_EXP_BASELINE_REV', '')}", process
@@ -68,14 +70,10 @@ def alone() -> FileLock:
     return FileLock(project_root() / "mlflow.db.lock")
 
 
-def _dvc(stage: str) -> tuple[psutil.Process | None, str]:
-    """DVC's process, the nearest that is not in the stage, and its project: repro or a study's name."""
-    try:
-        for process in psutil.Process().parents():
-            if process.environ().get("DVC_STAGE") != stage:
-                here = Path(process.cwd())
-                project = next((one for one in (here, *here.parents) if (one / ".dvc").is_dir()), here)
-                return process, "repro" if project == project_root() else project.name
-    except psutil.Error:  # another user's, or gone
-        pass
-    return None, "repro"
+def _project(process: psutil.Process | None) -> str:
+    """What DVC's process runs: repro, or a study's name."""
+    with suppress(psutil.Error):
+        here = Path(process.cwd()) if process else project_root()
+        project = next((one for one in (here, *here.parents) if (one / ".dvc").is_dir()), here)
+        return "repro" if project == project_root() else project.name
+    return "repro"

@@ -9,12 +9,15 @@ import os
 import socket
 import uuid
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 from filelock import FileLock
 
+from laspa.errors import LaspaError
 from laspa.params import Params
 from laspa.params.dotted import flatten
 from laspa.redaction import without_credentials
@@ -22,7 +25,7 @@ from pipelines.stage import project_root
 from pipelines.tracking import pipeline_run
 from pipelines.tracking.origin import Dataset, datasets, log_datasets, origin_tags
 from pipelines.tracking.pipeline_run import Pipeline, this_pipeline
-from pipelines.tracking.tracked_run import TrackedRun, client_of
+from pipelines.tracking.tracked_run import TrackedRun, accepted, client_of
 
 EXPERIMENT = "laspa"  # unless MLFLOW_EXPERIMENT_NAME is set
 MODEL_TAG, PROCESS_TAG, RUN_TAG = "laspa.model_sha256", "laspa.process", "laspa.run"
@@ -127,8 +130,22 @@ def open_store() -> tuple[Any, str]:
 
 
 def tracking_uri() -> str:
-    """Where runs go: MLFLOW_TRACKING_URI, or the database at the project's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_in_a_uri(project_root() / 'mlflow.db')}"
+    """Where runs go: MLFLOW_TRACKING_URI, or mlflow.db; a relative database is that of the project's root.
+
+    Raises:
+        LaspaError: a folder, into which MLflow writes no more.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    folder = urlsplit(uri).scheme in ("", "file") and not uri.startswith("databricks")
+    if folder and os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() not in ("true", "1"):
+        raise LaspaError(
+            f"MLFLOW_TRACKING_URI is {uri}, a folder, into which MLflow writes no more; name a database, "
+            "such as sqlite:///mlflow.db, or a server, or leave it unset"
+        )
+    file = uri.removeprefix("sqlite:///")
+    if file == uri or file.startswith("/"):
+        return uri
+    return f"sqlite:///{_in_a_uri(project_root() / file)}"
 
 
 def _in_a_uri(path: Path) -> str:
@@ -154,10 +171,14 @@ def _fill(client: Any, run: Any, params: Params, used: list[Dataset]) -> None:
     """Log params and datasets; doing it twice changes nothing."""
     from mlflow.entities import Param
 
+    run_id = run.info.run_id
     items = [Param(key, value) for key, value in flat_params(params).items()]
     for first in range(0, len(items), PARAMS_PER_CALL):
-        client.log_batch(run.info.run_id, params=items[first : first + PARAMS_PER_CALL])
-    log_datasets(client, run.info.run_id, used)
+        batch = items[first : first + PARAMS_PER_CALL]
+        if not accepted(partial(client.log_batch, run_id, params=batch)):
+            for item in batch:  # one that the store refuses costs no other, nor the run
+                accepted(partial(client.log_batch, run_id, params=[item]), f"the param {item.key}")
+    accepted(partial(log_datasets, client, run_id, used), "the datasets")
 
 
 def _newest(client: Any, experiment: str, tags: dict[str, str]) -> Any:

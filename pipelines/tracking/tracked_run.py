@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from laspa.redaction import without_credentials
 
 SYSTEM_METRICS_SECONDS = 10.0
 RETRY_SECONDS = 5.0  # between tries while the store is away
+SLOW_SECONDS = 120.0  # at a run's end, for one record that a store neither takes nor refuses
 LAST_RETRY_SECONDS = 1.0  # the same when the run ends and waits
 REFUSED = set(range(400, 500)) - {408, 429}  # the store has judged the record: a retry will not help
 
@@ -62,6 +64,7 @@ class TrackedRun(ClosedWithStatus):
         self._client: Any = None
         self._pending: deque[Record] = deque()
         self._away_since: float | None = None
+        self._taken = time.monotonic()  # when the store took the last record
         self._began = time.time()
         quieten_mlflow()
         self._changed = threading.Condition()
@@ -148,8 +151,11 @@ class TrackedRun(ClosedWithStatus):
         with self._changed:
             self._ended = True
             self._changed.notify()
-        deadline = time.monotonic() + self._patience
-        while self._sender.is_alive() and (self._away_since is None or time.monotonic() < deadline):
+        ended = time.monotonic()
+        while self._sender.is_alive():
+            patience = SLOW_SECONDS if self._away_since is None else self._patience
+            if time.monotonic() > max(ended, self._taken) + patience:
+                break
             self._sender.join(0.1)
         self._given_up.set()
         if self._sender.is_alive():
@@ -180,14 +186,9 @@ class TrackedRun(ClosedWithStatus):
                 self._client, self._run = self._start()
                 self._began = self._run.info.start_time / 1000
             while self._pending:
-                try:
-                    self._pending[0](self._client, self._run.info.run_id)
-                except Exception as error:
-                    status = getattr(error, "get_http_status_code", lambda: None)()
-                    if status not in REFUSED:
-                        raise
-                    _warn(f"MLflow refused a record, which is dropped: {one_line(error)}")
+                accepted(partial(self._pending[0], self._client, self._run.info.run_id), "a record")
                 self._pending.popleft()
+                self._taken = time.monotonic()
         except Exception as error:  # of whatever kind the store's driver raises
             if self._away_since is None:
                 self._away_since = time.monotonic()
@@ -203,6 +204,12 @@ class TrackedRun(ClosedWithStatus):
 
     def _log_system_metrics(self) -> None:
         """Log the machine's load every few seconds and once at the end; steps are seconds since the start."""
+        try:
+            self._watch_machine()
+        except Exception as error:  # of psutil or of a GPU's driver
+            _warn(f"this machine's load is not tracked any more: {one_line(error)}")
+
+    def _watch_machine(self) -> None:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         # It only reads the machine: with an address that is never asked, it does not open the store.
@@ -216,6 +223,19 @@ class TrackedRun(ClosedWithStatus):
                 part.clear_metrics()
             step = int(time.time() - self._began)
             self.log_metrics({f"system/{name}": value for name, value in metrics.items()}, step)
+
+
+def accepted(record: Callable[[], Any], name: str = "") -> bool:
+    """Send a record; False if the store refuses it, with a warning if it has a `name`. Other errors raise."""
+    try:
+        record()
+    except Exception as error:  # of whatever kind the store's driver raises
+        if getattr(error, "get_http_status_code", lambda: None)() not in REFUSED:
+            raise
+        if name:
+            _warn(f"MLflow refused {name}, which is dropped: {one_line(error)}")
+        return False
+    return True
 
 
 def client_of(uri: str) -> Any:

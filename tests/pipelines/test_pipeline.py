@@ -102,6 +102,13 @@ def test_a_temporary_experiment_is_found_in_the_same_database(copy: Path) -> Non
     assert run(copy, "git", "status", "--porcelain").stdout == ""
 
 
+def test_a_model_to_start_from_is_found_from_a_temporary_workspace(copy: Path) -> None:
+    shutil.copytree(copy / "data/trained/laspa", copy.parent / "pre")
+    changes = ["train.resume=weights-only", "train.weights_from=../pre", "train.epochs=1"]
+    settings = [word for change in changes for word in ("-S", change)]
+    assert "Ran experiment" in run(copy, "dvc", "exp", "run", "--temp", *settings, "train@laspa").stdout
+
+
 def test_a_folder_of_recordings_goes_through_the_same_stages(copy: Path) -> None:
     """The embedded corpus's recordings, laid out as people lay out theirs, with files that cannot be used."""
     import pandas as pd

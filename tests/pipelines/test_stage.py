@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from laspa.errors import LaspaError
+from laspa.params import load_params, with_overrides
 from pipelines import stage
 
 
@@ -82,3 +85,51 @@ def test_the_root_of_a_temporary_experiment_is_the_checkout(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(workspace))
     assert stage.project_root() == tmp_path
+
+
+def test_a_model_to_start_from_is_relative_to_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    changes = {"train.resume": "weights-only", "train.weights_from": "../pre/model"}
+    started = with_overrides(params, changes)
+    workspace = tmp_path / "project/.dvc/tmp/exps/tmp1a2b"
+    workspace.mkdir(parents=True)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    with pytest.raises(
+        LaspaError, match=r"weights_from is '\.\./pre/model', but .*/pre/model holds no model"
+    ):
+        stage.from_root(started)
+    (tmp_path / "pre/model").mkdir(parents=True)
+    (tmp_path / "pre/model/model.safetensors").touch()
+    for place in (workspace, tmp_path / "project"):
+        monkeypatch.chdir(place)
+        assert stage.from_root(started).train.weights_from == str(tmp_path / "pre/model")
+    assert stage.from_root(params) == params
+
+
+def test_a_stage_ends_with_the_dvc_that_runs_it(tmp_path: Path) -> None:
+    """Its workers too: those would meet the next run in their files."""
+    program = (
+        "import multiprocessing, time\nfrom pathlib import Path\nfrom pipelines import stage\n"
+        "fork = multiprocessing.get_context('fork')\n"
+        "def main():\n    child = fork.Process(target=time.sleep, args=(60,))\n"
+        f"    child.start()\n    Path({str(tmp_path / 'child')!r}).write_text(f'{{child.pid}}\\n')\n"
+        "    time.sleep(60)\nstage.run(main)\n"
+    )
+    starter = (
+        "import os, subprocess, sys\n"
+        f"subprocess.run([sys.executable, '-c', {program!r}], env={{**os.environ, 'DVC_STAGE': 'x'}})\n"
+    )
+    root = Path(__file__).parents[2]
+    dvc = subprocess.Popen([sys.executable, "-c", starter], cwd=root)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text().endswith("\n"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    processes = psutil.Process(dvc.pid).children(recursive=True)
+    assert int((tmp_path / "child").read_text()) in [one.pid for one in processes]
+    dvc.kill()
+    dvc.wait()
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert not alive

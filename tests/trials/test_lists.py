@@ -140,7 +140,7 @@ def test_other_wrong_files(tmp_path):
     (tmp_path / "binary.txt").write_bytes(b"1 a b\n0 \xff\xfe c\n")
     with pytest.raises(LaspaError, match="not UTF-8"):
         read_list(tmp_path / "binary.txt")
-    with pytest.raises(LaspaError, match="no Parquet table"):
+    with pytest.raises(LaspaError, match="not a Parquet table"):
         read_list(written(tmp_path, "1 a b\n", "false.parquet"))
     pq.write_table(pa.table({"enroll": ["a"]}), tmp_path / "short.parquet")
     with pytest.raises(LaspaError, match="no column test; it has enroll"):

@@ -1,0 +1,15 @@
+"""What the campaign tried and found, by part, in one JSON that docs/reliability.md cites."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from laspa.files import read_json, write_text
+
+SUMMARY = Path(__file__).with_name("summary.json")
+
+
+def keep(part: str, **counts: Any) -> None:
+    """Enter a part's counts; the other parts stay."""
+    known = read_json(SUMMARY) if SUMMARY.exists() else {}
+    write_text(SUMMARY, json.dumps(known | {part: counts}, indent=2, sort_keys=True) + "\n")

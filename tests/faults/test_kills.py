@@ -1,0 +1,138 @@
+"""SIGKILL at random moments of a pipeline, a sweep and enrolments: the same bytes, and nothing left over."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sqlite3
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from laspa.files import read_json
+from laspa.recogniser.store import Store
+from tests.faults.killing import contents, half_written, kill_at_random, start
+from tests.faults.summary import keep
+from tests.regression.tiny import SMALLEST, make_tiny_project, run
+from tests.tuning.tiny import make_tiny_sweep, tune
+
+SEED = 1
+PIPELINE_MOMENTS = int(os.environ.get("LASPA_PIPELINE_KILLS", "50"))
+SWEEP_MOMENTS, STORE_MOMENTS = int(os.environ.get("LASPA_SWEEP_KILLS", "6")), 200
+STAGES, LEAST_SECONDS = 14, 3.0  # of the pipeline; that a command takes to begin
+SMALLER = SMALLEST | {"compare": ["laspa_plus", "baseline"], "train.epochs": 3}
+DIMENSIONS = 192
+TIMED = ("data/.gx/", "reports/data_docs/")  # pages that say when they were made, which DVC does not keep
+
+
+def running(folder: Path) -> int:
+    """Runs that MLflow takes for alive."""
+    with sqlite3.connect(folder / "mlflow.db") as base:
+        return int(base.execute("select count(*) from runs where status = 'RUNNING'").fetchone()[0])
+
+
+@pytest.mark.faults
+def test_a_pipeline_that_is_killed_gives_the_same_bytes(tmp_path: Path) -> None:
+    fresh = make_tiny_project(tmp_path / "fresh", SMALLER)
+    reference = shutil.copytree(fresh, tmp_path / "reference", symlinks=True)
+    began = time.monotonic()
+    run(reference, "dvc", "repro")
+    step = 1.5 * (time.monotonic() - began) / STAGES + LEAST_SECONDS
+    expected = contents(reference, "data", "reports", "dvc.lock") | {
+        "lock": (reference / "dvc.lock").read_bytes()
+    }
+    generator, kinds, rounds, ended = np.random.default_rng(SEED), Counter[str](), 0, True
+    while kinds.total() < PIPELINE_MOMENTS or not ended:
+        folder = tmp_path / "killed"
+        if ended:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(fresh, folder, symlinks=True)
+        if kinds.total() < PIPELINE_MOMENTS:
+            kind = kill_at_random(start(folder, "dvc", "repro"), generator, step)
+            kinds[kind] += kind != "ended"
+            ended = kind == "ended" and "up to date" in run(folder, "dvc", "status").stdout
+        else:
+            run(folder, "dvc", "repro")
+            ended = True
+        if ended:
+            rounds += 1
+            found = contents(folder, "data", "reports") | {"lock": (folder / "dvc.lock").read_bytes()}
+            assert found.keys() == expected.keys()
+            other = [name for name in found if found[name] != expected[name] and not name.startswith(TIMED)]
+            assert other == []
+            assert half_written(folder) == []
+            assert running(folder) == 0
+    keep("kills of the pipeline", moments=kinds.total(), rounds=rounds, **kinds)
+
+
+@pytest.mark.faults
+def test_a_sweep_that_is_killed_finds_the_same_best(tmp_path: Path) -> None:
+    changes = {"tune.space": {"train.learning_rate": {"loguniform": [0.001, 0.01]}}, "tune.epochs": 8}
+    changes |= {"tune.sampler": "random", "tune.scheduler": "none", "tune.concurrent": 1}
+    reference = make_tiny_sweep(tmp_path / "reference", changes)
+    folder = Path(shutil.copytree(reference, tmp_path / "killed"))
+    began = time.monotonic()
+    tune(reference)
+    step = time.monotonic() - began
+    generator, kinds = np.random.default_rng(SEED), Counter[str]()
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    for _ in range(SWEEP_MOMENTS):
+        kinds[kill_at_random(start(folder, "pipelines.tune"), generator, step, ("all", "first"))] += 1
+    tune(folder)
+    for one in (reference, folder):
+        trials = read_json(one / "reports/tune/trials.json")
+        assert {trial["status"] for trial in trials} == {"finished"}
+    found, expected = (
+        [trial | {"retries": 0} for trial in read_json(one / "reports/tune/trials.json")]
+        for one in (folder, reference)
+    )
+    assert found == expected
+    assert (
+        contents(folder, "reports")["reports/tune/best.yaml"]
+        == contents(reference, "reports")["reports/tune/best.yaml"]
+    )
+    assert half_written(folder) == []
+    assert running(folder) == 0
+    assert not (folder / "data/.partial/tune").exists()
+    keep("kills of a sweep", moments=kinds.total() - kinds["ended"], **kinds)
+
+
+def enrol(path: Path, first: int, count: int) -> None:
+    """Enrol many people, one after the other."""
+    vectors = np.eye(DIMENSIONS, dtype=np.float32)
+    store = Store(path, "m")
+    for number in range(first, count):
+        store.enrol([f"p{number:04}"], vectors[number % DIMENSIONS][None], [1])
+
+
+def test_enrolments_that_are_killed_are_whole_or_were_not(tmp_path: Path) -> None:
+    """Any process that is killed leaves a store that holds the first so many people, and the rest follow."""
+    path, whole, count = tmp_path / "killed/people.parquet", tmp_path / "whole.parquet", 600
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "laspa.recogniser.store"])
+    generator, killed, known = np.random.default_rng(SEED), 0, 0
+    deadline = time.monotonic() + 60
+    while killed < STORE_MOMENTS and known < count and time.monotonic() < deadline:
+        writer = context.Process(target=enrol, args=(path, known, count))
+        writer.start()
+        writer.join(generator.uniform(0.0, 0.15))
+        if writer.is_alive():
+            os.kill(writer.pid or 0, signal.SIGKILL)
+            writer.join()
+            killed += 1
+        if path.exists():
+            names = {
+                match.name for match in Store(path, "m").identify(np.ones(DIMENSIONS, np.float32), count)
+            }
+            assert names == {f"p{number:04}" for number in range(len(names))}
+            assert len(names) >= known
+            known = len(names)
+    assert killed
+    enrol(path, known, count)
+    enrol(whole, 0, count)
+    assert path.read_bytes() == whole.read_bytes()
+    assert [file.name for file in path.parent.iterdir() if file.suffix != ".lock"] == [path.name]
+    keep("kills of enrolments", moments=killed)
