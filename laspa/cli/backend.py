@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from laspa.backend.fitting import fit_backend
 from laspa.backend.parts import PARTS, Speech, posteriors, trial_scores
 from laspa.backend.recording import recorded_otherwise
-from laspa.backend.saving import Backend, load_backend, save_backend
+from laspa.backend.saving import load_backend, save_backend
 from laspa.backend.verdict import lines
 from laspa.errors import LaspaError
 from laspa.evaluation.metadata import read_metadata
@@ -71,7 +71,8 @@ def backend_scores(options: argparse.Namespace, trials: TrialList) -> np.ndarray
     """
     backend = load_backend(Path(options.backend))
     ids, vectors = read_embeddings(options.embeddings)
-    _refuse_other_model(options, backend, vectors.shape[1])
+    model, dim = _model_of(options.embeddings), vectors.shape[1]
+    backend.check_recogniser(options.backend, model, dim, options.embeddings)
     place = rows_of(trials.names, ids)
     if (missing := np.flatnonzero(place < 0)).size:
         name = trials.names[int(missing[0])].as_py()
@@ -106,20 +107,6 @@ def backend_scores(options: argparse.Namespace, trials: TrialList) -> np.ndarray
         return cosine_scores(vectors, trials.enroll, trials.test)
     scores = trial_scores(backend.fitted, vectors, spoken, trials.enroll, trials.test)
     return scores if backend.calibration is None else np.asarray(backend.calibration(scores), np.float32)
-
-
-def _refuse_other_model(options: argparse.Namespace, backend: Backend, length: int) -> None:
-    model = _model_of(options.embeddings)
-    if model and backend.model and model != backend.model:
-        raise LaspaError(
-            f"{options.backend}: was learnt of embeddings of the model {backend.model[:12]}, "
-            f"{options.embeddings} are of {model[:12]}; fit a backend on these"
-        )
-    if (learnt := backend.fitted.means.shape[1]) != length:
-        raise LaspaError(
-            f"{options.backend}: was learnt of vectors of length {learnt}, {options.embeddings} has vectors "
-            f"of {length}; it belongs to another recogniser"
-        )
 
 
 def _model_of(embeddings: str) -> str:

@@ -126,7 +126,7 @@ def _listed(manifest: Path, root: Path) -> Iterator[tuple[str, Path]]:
 
 def verify(options: argparse.Namespace) -> int:
     """Print whether two recordings are of one speaker; the exit status says it too."""
-    found = Recogniser.load(options.model, options.device).verify(
+    found = Recogniser.load(options.model, options.device, backend=options.backend).verify(
         options.first,
         options.second,
         threshold=options.threshold,
@@ -141,7 +141,7 @@ def verify(options: argparse.Namespace) -> int:
     print("same speaker" if found.same else "different speakers")
     print(f"score        {found.score:.3f}, threshold {found.threshold:.3f}")
     if found.probability is None:
-        print("probability  not known: the model has no calibration")
+        print("probability  not known: there is no calibration")
     else:
         print(f"probability  {found.probability:.3f} of one speaker, at a prior of {found.prior:g}")
         print(f"log ratio    {found.log_likelihood_ratio:+.2f}, for pairs in {_pairs(found.languages_heard)}")
@@ -171,10 +171,10 @@ def enrol(options: argparse.Namespace) -> None:
 
 
 def identify(options: argparse.Namespace) -> None:
-    """Print the nearest enrolled names and the cosines to their embeddings."""
-    recogniser = Recogniser.load(options.model, options.device)
+    """Print the nearest enrolled names and the scores of their embeddings."""
+    recogniser = Recogniser.load(options.model, options.device, backend=options.backend)
     vector = recogniser.embed(options.file, channel=options.channel, vad=options.vad)
-    found = Store(options.store, recogniser.digest).identify(vector, options.top)
+    found = Store(options.store, recogniser.digest).identify(vector, options.top, recogniser.scores)
     if options.json:
         print(json.dumps([match._asdict() for match in found], indent=2))
         return

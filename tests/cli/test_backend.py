@@ -85,7 +85,9 @@ def test_another_recogniser_and_another_recording(capsys: pytest.CaptureFixture[
     others = people(speakers=6, seed=1)
     write("others", others, model="xyz")
     assert main(score("others")) == 2
-    assert "was learnt of embeddings of the model abc, others.parquet are of xyz" in capsys.readouterr().err
+    assert (
+        "was learnt of embeddings of the model abc, but others.parquet is of xyz" in capsys.readouterr().err
+    )
     write("others", others._replace(vectors=others.vectors[:, :7]))
     assert main(score("others")) == 2
     assert "was learnt of vectors of length 16, others.parquet has vectors of 7" in capsys.readouterr().err
