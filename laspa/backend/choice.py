@@ -32,12 +32,12 @@ COMBINATIONS: tuple[tuple[str, ...], ...] = (
 
 
 class Choice(NamedTuple):
-    """Parts, the weight of the side information, and the mean scores of non-targets and targets with them."""
+    """Parts, the weight of the side information, and mean and deviation of the scores of non-targets."""
 
     parts: tuple[str, ...]
     side: float = 0.0
-    low: float = 0.0
-    high: float = 1.0
+    mean: float = 0.0
+    spread: float = 1.0
 
     def fit(self, speech: Speech, least: int, classify: bool) -> Fitted:
         """What these parts learn of `speech`; arguments as of `laspa.backend.parts.fit`."""
@@ -74,7 +74,7 @@ def choose(
         targets, nontargets = scores[found.target], scores[~found.target]
         rate = eer(targets, nontargets)
         if best is None or rate < best[0]:
-            best = rate, Choice(parts, side, float(nontargets.mean()), float(targets.mean()))
+            best = rate, Choice(parts, side, float(nontargets.mean()), float(nontargets.std()) or 1.0)
     return Choice(()) if best is None else best[1]
 
 

@@ -18,14 +18,16 @@ GROUPS = 8  # of speakers, at most; our choice: 36 pairs of them
 class Validated:
     """Scores of all pairs of utterances of different folds, before and after.
 
-    enroll, test: (trials,) rows. before: cosines. after: scores of the chosen parts. transformed: (n, D) as
-    the chosen parts leave the embeddings. chosen: parts of each fold.
+    enroll, test: (trials,) rows. before: cosines. after: scores of the chosen parts, standard where folds
+    chose other parts, whose scores have another scale. standard: (s − mean) / deviation, by the non-targets
+    of inner folds. transformed: (n, D) as the chosen parts leave the embeddings. chosen: parts of each fold.
     """
 
     enroll: np.ndarray
     test: np.ndarray
     before: np.ndarray
     after: np.ndarray
+    standard: np.ndarray
     transformed: np.ndarray
     chosen: list[tuple[str, ...]]
 
@@ -63,12 +65,12 @@ def cross_validate(
             fitted, (speech.vectors[rows], spoken[rows]), (speech.vectors[columns], spoken[columns])
         )
         place = pairs(rows, columns)
-        # Folds may choose other parts, whose scores have another scale.
-        scaled = (scores[place] - choice.low) / (choice.high - choice.low)
-        pieces.append((rows[place[0]], columns[place[1]], scaled))
+        kept = scores[place]
+        pieces.append((rows[place[0]], columns[place[1]], kept, (kept - choice.mean) / choice.spread))
         if rows[0] == columns[0]:
             transformed[rows] = transform(fitted, speech.vectors[rows], spoken[rows])
-    enroll, test, after = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    enroll, test, raw, standard = (np.concatenate(column) for column in zip(*pieces, strict=True))
     plain = fit(speech, ())
     before = score_matrix(plain, (speech.vectors, one_hot(speech.languages, plain)), (speech.vectors,) * 2)
-    return Validated(enroll, test, before[enroll, test], after, transformed, chosen)
+    after = raw if len(set(chosen)) == 1 else standard
+    return Validated(enroll, test, before[enroll, test], after, standard, transformed, chosen)

@@ -95,9 +95,10 @@ def _decision(speech: Speech, validated: Validated, choice: Choice | None) -> di
         choice: its parts; None where it changes nothing, and scores are cosines.
     """
     target = speech.speakers[validated.enroll] == speech.speakers[validated.test]
-    scores = validated.before if choice is None else validated.after
-    if choice is not None:  # in cross-validation the means of non-targets and targets are about 0 and 1
-        scores = choice.low + scores * (choice.high - choice.low)
+    scores = validated.before
+    if choice is not None:
+        alike = set(validated.chosen) == {choice.parts}
+        scores = validated.after if alike else choice.mean + choice.spread * validated.standard
     classes = scores[target], scores[~target]
     try:
         calibration = fit_calibration(*classes)
