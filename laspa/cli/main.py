@@ -292,7 +292,7 @@ def _add_backend(commands: Any) -> None:
         "learn a backend, and say by cross-validation over speakers whether it pays",
     ).add_argument
     add("--embeddings", required=True, metavar="PARQUET", help="columns utterance_id, vector")
-    add("--manifest", required=True, metavar="PARQUET", help="columns utterance_id, speaker, language")
+    add("--manifest", required=True, metavar="FILE", help="Parquet or CSV: utterance_id, speaker, language")
     add("--output", required=True, metavar="FILE", help="the backend, for laspa score --backend")
     add("--parts", metavar="LIST", help="of means,nuisance,whiten,plda,pair,side; default: all may be used")
     add(
