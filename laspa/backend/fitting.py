@@ -9,6 +9,7 @@ import numpy as np
 from laspa.backend.choice import LEAST_INNER, Choice, candidates, choose
 from laspa.backend.cross_validation import Validated, cross_validate
 from laspa.backend.parts import PARTS, Speech, unavailable
+from laspa.backend.recording import usual_nearness
 from laspa.backend.saving import Backend
 from laspa.backend.verdict import Verdict, judge
 from laspa.errors import LaspaError
@@ -57,6 +58,7 @@ def fit_backend(
         speakers=np.unique(speech.speakers).tolist(),
         utterances=sorted(utterances),
         decision=_decision(kept, validated, choice if verdict.pays else None),
+        nearness=usual_nearness(speech),
         reason=verdict.reason,
     ), verdict
 

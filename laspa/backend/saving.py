@@ -16,7 +16,7 @@ from laspa.files import atomic_path
 
 FORM = 2  # of the file: raise it when its meaning changes
 METADATA = "laspa.backend"
-ABOUT = ("model", "speakers", "utterances", "decision", "reason")  # fields in JSON
+ABOUT = ("model", "speakers", "utterances", "decision", "nearness", "reason")  # fields in JSON
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Backend:
 
     model: digest of the recogniser whose embeddings it was learnt of, empty where they do not say.
     speakers, utterances: that it was learnt of. decision: slope, offset and thresholds of the scores, as in
-    calibration.json, or None. reason: why nothing is changed, or empty.
+    calibration.json, or None. nearness: that recordings like theirs have
+    (laspa/backend/recording.py). reason: why nothing is changed, or empty.
     """
 
     fitted: Fitted
@@ -33,6 +34,7 @@ class Backend:
     speakers: list[str]
     utterances: list[str]
     decision: dict[str, Any] | None
+    nearness: float
     reason: str
 
     @property

@@ -116,7 +116,9 @@ def backend_scores(options: argparse.Namespace, trials: TrialList) -> np.ndarray
         labels = metadata.language.astype(str)
     spoken = posteriors(backend.fitted, vectors, labels)
     known = np.array(speakers, dtype=str) if speakers else None
-    if backend.fitted.parts and (signs := recorded_otherwise(backend.fitted, vectors, spoken, known)):
+    if backend.fitted.parts and (
+        signs := recorded_otherwise(backend.fitted, vectors, spoken, known, backend.nearness)
+    ):
         print(
             f"{options.backend}: not used, scores are cosines: the utterances were probably not recorded "
             f"like the speakers that it was learnt of ({'; '.join(signs)}); fit a backend on speakers that "

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -135,6 +136,8 @@ def verify(options: argparse.Namespace) -> int:
         channel=options.channel,
         vad=options.vad,
     )
+    for path, otherwise in zip((options.first, options.second), found.recorded_otherwise, strict=True):
+        _warn(options, path, otherwise)
     if options.json:
         print(json.dumps(found.as_dict(), indent=2))
         return SAME if found.same else DIFFERENT
@@ -148,6 +151,15 @@ def verify(options: argparse.Namespace) -> int:
     for path, language in zip((options.first, options.second), found.languages, strict=True):
         print(f"heard        {_heard(language)} in {path}")
     return SAME if found.same else DIFFERENT
+
+
+def _warn(options: argparse.Namespace, path: str, otherwise: bool) -> None:
+    if otherwise:
+        print(
+            f"warning: {path}: probably not recorded like the speakers that {options.backend} was learnt of, "
+            "so that its scores are of little use; leave out --backend, or fit one on such recordings",
+            file=sys.stderr,
+        )
 
 
 def _pairs(heard: str | None) -> str:
@@ -173,8 +185,9 @@ def enrol(options: argparse.Namespace) -> None:
 def identify(options: argparse.Namespace) -> None:
     """Print the nearest enrolled names and the scores of their embeddings."""
     recogniser = Recogniser.load(options.model, options.device, backend=options.backend)
-    vector = recogniser.embed(options.file, channel=options.channel, vad=options.vad)
-    found = Store(options.store, recogniser.digest).identify(vector, options.top, recogniser.scores)
+    heard = recogniser.hear(options.file, channel=options.channel, vad=options.vad)
+    _warn(options, options.file, recogniser.recorded_otherwise(heard))
+    found = Store(options.store, recogniser.digest).identify(heard.embedding, options.top, recogniser.scores)
     if options.json:
         print(json.dumps([match._asdict() for match in found], indent=2))
         return

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from laspa.backend.parts import posteriors, trial_scores
+from laspa.backend.recording import far_away
 from laspa.backend.saving import Backend, load_backend
 from laspa.recogniser.decision import ANY, Decision, PairDecision
 
@@ -31,6 +32,13 @@ class Correction(NamedTuple):
         posterior = posteriors(fitted, embedding[None])[0]
         best = int(posterior.argmax())
         return fitted.languages[best], float(posterior[best])
+
+    def recorded_otherwise(self, embedding: np.ndarray) -> bool:
+        """Whether a recording is probably none like those of the speakers that the backend was learnt of."""
+        backend = self.backend
+        return bool(backend.fitted.parts) and bool(
+            far_away(backend.fitted, backend.nearness, embedding[None])[0]
+        )
 
     @property
     def decision(self) -> Decision | None:

@@ -61,6 +61,7 @@ class Verification:
     probability: that it is one speaker, if `prior` was the probability before listening.
     same: score > threshold. languages: heard in each recording. languages_heard: whether ratio and threshold
         are those for pairs in the same language, in different ones, or in any (laspa/recogniser/decision.py).
+    recorded_otherwise: whether each recording is probably none like those that the backend was learnt of.
     """
 
     score: float
@@ -71,6 +72,7 @@ class Verification:
     threshold: float
     languages: tuple[Language | None, Language | None]
     languages_heard: str | None
+    recorded_otherwise: tuple[bool, bool] = (False, False)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -216,6 +218,10 @@ class Recogniser:
         """(n,) of an embedding (D,) with each of others (n, D): cosines, or scores of the backend."""
         return others @ one if self.correction is None else self.correction.scores(one, others)
 
+    def recorded_otherwise(self, heard: Utterance) -> bool:
+        """Whether a recording is probably none like those that the backend was learnt of; without one, no."""
+        return self.correction is not None and self.correction.recorded_otherwise(heard.embedding)
+
     def verify(
         self,
         first: Source,
@@ -268,6 +274,7 @@ class Recogniser:
             threshold=threshold,
             languages=(one.language, other.language),
             languages_heard=None if pair is None else pair.heard,
+            recorded_otherwise=(self.recorded_otherwise(one), self.recorded_otherwise(other)),
         )
 
 

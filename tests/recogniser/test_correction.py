@@ -23,14 +23,14 @@ def backend(folder, tmp_path_factory):
     return learn(folder, tmp_path_factory.mktemp("backend") / "mine.backend")
 
 
-def learn(folder, path, parts=("pair",), model=None, decision=DECISION):
+def learn(folder, path, parts=("pair",), model=None, decision=DECISION, nearness=-1.0):
     recogniser = Recogniser.load(folder, "cpu")
     vectors = recogniser.embed([voice(1, seed) for seed in range(10)], sample_rate=RATE)
     speakers = np.array([f"s{number}" for number in range(10)])
     speech = Speech(vectors.astype(float), np.array(["en", "hi"] * 5), speakers)
     model = recogniser.digest if model is None else model
     fitted = fit(speech, parts, classify=True)
-    save_backend(path, Backend(fitted, model, speakers.tolist(), [], decision, ""))
+    save_backend(path, Backend(fitted, model, speakers.tolist(), [], decision, nearness, ""))
     return path
 
 
@@ -65,6 +65,17 @@ def test_a_backend_of_another_recogniser_or_without_calibration(folder, tmp_path
     with pytest.raises(LaspaError, match=r"bare.backend: has no calibration.* fit it on more speakers"):
         bare.verify(voice(1), voice(1), sample_rate=RATE)
     assert bare.verify(voice(1), voice(1), threshold=0.0, sample_rate=RATE).probability is None
+
+
+def test_a_recording_that_is_far_from_all_that_was_learnt_is_suspected(folder, tmp_path, capsys):
+    record(tmp_path / "a.wav", voice(1, 30))
+    strict = learn(folder, tmp_path / "strict.backend", nearness=1.0)
+    given = ["verify", str(tmp_path / "a.wav"), str(tmp_path / "a.wav"), "--model", str(folder)]
+    assert main([*given, "--device", "cpu", "--backend", str(strict)]) in (0, 1)
+    assert "a.wav: probably not recorded like the speakers that" in capsys.readouterr().err
+    plain = learn(folder, tmp_path / "plain.backend", parts=(), nearness=1.0)  # scores are cosines anyway
+    assert main([*given, "--device", "cpu", "--backend", str(plain)]) in (0, 1)
+    assert capsys.readouterr().err == ""
 
 
 def test_the_commands(folder, backend, tmp_path, capsys, monkeypatch):
