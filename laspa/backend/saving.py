@@ -14,7 +14,7 @@ from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
 from laspa.files import atomic_path
 
-FORM = 2  # of the file: raise it when its meaning changes
+FORM = 3  # of the file: raise it when its meaning changes
 METADATA = "laspa.backend"
 ABOUT = ("model", "speakers", "utterances", "decision", "nearness", "reason")  # fields in JSON
 
