@@ -60,9 +60,7 @@ def logistic_weights(
         is_target: (n,) boolean. weight: (n,) of each row. inverse_penalty: scikit-learn's C; infinite for
             no penalty, with which separable classes have no best weights.
     """
-    from sklearn.linear_model import (
-        LogisticRegression,
-    )  # here: it takes longer to import than all of this room
+    from sklearn.linear_model import LogisticRegression  # takes longer to import than all of this room
 
     centre, scale = columns.mean(axis=1), columns.std(axis=1)
     regression = LogisticRegression(
