@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from laspa.backend.verdict import SHOWN
 from laspa.files import atomic_path, read_json, write_json
 from pipelines import stage
 
+SHOWN = ("all", "cross_cross", "cross_same", "same_same")  # as in laspa/backend/verdict.py
 STUDY, FILE = Path("studies/adapt"), Path("studies/adapt.json")
 
 
