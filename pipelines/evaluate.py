@@ -22,7 +22,13 @@ from laspa.evaluation.evaluate import measure, parts_of
 from laspa.evaluation.probes import Probed, disentanglement
 from laspa.evaluation.score_files import write_scores
 from laspa.evaluation.split import Split, embedding_rows, load_split, score_trials
-from laspa.evaluation.system import SystemEvaluation, evaluate_other, evaluate_system, rates_of_list
+from laspa.evaluation.system import (
+    SystemEvaluation,
+    evaluate_other,
+    evaluate_system,
+    pair_norm_rates,
+    rates_of_list,
+)
 from laspa.features.store import FeatureStore
 from laspa.files import atomic_path, sha256_file, write_json
 from laspa.models.device import torch_device
@@ -55,6 +61,7 @@ def main() -> None:
     official = _official(model, test.manifest, options, device)
     if official:
         metrics["official"] = {name: measured for name, (measured, *_) in official.items()}
+    metrics["pair_norm"] = pair_norm_rates(test, embeddings.utterance_ids, embeddings.speaker, options)
     other = evaluate_other(model, DATA, options, device)
     train = test.manifest.loc[test.manifest["split"] == "train", "utterance_id"].tolist()
     training = FeatureStore(DATA / "features", train)

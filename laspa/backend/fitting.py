@@ -1,15 +1,19 @@
 """From embeddings to a backend: cross-validated, judged, and fitted only where it pays."""
 
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
-from laspa.backend.cross_validation import LEAST_INNER, Validated, choose, cross_validate
-from laspa.backend.parts import PARTS, Speech, fit, unavailable
+from laspa.backend.choice import LEAST_INNER, Choice, candidates, choose
+from laspa.backend.cross_validation import Validated, cross_validate
+from laspa.backend.parts import PARTS, Speech, unavailable
+from laspa.backend.recording import usual_nearness
 from laspa.backend.saving import Backend
 from laspa.backend.verdict import Verdict, judge
 from laspa.errors import LaspaError
-from laspa.evaluation.calibration import Calibration, fit_calibration
+from laspa.evaluation.calibration import fit_calibration, thresholds
 
 MOST_UTTERANCES = 2000  # whose pairs are compared in cross-validation; our choice, two million trials
 
@@ -43,18 +47,18 @@ def fit_backend(
         )
     for line in learnable(speech):
         say(line)
-    reasons = unavailable(speech)
-    allowed = tuple(part for part in parts if part not in reasons)
+    combinations = candidates(part for part in parts if part not in unavailable(speech))
     kept = _at_most(speech, MOST_UTTERANCES, seed)
-    validated = cross_validate(kept, allowed, seed, by_posterior)
+    validated = cross_validate(kept, combinations, seed, by_posterior)
     verdict = judge(kept, validated, resamples, seed)
-    chosen, low, high = choose(kept, allowed, seed) if verdict.pays else ((), 0.0, 1.0)
+    choice = choose(kept, combinations, seed, by_posterior) if verdict.pays else Choice(())
     return Backend(
-        fitted=fit(speech, chosen, LEAST_INNER, classify=True),
+        fitted=choice.fit(speech, LEAST_INNER, classify=True),
         model=model,
         speakers=np.unique(speech.speakers).tolist(),
         utterances=sorted(utterances),
-        calibration=_calibration(kept, validated, verdict.pays, low, high),
+        decision=_decision(kept, validated, choice if verdict.pays else None),
+        nearness=usual_nearness(speech),
         reason=verdict.reason,
     ), verdict
 
@@ -86,18 +90,20 @@ def _at_most(speech: Speech, most: int, seed: int) -> Speech:
     return speech.take(np.flatnonzero(rank < limit))
 
 
-def _calibration(
-    speech: Speech, validated: Validated, pays: bool, low: float, high: float
-) -> Calibration | None:
-    """Of the final backend's scores; None where the classes do not overlap."""
+def _decision(speech: Speech, validated: Validated, choice: Choice | None) -> dict[str, Any] | None:
+    """Calibration and thresholds of the final backend's scores; None where the classes do not overlap.
+
+    Args:
+        choice: its parts; None where it changes nothing, and scores are cosines.
+    """
     target = speech.speakers[validated.enroll] == speech.speakers[validated.test]
-    scores = validated.after if pays else validated.before
+    scores = validated.before
+    if choice is not None:
+        alike = set(validated.chosen) == {choice.parts}
+        scores = validated.after if alike else choice.mean + choice.spread * validated.standard
+    classes = scores[target], scores[~target]
     try:
-        found = fit_calibration(scores[target], scores[~target])
+        calibration = fit_calibration(*classes)
     except LaspaError:
         return None
-    if not pays:
-        return found
-    # Cross-validated scores have non-targets at 0 and targets at 1 on average.
-    slope = found.slope / (high - low)
-    return Calibration(slope, found.offset - slope * low)
+    return asdict(calibration) | {"thresholds": thresholds(*classes)}

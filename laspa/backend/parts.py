@@ -5,22 +5,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from laspa.backend.covariances import directions, hard_plda, plda_weights, whitening
 from laspa.errors import LaspaError
-from laspa.evaluation.as_norm import nearest_cohort
 from laspa.evaluation.pair_norm import LEAST_SPEAKERS, background
 from laspa.evaluation.probes import linear_classifier, scaled
-from laspa.evaluation.scores import cosine_scores, group_means, length_normalised
+from laspa.evaluation.scores import cosine_scores, length_normalised
 
 PARTS = {
     "means": "each language's mean taken away",
     "nuisance": "directions of within-speaker language differences taken away",
     "whiten": "whitened by the covariance within speakers",
+    "plda": "two-covariance PLDA of hard pairs",
     "pair": "pair norm",
-    "as_norm": "AS-norm",
+    "side": "the probability of one language as side information",
 }
-DIRECTIONS = 4  # of within-speaker language differences, at most; measured (docs/adapting.md)
-SHRINKAGE = 0.5  # of the covariance within speakers, towards a multiple of the identity; measured
-TOP = 20  # nearest cohort speakers of AS-norm; our choice for small cohorts
 
 
 class Speech(NamedTuple):
@@ -40,8 +38,9 @@ class Fitted:
     """What was learnt. Arrays of parts that are not in `parts` are empty.
 
     means: (languages, D) of unit vectors; centre: (D,) their mean. directions: (k, D) orthonormal.
-    whitening: (D, D). background: (languages, D) of transformed vectors. cohort: (speakers, D) of them.
-    weights, bias: (languages, D), (languages,) of the language classifier.
+    whitening: (D, D). axes, variances: (D, D), (D,) of PLDA. background: (languages, D) of transformed
+    vectors. weights, bias: (languages, D), (languages,) of the language classifier. side: (1,) that a score
+    gains where both sides are surely of one language; it is learnt of scores (laspa/backend/choice.py).
     """
 
     parts: tuple[str, ...]
@@ -50,10 +49,12 @@ class Fitted:
     centre: np.ndarray
     directions: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     whitening: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    axes: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    variances: np.ndarray = field(default_factory=lambda: np.zeros(0))
     background: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
-    cohort: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     weights: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     bias: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    side: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
 
 def unavailable(speech: Speech, least: int = LEAST_SPEAKERS) -> dict[str, str]:
@@ -68,10 +69,12 @@ def unavailable(speech: Speech, least: int = LEAST_SPEAKERS) -> dict[str, str]:
         reasons["means"] = "one language only"
     bilingual = int((np.unique(pairs[1], return_counts=True)[1] > 1).sum())
     if bilingual < 2:
-        reasons["nuisance"] = f"{bilingual} speaker(s) of two languages, 2 are needed"
+        what = f"{bilingual} speaker(s) of two languages, 2 are needed"
+        reasons |= dict.fromkeys(("nuisance", "side"), what)
     several = int((np.unique(speech.speakers, return_counts=True)[1] > 1).sum())
     if several < 2:
-        reasons["whiten"] = f"{several} speaker(s) with two utterances, 2 are needed"
+        what = f"{several} speaker(s) with two utterances, 2 are needed"
+        reasons |= dict.fromkeys(("whiten", "plda"), what)
     return reasons
 
 
@@ -99,13 +102,17 @@ def fit(
         fitted = replace(fitted, weights=weights, bias=bias)
     known = one_hot(speech.languages, fitted)
     if "nuisance" in parts:
-        fitted = replace(fitted, directions=_directions(groups.means, groups.speakers))
+        fitted = replace(fitted, directions=directions(groups.means, groups.speakers))
     if "whiten" in parts:
-        fitted = replace(fitted, whitening=_whitening(_moved(fitted, speech.vectors, known), speech.speakers))
-    if "pair" in parts or "as_norm" in parts:
-        moved = background(transform(fitted, speech.vectors, known), speech.languages, speech.speakers)
-        by_language = [moved.means[moved.languages == one].mean(axis=0) for one in languages]
-        fitted = replace(fitted, background=np.stack(by_language), cohort=moved.means)
+        fitted = replace(fitted, whitening=whitening(_moved(fitted, speech.vectors, known), speech.speakers))
+    moved = transform(fitted, speech.vectors, known)
+    if "plda" in parts:
+        axes, variances = hard_plda(moved, speech.languages, speech.speakers)
+        fitted = replace(fitted, axes=axes, variances=variances)
+    if "pair" in parts:
+        spoken = background(moved, speech.languages, speech.speakers)
+        by_language = [spoken.means[spoken.languages == one].mean(axis=0) for one in languages]
+        fitted = replace(fitted, background=np.stack(by_language))
     return fitted
 
 
@@ -141,14 +148,18 @@ def trial_scores(
 ) -> np.ndarray:
     """(trials,) float32: the values of `score_matrix` at enroll and test, rows of `vectors`."""
     moved = transform(fitted, vectors, spoken)
-    scores = cosine_scores(moved, enroll, test)
+    if "plda" in fitted.parts:
+        axes, own = _plda(fitted, moved)
+        length = np.linalg.norm(axes, axis=1)
+        scores = cosine_scores(axes, enroll, test) * length[enroll] * length[test] - own[enroll] - own[test]
+    else:
+        scores = cosine_scores(moved, enroll, test)
     if "pair" in fitted.parts:
         near = moved @ fitted.background.T  # of each utterance to each language's speakers
         across = [(near[one] * spoken[other]).sum(axis=1) for one, other in ((enroll, test), (test, enroll))]
         scores = scores - sum(across) / 2
-    if "as_norm" in fitted.parts:
-        mean, spread = _nearest(fitted, moved)
-        scores = sum((scores - mean[side]) / spread[side] for side in (enroll, test)) / 2
+    if "side" in fitted.parts:
+        scores = scores + fitted.side * (spoken[enroll] * spoken[test]).sum(axis=1)
     return np.asarray(scores, dtype=np.float32)
 
 
@@ -161,54 +172,34 @@ def score_matrix(
         one, other: vectors (m, D) and what is spoken in them (m, languages), as of `posteriors`.
     """
     left, right = transform(fitted, *one), transform(fitted, *other)
-    scores = left @ right.T
+    if "plda" in fitted.parts:
+        (first, first_own), (second, second_own) = _plda(fitted, left), _plda(fitted, right)
+        scores = first @ second.T - first_own[:, None] - second_own
+    else:
+        scores = left @ right.T
     if "pair" in fitted.parts:
         means = one[1] @ fitted.background, other[1] @ fitted.background
         scores = scores - (left @ means[1].T + means[0] @ right.T) / 2
-    if "as_norm" in fitted.parts:
-        (left_mean, left_spread), (mean, spread) = _nearest(fitted, left), _nearest(fitted, right)
-        scores = ((scores - left_mean[:, None]) / left_spread[:, None] + (scores - mean) / spread) / 2
+    if "side" in fitted.parts:
+        scores = scores + fitted.side * (one[1] @ other[1].T)
     return np.asarray(scores)
 
 
-def _nearest(fitted: Fitted, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each vector's highest cosines with the cohort, (n,) each."""
-    return nearest_cohort(moved, fitted.cohort, min(TOP, len(fitted.cohort)))
+def _plda(fitted: Fitted, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """√a·x, (n, D), and ½·Σ b·x², (n,): see `plda_weights`."""
+    (product, square), along = plda_weights(fitted.variances), moved @ fitted.axes
+    return along * np.sqrt(product), along**2 @ square / 2
 
 
 def _moved(fitted: Fitted, vectors: np.ndarray, spoken: np.ndarray) -> np.ndarray:
     unit = length_normalised(vectors.astype(np.float64))
     if "means" in fitted.parts:
         unit = unit - spoken @ fitted.means
-    elif "whiten" in fitted.parts:
+    elif {"whiten", "plda"} & {*fitted.parts}:
         unit = unit - fitted.centre
     if len(fitted.directions):
         unit = unit - unit @ fitted.directions.T @ fitted.directions
     return unit
-
-
-def _directions(means: np.ndarray, speakers: np.ndarray) -> np.ndarray:
-    """Where a speaker's embedding moves with the language: main directions about the speaker's own mean."""
-    residual = _within(means, speakers)
-    _, sizes, directions = np.linalg.svd(residual, full_matrices=False)
-    rank = int((sizes > 1e-6 * max(sizes[0], 1e-12)).sum())
-    return np.asarray(directions[: min(DIRECTIONS, rank)])
-
-
-def _whitening(vectors: np.ndarray, speakers: np.ndarray) -> np.ndarray:
-    """C^(−½), where C is the covariance within speakers, shrunk by half to a multiple of the identity."""
-    residual = _within(vectors, speakers)
-    covariance = residual.T @ residual / len(residual)
-    size = len(covariance)
-    covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / size * np.eye(size)
-    values, axes = np.linalg.eigh(covariance)
-    return np.asarray(axes / np.sqrt(values) @ axes.T)
-
-
-def _within(vectors: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Vectors minus their group's mean."""
-    number = np.unique(groups, return_inverse=True)[1]
-    return np.asarray(vectors - group_means(vectors, number)[number])
 
 
 def _classifier(speech: Speech) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,9 @@ from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
 from laspa.files import atomic_path, parsed
 
-FORM = 1  # of the file: raise it when its meaning changes
+FORM = 3  # of the file: raise it when its meaning changes
 METADATA = "laspa.backend"
+ABOUT = ("model", "speakers", "utterances", "decision", "nearness", "reason")  # fields in JSON
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,42 @@ class Backend:
     """What scores trials.
 
     model: digest of the recogniser whose embeddings it was learnt of, empty where they do not say.
-    speakers, utterances: that it was learnt of. calibration: of the scores, or None. reason: why nothing is
-    changed, or empty.
+    speakers, utterances: that it was learnt of. decision: slope, offset and thresholds of the scores, as in
+    calibration.json, or None. nearness: that recordings like theirs have
+    (laspa/backend/recording.py). reason: why nothing is changed, or empty.
     """
 
     fitted: Fitted
     model: str
     speakers: list[str]
     utterances: list[str]
-    calibration: Calibration | None
+    decision: dict[str, Any] | None
+    nearness: float
     reason: str
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Of the scores."""
+        found = self.decision
+        return None if found is None else Calibration(found["slope"], found["offset"])
+
+    def check_recogniser(self, path: Path | str, model: str, dim: int, source: str) -> None:
+        """Refuse embeddings of another recogniser.
+
+        Args:
+            path: of this backend. model: digest of the recogniser, or empty. dim: length of the embeddings.
+            source: whose they are.
+        """
+        if model and self.model and model != self.model:
+            raise LaspaError(
+                f"{path}: was learnt of embeddings of the model {self.model[:12]}, but {source} is of "
+                f"{model[:12]}; fit a backend on embeddings of this model"
+            )
+        if (learnt := self.fitted.means.shape[1]) != dim:
+            raise LaspaError(
+                f"{path}: was learnt of vectors of length {learnt}, {source} has vectors of {dim}; it "
+                "belongs to another recogniser"
+            )
 
 
 def save_backend(path: Path, backend: Backend) -> None:
@@ -46,9 +73,8 @@ def save_backend(path: Path, backend: Backend) -> None:
         "form": FORM,
         "parts": backend.fitted.parts,
         "languages": backend.fitted.languages,
-        "calibration": backend.calibration and [backend.calibration.slope, backend.calibration.offset],
     }
-    said |= {name: getattr(backend, name) for name in ("model", "speakers", "utterances", "reason")}
+    said |= {name: getattr(backend, name) for name in ABOUT}
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, metadata={METADATA: json.dumps(said, sort_keys=True)})
 
@@ -66,9 +92,7 @@ def load_backend(path: Path) -> Backend:
             if said.get("form") != FORM:
                 raise LaspaError(f"{path}: not a backend of this laspa; {remedy}")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            calibration = said["calibration"] and Calibration(*said["calibration"])
             fitted = Fitted(tuple(said["parts"]), said["languages"], **arrays)
-            about = {name: said[name] for name in ("model", "speakers", "utterances", "reason")}
-            return Backend(fitted, calibration=calibration, **about)
+            return Backend(fitted, **{name: said[name] for name in ABOUT})
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; {remedy}") from None

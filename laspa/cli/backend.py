@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from laspa.backend.fitting import fit_backend
 from laspa.backend.parts import PARTS, Speech, posteriors, trial_scores
 from laspa.backend.recording import recorded_otherwise
-from laspa.backend.saving import Backend, load_backend, save_backend
+from laspa.backend.saving import load_backend, save_backend
 from laspa.backend.verdict import lines
 from laspa.errors import LaspaError
 from laspa.evaluation.metadata import read_metadata
@@ -24,7 +25,7 @@ from laspa.trials.lists import TrialList, read_parquet, rows_of
 def fit(options: argparse.Namespace) -> None:
     """Learn a backend of finished embeddings, print whether it pays, and write it."""
     ids, vectors = read_embeddings(options.embeddings)
-    table = read_parquet(options.manifest, ("utterance_id", "speaker", "language"))
+    table = _labels(options.manifest)
     place = rows_of(ids, table["utterance_id"].combine_chunks())
     if (missing := np.flatnonzero(place < 0)).size:
         name = ids[int(missing[0])].as_py()
@@ -63,6 +64,24 @@ def fit(options: argparse.Namespace) -> None:
         print(f"{options.output}: changes nothing, scores stay cosines: {verdict.reason}")
 
 
+def _labels(manifest: str) -> pa.Table:
+    """utterance_id, speaker and language of a table; a CSV may name utterances by their paths."""
+    wanted = ("utterance_id", "speaker", "language")
+    if not manifest.endswith(".csv"):
+        return read_parquet(manifest, wanted)
+    try:
+        table = pyarrow.csv.read_csv(manifest)
+    except FileNotFoundError:
+        raise LaspaError(f"{manifest}: no such file") from None
+    except pa.ArrowInvalid as error:
+        raise LaspaError(f"{manifest}: not a readable table ({error})") from None
+    if "utterance_id" not in table.column_names and "path" in table.column_names:
+        table = table.append_column("utterance_id", table["path"])
+    if missing := [name for name in wanted if name not in table.column_names]:
+        raise LaspaError(f"{manifest}: has no column {missing[0]}, only {', '.join(table.column_names)}")
+    return table
+
+
 def backend_scores(options: argparse.Namespace, trials: TrialList) -> np.ndarray:
     """(trials,) scores with a backend; log likelihood ratios where it could be calibrated.
 
@@ -71,7 +90,8 @@ def backend_scores(options: argparse.Namespace, trials: TrialList) -> np.ndarray
     """
     backend = load_backend(Path(options.backend))
     ids, vectors = read_embeddings(options.embeddings)
-    _refuse_other_model(options, backend, vectors.shape[1])
+    model, dim = _model_of(options.embeddings), vectors.shape[1]
+    backend.check_recogniser(options.backend, model, dim, options.embeddings)
     place = rows_of(trials.names, ids)
     if (missing := np.flatnonzero(place < 0)).size:
         name = trials.names[int(missing[0])].as_py()
@@ -96,7 +116,9 @@ def backend_scores(options: argparse.Namespace, trials: TrialList) -> np.ndarray
         labels = metadata.language.astype(str)
     spoken = posteriors(backend.fitted, vectors, labels)
     known = np.array(speakers, dtype=str) if speakers else None
-    if backend.fitted.parts and (signs := recorded_otherwise(backend.fitted, vectors, spoken, known)):
+    if backend.fitted.parts and (
+        signs := recorded_otherwise(backend.fitted, vectors, spoken, known, backend.nearness)
+    ):
         print(
             f"{options.backend}: not used, scores are cosines: the utterances were probably not recorded "
             f"like the speakers that it was learnt of ({'; '.join(signs)}); fit a backend on speakers that "
@@ -106,20 +128,6 @@ def backend_scores(options: argparse.Namespace, trials: TrialList) -> np.ndarray
         return cosine_scores(vectors, trials.enroll, trials.test)
     scores = trial_scores(backend.fitted, vectors, spoken, trials.enroll, trials.test)
     return scores if backend.calibration is None else np.asarray(backend.calibration(scores), np.float32)
-
-
-def _refuse_other_model(options: argparse.Namespace, backend: Backend, length: int) -> None:
-    model = _model_of(options.embeddings)
-    if model and backend.model and model != backend.model:
-        raise LaspaError(
-            f"{options.backend}: was learnt of embeddings of the model {backend.model[:12]}, "
-            f"{options.embeddings} are of {model[:12]}; fit a backend on these"
-        )
-    if (learnt := backend.fitted.means.shape[1]) != length:
-        raise LaspaError(
-            f"{options.backend}: was learnt of vectors of length {learnt}, {options.embeddings} has vectors "
-            f"of {length}; it belongs to another recogniser"
-        )
 
 
 def _model_of(embeddings: str) -> str:

@@ -122,6 +122,8 @@ def _add_recogniser(commands: Any) -> None:
     limits.add_argument("--threshold", type=float, metavar="T", help="of the score, the cosine")
     far = "the threshold with this rate of false acceptances, such as 0.01; default: equal error rates"
     limits.add_argument("--far", type=float, metavar="RATE", help=far)
+    correction = "a file of laspa backend fit: scores, calibration and thresholds of it"
+    add("--backend", metavar="FILE", help=correction)
     add("--prior", type=float, default=0.5, metavar="P", help="of one speaker before listening; default 0.5")
     add("--json", action="store_true", help="print JSON")
 
@@ -139,6 +141,7 @@ def _add_recogniser(commands: Any) -> None:
     add("store", metavar="STORE")
     add("file", metavar="FILE")
     add("--top", type=_count, default=5, metavar="N", help="how many; default 5")
+    add("--backend", metavar="FILE", help=correction)
     add("--json", action="store_true", help="print JSON")
 
 
@@ -301,9 +304,9 @@ def _add_backend(commands: Any) -> None:
         "learn a backend, and say by cross-validation over speakers whether it pays",
     ).add_argument
     add("--embeddings", required=True, metavar="PARQUET", help="columns utterance_id, vector")
-    add("--manifest", required=True, metavar="PARQUET", help="columns utterance_id, speaker, language")
+    add("--manifest", required=True, metavar="FILE", help="Parquet or CSV: utterance_id, speaker, language")
     add("--output", required=True, metavar="FILE", help="the backend, for laspa score --backend")
-    add("--parts", metavar="LIST", help="that may be used: means,nuisance,whiten,pair,as_norm (default all)")
+    add("--parts", metavar="LIST", help="of means,nuisance,whiten,plda,pair,side; default: all may be used")
     add(
         "--languages-by",
         default="label",

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -64,8 +65,8 @@ def embed(options: argparse.Namespace) -> None:
     print(f"{written} embeddings in {output}" + (f"; {len(skipped)} skipped: {table}" if skipped else ""))
 
 
-def _recogniser(options: argparse.Namespace) -> Recogniser:
-    return Recogniser.load(options.model, options.device, front_end=options.front_end)
+def _recogniser(options: argparse.Namespace, backend: str | None = None) -> Recogniser:
+    return Recogniser.load(options.model, options.device, front_end=options.front_end, backend=backend)
 
 
 def _embed_in_shards(options: argparse.Namespace, files: list[tuple[str, Path]], folder: Path) -> None:
@@ -136,7 +137,7 @@ def _listed(manifest: Path, root: Path) -> Iterator[tuple[str, Path]]:
 
 def verify(options: argparse.Namespace) -> int:
     """Print whether two recordings are of one speaker; the exit status says it too."""
-    found = _recogniser(options).verify(
+    found = _recogniser(options, backend=options.backend).verify(
         options.first,
         options.second,
         threshold=options.threshold,
@@ -145,19 +146,30 @@ def verify(options: argparse.Namespace) -> int:
         channel=options.channel,
         vad=options.vad,
     )
+    for path, otherwise in zip((options.first, options.second), found.recorded_otherwise, strict=True):
+        _warn(options, path, otherwise)
     if options.json:
         print(json.dumps(found.as_dict(), indent=2))
         return SAME if found.same else DIFFERENT
     print("same speaker" if found.same else "different speakers")
     print(f"score        {found.score:.3f}, threshold {found.threshold:.3f}")
     if found.probability is None:
-        print("probability  not known: the model has no calibration")
+        print("probability  not known: there is no calibration")
     else:
         print(f"probability  {found.probability:.3f} of one speaker, at a prior of {found.prior:g}")
         print(f"log ratio    {found.log_likelihood_ratio:+.2f}, for pairs in {_pairs(found.languages_heard)}")
     for path, language in zip((options.first, options.second), found.languages, strict=True):
         print(f"heard        {_heard(language)} in {path}")
     return SAME if found.same else DIFFERENT
+
+
+def _warn(options: argparse.Namespace, path: str, otherwise: bool) -> None:
+    if otherwise:
+        print(
+            f"warning: {path}: probably not recorded like the speakers that {options.backend} was learnt of, "
+            "so that its scores are of little use; leave out --backend, or fit one on such recordings",
+            file=sys.stderr,
+        )
 
 
 def _pairs(heard: str | None) -> str:
@@ -181,10 +193,11 @@ def enrol(options: argparse.Namespace) -> None:
 
 
 def identify(options: argparse.Namespace) -> None:
-    """Print the nearest enrolled names and the cosines to their embeddings."""
-    recogniser = _recogniser(options)
-    vector = recogniser.embed(options.file, channel=options.channel, vad=options.vad)
-    found = Store(options.store, recogniser.digest).identify(vector, options.top)
+    """Print the nearest enrolled names and the scores of their embeddings."""
+    recogniser = _recogniser(options, backend=options.backend)
+    heard = recogniser.hear(options.file, channel=options.channel, vad=options.vad)
+    _warn(options, options.file, recogniser.recorded_otherwise(heard))
+    found = Store(options.store, recogniser.digest).identify(heard.embedding, options.top, recogniser.scores)
     if options.json:
         print(json.dumps([match._asdict() for match in found], indent=2))
         return

@@ -5,9 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from laspa.errors import LaspaError
+from laspa.evaluation.error_rates import TOLERANCE as ROUNDING
+from laspa.evaluation.error_rates import error_rates
 
 PRIOR = 0.5  # of a target in the fit, whatever the share of targets in dev; our choice
 TOLERANCE, ITERATIONS = 1e-10, 100
+EER = "eer"  # name of the threshold at which both error rates are equal
+FALSE_ACCEPTANCES = (0.01, 0.001)  # of the other thresholds
+
+
+def far_name(far: float) -> str:
+    """Name of the threshold that accepts this share of the non-targets: 0.01 is `far_0.01`."""
+    return f"far_{far:g}"
 
 
 @dataclass(frozen=True)
@@ -30,18 +39,47 @@ def fit_calibration(target: np.ndarray, nontarget: np.ndarray, prior: float = PR
     Raises:
         LaspaError: the classes do not overlap, so that no finite slope is best, or all scores are equal.
     """
-    from sklearn.linear_model import LogisticRegression  # takes longer to import than all of this room
-
     if target.min() >= nontarget.max() or target.max() <= nontarget.min():
         raise LaspaError(
             f"calibration: the {len(target)} target and {len(nontarget)} non-target scores do not overlap, "
             "so that no finite slope is best; fit on more or harder dev trials"
         )
     scores = np.concatenate([target, nontarget]).astype(np.float64)
-    centre, scale = scores.mean(), scores.std()
     is_target = np.arange(len(scores)) < len(target)
     weight = np.where(is_target, prior / len(target), (1 - prior) / len(nontarget)) * len(scores)
-    regression = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=TOLERANCE, max_iter=ITERATIONS)
-    regression.fit((scores[:, None] - centre) / scale, is_target, sample_weight=weight)
-    slope = float(regression.coef_[0, 0]) / scale
-    return Calibration(slope, float(regression.intercept_[0]) - np.log(prior / (1 - prior)) - slope * centre)
+    (slope,), offset = logistic_weights(scores[None], is_target, weight)
+    return Calibration(slope, offset - np.log(prior / (1 - prior)))
+
+
+def logistic_weights(
+    columns: np.ndarray, is_target: np.ndarray, weight: np.ndarray, inverse_penalty: float = np.inf
+) -> tuple[list[float], float]:
+    """Weights of the columns (k, n) and the offset, by logistic regression, on standardised columns.
+
+    Args:
+        is_target: (n,) boolean. weight: (n,) of each row. inverse_penalty: scikit-learn's C; infinite for
+            no penalty, with which separable classes have no best weights.
+    """
+    from sklearn.linear_model import LogisticRegression  # takes longer to import than all of this room
+
+    centre, scale = columns.mean(axis=1), columns.std(axis=1)
+    regression = LogisticRegression(
+        C=inverse_penalty, solver="newton-cholesky", tol=TOLERANCE, max_iter=ITERATIONS
+    )
+    regression.fit((columns.T - centre) / scale, is_target, sample_weight=weight)
+    weights = regression.coef_[0] / scale
+    return weights.tolist(), float(regression.intercept_[0] - weights @ centre)
+
+
+def thresholds(target: np.ndarray, nontarget: np.ndarray) -> dict[str, float]:
+    """Thresholds of the score by name: that with equal error rates, and those of FALSE_ACCEPTANCES."""
+    limits = {EER: None} | {far_name(far): far for far in FALSE_ACCEPTANCES}
+    return {name: _threshold(target, nontarget, far) for name, far in limits.items()}
+
+
+def _threshold(target: np.ndarray, nontarget: np.ndarray, far: float | None) -> float:
+    """The lowest score above which at most `far` of the non-targets lie, or no more than targets below."""
+    missed, alarm = error_rates(target, nontarget)
+    chosen = np.flatnonzero(alarm <= (missed if far is None else far + ROUNDING))[0]
+    scores = np.unique(np.concatenate([target, nontarget]))
+    return float(scores[max(chosen - 1, 0)])  # entry 0 accepts all, entry i + 1 what exceeds scores[i]

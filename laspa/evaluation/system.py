@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
 from laspa.evaluation.embedding import Embeddings, embed, embed_speakers
-from laspa.evaluation.evaluate import Rates, evaluate, list_metrics
+from laspa.evaluation.evaluate import METRICS, Rates, condition_masks, evaluate, list_metrics, measure
 from laspa.evaluation.metadata import Metadata, manifest_metadata
+from laspa.evaluation.pair_norm import background, pair_norm
 from laspa.evaluation.probes import trained_language_probe
-from laspa.evaluation.split import Split, load_split, score_trials
+from laspa.evaluation.split import Split, embedding_rows, load_split, score_trials
 from laspa.models.laspa import Laspa, added_parameters_percent
 from laspa.params import Evaluate
 from laspa.trials.lists import TrialList
@@ -75,7 +77,8 @@ def evaluate_system(
 def evaluate_other(
     model: Laspa, data: Path, options: Evaluate, device: torch.device
 ) -> dict[str, tuple[dict[str, Any], TrialList, np.ndarray]]:
-    """A trained model out of its corpus: `other`'s rates by condition, its trials and their scores.
+    """A trained model out of its corpus: `other`'s rates by condition, also with pair norm, its trials and
+    their scores.
 
     Args:
         data: the folder with the tables of the pipeline.
@@ -90,7 +93,31 @@ def evaluate_other(
     embeddings = embed_speakers(model.to(device), split.features, ids, device)
     scores = score_trials(split.trials, split.name, ids, embeddings)
     measured = rates_of_list(split.name, split.trials, scores, split.manifest, options)
+    measured["pair_norm"] = pair_norm_rates(split, ids, embeddings, options)
     return {OTHER: (measured, split.trials, scores)}
+
+
+def pair_norm_rates(
+    split: Split, utterance_ids: list[str], embeddings: np.ndarray, options: Evaluate
+) -> dict[str, Any]:
+    """The rates by condition under pair norm; none, and why, where a language has too few speakers.
+
+    The background of a trial is all speakers of the list but its two: it has to be recorded like the trials,
+    and to speak languages that training has not.
+    """
+    about = split.manifest.set_index("utterance_id").loc[utterance_ids]
+    spoken, speakers = (about[name].to_numpy(dtype=str) for name in ("language", "speaker"))
+    rows = embedding_rows(split.trials, split.name, utterance_ids)
+    try:
+        others = background(embeddings, spoken, speakers)
+        scores = pair_norm(embeddings, spoken, speakers, *rows, others)
+    except LaspaError as error:
+        return {"conditions": {}, "not_measured": str(error)}
+    metadata = manifest_metadata(split.trials, split.manifest)
+    parts = {"conditions": condition_masks(split.trials, metadata)}
+    found = measure(split.trials, scores, metadata, parts, None, options.bootstrap, options.seed)
+    rates = found["conditions"].items()
+    return {"conditions": {name: {key: one[key] for key in METRICS} for name, one in rates if one}}
 
 
 def rates_of_list(

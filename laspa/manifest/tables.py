@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from laspa.errors import LaspaError
-from laspa.text import composed
 from laspa.files import parsed
+from laspa.text import composed
 
 COPY = (
     "the same bytes and labels as "  # why a recording is left out; the path of the one that is kept follows

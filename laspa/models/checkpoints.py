@@ -138,8 +138,8 @@ def _read(file: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
             f"{file}: holds more than tensors (pickled objects), which are not loaded; save the model's "
             "state_dict() alone"
         ) from None
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0].partition(". ")[0]  # what follows is advice to unpickle it
+    except Exception as error:  # a damaged file makes it raise IndexError, KeyError and more
+        reason = str(error).partition("\n")[0].partition(". ")[0]  # what follows is advice to unpickle it
         raise LaspaError(f"{file}: not a checkpoint of torch ({reason})") from None
     config: Mapping[str, Any] = {}
     for key in ("state_dict", "model"):

@@ -69,6 +69,9 @@ def load_model(folder: Path, weights: str = WEIGHTS_FILE) -> tuple[Laspa, dict[s
 def load_body(folder: Path, model: Laspa) -> None:
     """Take a saved model's weights over into `model`, all but its heads: for other speakers and languages.
 
+    A whole part that only one of both has, such as the decoder, is left as it is: an imported recogniser has
+    a speaker encoder alone.
+
     Raises:
         LaspaError: a missing or damaged file, or another architecture; the message names what differs.
     """
@@ -77,6 +80,9 @@ def load_body(folder: Path, model: Laspa) -> None:
     ours = model.state_dict()
     body = {name: value for name, value in tensors.items() if not name.startswith(HEADS)}
     wanted = {name for name in ours if not name.startswith(HEADS)}
+    both = {_part(name) for name in body} & {_part(name) for name in wanted}
+    body = {name: value for name, value in body.items() if _part(name) in both}
+    wanted = {name for name in wanted if _part(name) in both}
     if body.keys() != wanted or any(body[name].shape != ours[name].shape for name in wanted):
         here, there = (flatten(system.model_dump()) for system in (model.system.as_system(), theirs))
         differ = [
@@ -91,6 +97,10 @@ def load_body(folder: Path, model: Laspa) -> None:
     model.load_state_dict(ours | body)
 
 
+def _part(name: str) -> str:
+    return name.partition(".")[0]
+
+
 def check_mels(model: Laspa, settings: dict[str, Any], source: str) -> None:
     """Refuse mels that were made with other settings than those the model was trained on.
 
@@ -100,7 +110,15 @@ def check_mels(model: Laspa, settings: dict[str, Any], source: str) -> None:
     Raises:
         LaspaError: names each setting that differs.
     """
-    wanted = model.mel_settings or settings
+    _refuse_other_mels(model.mel_settings or settings, settings, source)
+
+
+def check_body_mels(folder: Path, settings: dict[str, Any], source: str) -> None:
+    """As `check_mels`, of a saved model."""
+    _refuse_other_mels(_config(folder)["features"]["settings"], settings, source)
+
+
+def _refuse_other_mels(wanted: dict[str, Any], settings: dict[str, Any], source: str) -> None:
     if (kinds := [one.get("kind", "mel") for one in (settings, wanted)])[0] != kinds[1]:
         raise LaspaError(
             f"{source}: features of the kind {kinds[0]}, but the model reads the kind {kinds[1]}; set "

@@ -8,8 +8,9 @@ import yaml
 
 from laspa.corpora.catalogue import CORPORA, EMBEDDED
 from laspa.corpora.corpus import Corpus
+from laspa.evaluation.calibration import EER
 from laspa.params.dotted import flatten
-from laspa.recogniser.decision import EER, MIN_SPEECH
+from laspa.recogniser.decision import MIN_SPEECH
 from laspa.trials.conditions import CONDITIONS
 from laspa.trials.splits import PARTS, rows_of_split
 

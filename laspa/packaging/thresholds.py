@@ -7,17 +7,16 @@ import numpy as np
 import torch
 
 from laspa.errors import LaspaError
-from laspa.evaluation.calibration import Calibration, fit_calibration
+from laspa.evaluation.calibration import Calibration, fit_calibration, thresholds
 from laspa.evaluation.embedding import embed
-from laspa.evaluation.error_rates import TOLERANCE, cllr, eer, error_rates
+from laspa.evaluation.error_rates import cllr, eer
 from laspa.evaluation.intervals import percentile_interval, resampled_acceptance
 from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.evaluation.split import Split, embedding_rows, score_trials
 from laspa.models.laspa import Laspa
-from laspa.recogniser.decision import ANY, DIFFERENT, EER, SAME, far_name, pair_heard
+from laspa.recogniser.decision import ANY, DIFFERENT, SAME, pair_heard
 from laspa.trials.lists import TrialList
 
-FALSE_ACCEPTANCES = (0.01, 0.001)
 FEWEST = 100  # targets, and non-targets, from which on a pair of languages gets its own fit (our choice)
 
 
@@ -70,23 +69,13 @@ def fit_thresholds(dev: Scored) -> dict[str, dict[str, Any]]:
 
 def _fitted(target: np.ndarray, nontarget: np.ndarray) -> dict[str, Any]:
     calibration = fit_calibration(target, nontarget)
-    thresholds = {EER: _threshold(target, nontarget, None)}
-    thresholds |= {far_name(far): _threshold(target, nontarget, far) for far in FALSE_ACCEPTANCES}
     return {
         "slope": float(calibration.slope),
         "offset": float(calibration.offset),
-        "thresholds": thresholds,
+        "thresholds": thresholds(target, nontarget),
         "dev_targets": len(target),
         "dev_nontargets": len(nontarget),
     }
-
-
-def _threshold(target: np.ndarray, nontarget: np.ndarray, far: float | None) -> float:
-    """The lowest score above which at most `far` of the non-targets lie, or no more than targets below."""
-    missed, alarm = error_rates(target, nontarget)
-    chosen = np.flatnonzero(alarm <= (missed if far is None else far + TOLERANCE))[0]
-    scores = np.unique(np.concatenate([target, nontarget]))
-    return float(scores[max(chosen - 1, 0)])  # entry 0 accepts all, entry i + 1 what exceeds scores[i]
 
 
 def log_likelihood_ratios(scored: Scored, fits: dict[str, dict[str, Any]]) -> np.ndarray:

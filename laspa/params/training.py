@@ -46,6 +46,8 @@ class Train(Section):
     workers: Annotated[int, Field(ge=1, le=1024)]
     resume: Literal["whole", "weights-only"]
     weights_from: str
+    freeze: list[Literal["speaker_encoder", "language_encoder"]]
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
     fine_tune: FineTune
     compete: Literal["all", "language"]
     warp: Annotated[float, Field(ge=0, le=0.5)]
@@ -71,6 +73,11 @@ class Train(Section):
             raise ValueError(
                 f"resume is {self.resume} and weights_from {self.weights_from!r}; give the folder of a saved "
                 "model with weights-only, and an empty text with whole"
+            )
+        if (self.freeze or self.layer_decay < 1) and not self.weights_from:
+            raise ValueError(
+                f"freeze is {self.freeze} and layer_decay {self.layer_decay:g}, but weights_from is empty; "
+                "name a saved model whose encoder is to be kept, or set them to [] and 1"
             )
         if self.batch_size % self.workers:
             raise ValueError(

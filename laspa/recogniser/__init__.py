@@ -1,4 +1,5 @@
 """The front door: recordings as embeddings, compared with a probability, enrolled and identified.
 
-May import: laspa.evaluation, laspa.models, laspa.features, laspa.audio. Nothing here imports torch by itself.
+May import: laspa.backend, laspa.evaluation, laspa.models, laspa.features, laspa.audio. Nothing here imports
+torch by itself.
 """

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from laspa.errors import LaspaError
-from laspa.evaluation.calibration import Calibration
+from laspa.evaluation.calibration import EER, Calibration, far_name
 from laspa.files import parsed, read_json
 
 CALIBRATION_FILE = "calibration.json"
@@ -18,12 +18,6 @@ CONFIDENT = (
     0.7  # posterior from which on a language counts as told: the best of 0, 0.5, 0.7, 0.9, 0.99 on dev
 )
 ANY, SAME, DIFFERENT = "any", "same", "different"  # the languages heard in a pair
-EER = "eer"  # name of the threshold at which both error rates are equal
-
-
-def far_name(far: float) -> str:
-    """Name of the threshold that accepts this share of the non-targets: 0.01 is `far_0.01`."""
-    return f"far_{far:g}"
 
 
 def pair_heard(same: Any, posterior: Any) -> np.ndarray:

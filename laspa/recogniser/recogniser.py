@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from laspa.recogniser.decision import (
     probability,
     read_decision,
 )
+
+if TYPE_CHECKING:
+    from laspa.recogniser.correction import Correction
 
 WINDOW = 30.0  # seconds of speech embedded at once; a longer recording's windows are of equal length
 
@@ -53,10 +56,12 @@ class Utterance(NamedTuple):
 class Verification:
     """Whether two recordings are of one speaker.
 
-    score: cosine of the two embeddings. log_likelihood_ratio: natural logarithm; None without calibration.
+    score: cosine of the two embeddings, or that of a backend.
+    log_likelihood_ratio: natural logarithm; None without calibration.
     probability: that it is one speaker, if `prior` was the probability before listening.
     same: score > threshold. languages: heard in each recording. languages_heard: whether ratio and threshold
         are those for pairs in the same language, in different ones, or in any (laspa/recogniser/decision.py).
+    recorded_otherwise: whether each recording is probably none like those that the backend was learnt of.
     """
 
     score: float
@@ -67,6 +72,7 @@ class Verification:
     threshold: float
     languages: tuple[Language | None, Language | None]
     languages_heard: str | None
+    recorded_otherwise: tuple[bool, bool] = (False, False)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -77,8 +83,8 @@ class Verification:
 class Recogniser:
     """Embeds and compares recordings. Use `Recogniser.load`."""
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
+    def __init__(self, backend: Backend, correction: "Correction | None" = None) -> None:
+        self.backend, self.correction = backend, correction
 
     @classmethod
     def load(
@@ -87,6 +93,7 @@ class Recogniser:
         device: str = "auto",
         threads: int | None = None,
         front_end: str | None = None,
+        backend: str | Path | None = None,
     ) -> "Recogniser":
         """A model's folder, such as data/model, or an ONNX file: of `laspa export`, which needs no torch, or
         of another toolkit.
@@ -96,11 +103,18 @@ class Recogniser:
             threads: of the model on a CPU; by default all cores. torch then has them in the whole process.
             front_end: what an ONNX file of another toolkit reads, if it has no metadata of sherpa-onnx: a
                 name of `laspa.features.public.FRONT_ENDS`, or waveform.
+            backend: a file of `laspa backend fit`; scores, calibration and thresholds are then of it.
 
         Raises:
-            LaspaError: no such model, a damaged one, one of another laspa, or one of unknown front end.
+            LaspaError: no such model, a damaged one, one of another laspa, or one of unknown front end; a
+                backend of another model.
         """
-        return cls(open_backend(str(source), device, threads, front_end))
+        model = open_backend(str(source), device, threads, front_end)
+        if backend is None:
+            return cls(model)
+        from laspa.recogniser.correction import open_correction  # here: it imports scikit-learn
+
+        return cls(model, open_correction(Path(backend), model.digest, model.dim, str(source)))
 
     @property
     def digest(self) -> str:
@@ -182,9 +196,13 @@ class Recogniser:
         ]
         embedding = _unit(np.mean([_unit(one.embedding) for one in heard], axis=0))
         posteriors = [one.posterior for one in heard if one.posterior is not None]
-        return Utterance(embedding, self._language(posteriors), seconds)
+        return Utterance(embedding, self._language(posteriors, embedding), seconds)
 
-    def _language(self, posteriors: list[np.ndarray]) -> Language | None:
+    def _language(self, posteriors: list[np.ndarray], embedding: np.ndarray) -> Language | None:
+        """By the backend where there is one, since its scores depend on it."""
+        if self.correction is not None:
+            told = self.correction.language(embedding)
+            return None if told is None else Language(*told)
         if not posteriors:
             return None
         posterior = np.mean(posteriors, axis=0)
@@ -193,11 +211,21 @@ class Recogniser:
 
     @cached_property
     def decision(self) -> Decision | None:
-        """The calibration and thresholds of the model's folder, or None where it has none."""
+        """The calibration and thresholds of the backend, else of the model's folder; None without."""
+        if self.correction is not None:
+            return self.correction.decision
         backend = self.backend
         if backend.calibration is not None and backend.folder is not None:
             return decision_of(backend.calibration, backend.folder, backend.digest)
         return read_decision(backend.folder, backend.digest)
+
+    def scores(self, one: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(n,) of an embedding (D,) with each of others (n, D): cosines, or scores of the backend."""
+        return others @ one if self.correction is None else self.correction.scores(one, others)
+
+    def recorded_otherwise(self, heard: Utterance) -> bool:
+        """Whether a recording is probably none like those that the backend was learnt of; without one, no."""
+        return self.correction is not None and self.correction.recorded_otherwise(heard.embedding)
 
     def verify(
         self,
@@ -225,13 +253,18 @@ class Recogniser:
             raise LaspaError(f"prior is {prior:g}; give a probability above 0 and below 1")
         decision = self.decision
         if decision is None and threshold is None:
+            lacks = f"{self.backend.folder}: has no {CALIBRATION_FILE}"
+            remedy = "make it (stage model), learn a backend (laspa backend fit)"
+            if self.correction is not None:
+                lacks = f"{self.correction.path}: has no calibration"
+                remedy = "fit it on more speakers"
             raise LaspaError(
-                f"{self.backend.folder}: has no {CALIBRATION_FILE}, so there is no threshold and no "
-                "probability; make it (stage model), or give a threshold of your own by --threshold"
+                f"{lacks}, so there is no threshold and no probability; {remedy}, or give a threshold of "
+                "your own by --threshold"
             )
         name = decision.name(far) if decision else ""
         one, other = (self.hear(side, sample_rate, channel, vad) for side in (first, second))
-        score = float(one.embedding @ other.embedding)
+        score = float(self.scores(one.embedding, other.embedding[None])[0])
         pair = None if decision is None else decision.of(_languages_heard(one.language, other.language))
         ratio = None if pair is None else float(pair.calibration(np.asarray(score)))
         if threshold is None:
@@ -246,6 +279,7 @@ class Recogniser:
             threshold=threshold,
             languages=(one.language, other.language),
             languages_heard=None if pair is None else pair.heard,
+            recorded_otherwise=(self.recorded_otherwise(one), self.recorded_otherwise(other)),
         )
 
 

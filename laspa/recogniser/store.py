@@ -1,6 +1,6 @@
 """Enrolled speakers on disk: one Parquet file of names and embeddings, written whole, searched in blocks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ LOCK_SECONDS = 60.0  # another enrolment is waited for; one into a million rows 
 
 
 class Match(NamedTuple):
-    """An enrolled name and the cosine of its embedding."""
+    """An enrolled name and the score of its embedding: the cosine, or that of a backend."""
 
     name: str
     score: float
@@ -91,8 +91,16 @@ class Store:
                 )
             return new.num_rows
 
-    def identify(self, vector: np.ndarray, top: int = 5) -> list[Match]:
+    def identify(
+        self,
+        vector: np.ndarray,
+        top: int = 5,
+        score: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda one, others: others @ one,
+    ) -> list[Match]:
         """The enrolled names whose embeddings are nearest to `vector` (D,), best first.
+
+        Args:
+            score: of (D,) and (n, D), (n,); by default the cosine.
 
         Raises:
             LaspaError: no such store, or an empty or damaged one.
@@ -103,7 +111,7 @@ class Store:
                 rows = _vectors(file.read_row_group(group, columns=["embedding"]))
                 if rows.shape[1] != len(vector):
                     raise self._other_size(rows.shape[1], len(vector))
-                scores = rows @ vector
+                scores = score(vector, rows)
                 nearest = np.argpartition(-scores, min(top, len(scores)) - 1)[:top]
                 best = sorted(best + [(-float(scores[row]), group, int(row)) for row in nearest])[:top]
             names = {

@@ -80,10 +80,16 @@ def train(
     model = Laspa(params, data.num_mels, len(data.speakers), len(data.languages)).to(device)
     if options.resume == "weights-only":
         load_body(Path(options.weights_from), model)
+    frozen = [part for name in options.freeze if (part := getattr(model, name)) is not None]
+    for part in frozen:
+        part.requires_grad_(False)
     share_norms(model, processes)
     forward = torch.compile(model) if options.compile else model
     optimizer = OPTIMIZERS[options.optimizer](
-        model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
+        layers_by_rate(model, options.layer_decay),
+        lr=options.learning_rate,
+        weight_decay=options.weight_decay,
+        fused=True,
     )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     speaks = data.speakers_by_language().float().to(device)
@@ -115,6 +121,8 @@ def train(
             norm = torch.zeros((), device=device)
             label = f"{'epoch' if phase == 'train' else 'fine-tuning epoch'} {number}/{options.epochs}"
             model.train()
+            for part in frozen:
+                part.eval()  # batch normalisation keeps its statistics
             optimizer.zero_grad()
             for step, batch in enumerate(progress(epoch_batches, steps, label, unit="batch"), start=1):
                 share = ((number - 1) * steps + step) / (options.epochs * steps)
@@ -123,7 +131,7 @@ def train(
                 )
                 margin = settings.aam_margin * min(1.0, share / max(options.margin_warmup_share, 1e-9))
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group["share"]
 
                 batch = batch.to(device)
                 with torch.autocast(device.type, precision, enabled=precision != torch.float32):
@@ -202,6 +210,22 @@ def phases(params: Params) -> dict[str, Params]:
     }
 
 
+def layers_by_rate(model: Laspa, decay: float) -> list[dict[str, Any]]:
+    """The trained parameters as groups of the optimiser, each with its share of the learning rate.
+
+    The last layer of the speaker encoder, and all that is not of it, have the whole rate, and each layer
+    before has `decay` times that of the next one (ULMFiT; Howard and Ruder, 2018). With 1 there is one group.
+    """
+    layers: dict[str, list[nn.Parameter]] = {"": []}
+    for name, value in model.named_parameters():
+        if value.requires_grad:
+            of_encoder = decay < 1 and name.startswith("speaker_encoder.")
+            layers.setdefault(".".join(name.split(".")[:3]) if of_encoder else "", []).append(value)
+    rest, *encoder = layers.values()
+    shares = [1.0, *(decay**behind for behind in reversed(range(len(encoder))))]
+    return [{"params": one, "share": share} for one, share in zip([rest, *encoder], shares, strict=True)]
+
+
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -240,7 +264,7 @@ def balanced(params: Params, history: list[Record]) -> dict[str, float]:
 
 def _gradient_norms(weighted: dict[str, Tensor], model: nn.Module, processes: Processes) -> dict[str, Tensor]:
     """Norm of each weighted term's gradient over all parameters, before clipping."""
-    parameters = list(model.parameters())
+    parameters = [one for one in model.parameters() if one.requires_grad]
     norms = {}
     for name, value in weighted.items():
         found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)

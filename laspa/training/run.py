@@ -22,7 +22,7 @@ from laspa.manifest.tables import COPIES_FILE, read_utterances
 from laspa.models.device import torch_device
 from laspa.models.laspa import Laspa
 from laspa.models.losses import TERMS
-from laspa.models.saving import WEIGHTS_FILE
+from laspa.models.saving import WEIGHTS_FILE, check_body_mels
 from laspa.params import SYSTEM_KEYS, Params, with_overrides
 from laspa.training.batches import TrainingSet, training_set
 from laspa.training.loop import Record, Trained, train
@@ -104,6 +104,8 @@ def train_system(
             flush=True,
         )
         params = with_overrides(params, {"model.centring": "none"})
+    if params.train.weights_from:
+        check_body_mels(Path(params.train.weights_from), data.features["settings"], "data/features")
     device = torch_device(params.train.device)
     state_file = states / f"{state_digest(params, data)}.safetensors"
     trained = train(

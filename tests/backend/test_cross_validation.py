@@ -1,26 +1,30 @@
 """Cross-validation never learns of a speaker that it scores, and declines where nothing is gained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from laspa.backend import cross_validation
+from laspa.backend import choice, cross_validation
 from laspa.backend.fitting import fit_backend, learnable
 from laspa.backend.parts import Speech, fit
 from laspa.errors import LaspaError
 from tests.backend.made_up import people
 
+QUICK = ("pair", "means", "side")  # parts
+
 
 def test_no_speaker_is_scored_by_what_was_learnt_of_him(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each fold is made of speakers; what is learnt, and chosen, is of none of the two of a trial."""
     speech = people(speakers=6, takes=2)
-    learnt: list[set[str]] = []
     scored: list[tuple[set[str], set[str]]] = []
     plain_fit, plain_scores = cross_validation.fit, cross_validation.score_matrix
 
     def watched_fit(given: Speech, *arguments: object, **options: object) -> object:
-        fitted = plain_fit(given, *arguments, **options)
-        learnt.append(set(given.speakers.tolist()))
-        known[id(fitted)] = learnt[-1], fitted
+        return remember(plain_fit(given, *arguments, **options), set(given.speakers.tolist()))
+
+    def remember(fitted: object, whom: set[str]) -> object:
+        known[id(fitted)] = whom, fitted
         return fitted
 
     def whose(vectors: np.ndarray) -> set[str]:
@@ -35,9 +39,14 @@ def test_no_speaker_is_scored_by_what_was_learnt_of_him(monkeypatch: pytest.Monk
     speakers_of = {
         vector.tobytes(): name for vector, name in zip(speech.vectors, speech.speakers.tolist(), strict=True)
     }
-    monkeypatch.setattr(cross_validation, "fit", watched_fit)
-    monkeypatch.setattr(cross_validation, "score_matrix", watched_scores)
-    found = cross_validation.cross_validate(speech, ("pair", "means"), seed=1)
+    for module in (choice, cross_validation):
+        monkeypatch.setattr(module, "fit", watched_fit)
+        monkeypatch.setattr(module, "score_matrix", watched_scores)
+    monkeypatch.setattr(
+        choice, "replace", lambda fitted, **what: remember(replace(fitted, **what), known[id(fitted)][0])
+    )
+    wanted = [("pair",), ("whiten", "side"), ("plda",)]
+    found = cross_validation.cross_validate(speech, wanted, seed=1)
     assert len(scored) > 100
     assert not any(of & whom for of, whom in scored)
     assert len(found.enroll) == len(speech.vectors) * (len(speech.vectors) - 1) // 2  # every pair once
@@ -47,11 +56,11 @@ def test_no_speaker_is_scored_by_what_was_learnt_of_him(monkeypatch: pytest.Monk
 def test_changing_a_speaker_changes_nothing_that_he_is_scored_with() -> None:
     """The other way to see it: scores between two speakers do not depend on labels of their own."""
     speech = people(speakers=6, takes=2)
-    first = cross_validation.cross_validate(speech, ("pair",), seed=1)
+    first = cross_validation.cross_validate(speech, [("pair",)], seed=1)
     moved = speech.vectors.copy()
     mine = speech.speakers == "s0-00"
     moved[mine] *= 3  # of no effect on any cosine: vectors are of unit length everywhere
-    again = cross_validation.cross_validate(speech._replace(vectors=moved), ("pair",), seed=1)
+    again = cross_validation.cross_validate(speech._replace(vectors=moved), [("pair",)], seed=1)
     np.testing.assert_allclose(first.after, again.after, atol=1e-9)
 
 
@@ -59,7 +68,7 @@ def test_it_pays_where_languages_shift_the_embedding() -> None:
     said: list[str] = []
     speech = people(speakers=10)
     backend, verdict = fit_backend(
-        speech, [str(row) for row in range(len(speech.vectors))], "abc", resamples=200, say=said.append
+        speech, [str(row) for row in range(len(speech.vectors))], "abc", QUICK, resamples=200, say=said.append
     )
     assert verdict.pays, verdict.reason
     assert backend.fitted.parts
@@ -72,7 +81,7 @@ def test_it_pays_where_languages_shift_the_embedding() -> None:
 def test_it_declines_where_they_do_not() -> None:
     speech = people(speakers=8, shift=0.0, takes=2)
     backend, verdict = fit_backend(
-        speech, [str(row) for row in range(len(speech.vectors))], "abc", resamples=200
+        speech, [str(row) for row in range(len(speech.vectors))], "abc", QUICK, resamples=200
     )
     assert not verdict.pays
     assert backend.fitted.parts == ()
@@ -90,8 +99,8 @@ def test_bad_speech() -> None:
     speech.vectors[3, 2] = np.nan
     with pytest.raises(LaspaError, match=r"1 vector\(s\) hold NaN or infinity, 3 among them"):
         fit_backend(speech, names, "")
-    with pytest.raises(LaspaError, match="no part plda; there are means"):
-        fit_backend(people(), names, "", parts=("plda",))
+    with pytest.raises(LaspaError, match="no part lda; there are means"):
+        fit_backend(people(), names, "", parts=("lda",))
 
 
 def test_what_can_still_be_learnt_of_one_language_is_said() -> None:

@@ -1,11 +1,14 @@
 """The parts of a backend: by hand, against pair norm and AS-norm as the evaluation has them, and refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
+from laspa.backend.covariances import hard_plda, plda_weights, whitening
 from laspa.backend.parts import (
     PARTS,
-    TOP,
     Speech,
     fit,
     posteriors,
@@ -15,7 +18,6 @@ from laspa.backend.parts import (
     unavailable,
 )
 from laspa.errors import LaspaError
-from laspa.evaluation.as_norm import as_norm
 from laspa.evaluation.pair_norm import background, pair_norm
 from tests.backend.made_up import people
 
@@ -68,20 +70,56 @@ def test_pair_norm_is_that_of_the_evaluation() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_as_norm_is_that_of_the_evaluation() -> None:
-    fitted = fit(LEARNT, ("as_norm",))
-    found = trial_scores(fitted, SCORED.vectors, posteriors(fitted, *SCORED[:2]), ENROLL, TEST)
-    means = background(*LEARNT)  # a speaker of two languages counts twice, once in each
-    cohort_names = np.arange(len(means.means)).astype(str)
-    expected = as_norm(SCORED.vectors, SCORED.speakers, ENROLL, TEST, means.means, cohort_names, top=TOP)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+def test_plda_is_the_ratio_of_two_gaussians() -> None:
+    """Independent reference: both densities written out, for one speaker and for two."""
+    variances = np.array([0.5, 2.0])
+    a, b = plda_weights(variances)
+    np.testing.assert_allclose(a, [0.25, 0.4])  # ½ / 2 and 2 / 5
+    np.testing.assert_allclose(b, [0.25 / (1.5 * 2), 4 / (3 * 5)])
+    total, between = np.diag(1 + variances), np.diag(variances)
+    one = multivariate_normal(np.zeros(4), np.block([[total, between], [between, total]]))
+    two = multivariate_normal(np.zeros(4), np.block([[total, 0 * between], [0 * between, total]]))
+    pairs = np.random.default_rng(0).normal(size=(5, 4))
+    expected = one.logpdf(pairs) - two.logpdf(pairs)
+    x, y = pairs[:, :2], pairs[:, 2:]
+    found = (a * x * y).sum(axis=1) - ((x**2 + y**2) @ b) / 2
+    np.testing.assert_allclose(np.diff(found), np.diff(expected))  # up to a constant
+
+
+def test_plda_tells_speakers_apart_along_the_axis_on_which_they_differ() -> None:
+    generator = np.random.default_rng(1)
+    who = np.repeat(np.arange(12), 6)
+    vectors = 0.1 * generator.normal(size=(72, 3))
+    vectors[:, 0] += generator.normal(size=12)[who]  # speakers
+    vectors[:, 1] += np.tile([0.5, -0.5], 36)  # languages, alike for all
+    axes, variances = hard_plda(vectors, np.tile(["en", "zh"], 36), who.astype(str))
+    best = axes[:, variances.argmax()]
+    assert np.abs(best[0]) > 3 * np.abs(best[1:]).max()
+    white = whitening(vectors, who.astype(str))
+    assert white[0, 0] > white[1, 1]  # the language's axis counts less
+
+
+def test_side_information_is_added_where_both_sides_are_of_one_language() -> None:
+    plain = fit(LEARNT, ())
+    fitted = replace(plain, parts=("side",), side=np.array([-0.2]))
+    one = SCORED.vectors[:2], np.array([[1.0, 0.0], [0.6, 0.4]])  # en surely, and en by 0.6
+    change = score_matrix(fitted, one, one) - score_matrix(plain, one, one)
+    np.testing.assert_allclose(change, [[-0.2, -0.12], [-0.12, -0.2 * 0.52]])
 
 
 @pytest.mark.parametrize(
-    "parts", [(), ("pair",), ("means", "whiten", "pair"), ("nuisance", "pair"), ("as_norm",)]
+    "parts",
+    [
+        (),
+        ("pair",),
+        ("means", "whiten", "pair"),
+        ("nuisance", "pair"),
+        ("plda",),
+        ("nuisance", "plda", "side"),
+    ],
 )
 def test_scores_of_trials_are_those_of_the_matrix(parts: tuple[str, ...]) -> None:
-    fitted = fit(LEARNT, parts)
+    fitted = replace(fit(LEARNT, parts), side=np.array([0.3]))
     spoken = posteriors(fitted, *SCORED[:2])
     matrix = score_matrix(fitted, (SCORED.vectors, spoken), (SCORED.vectors, spoken))
     found = trial_scores(fitted, SCORED.vectors, spoken, ENROLL, TEST)
@@ -102,7 +140,7 @@ def test_a_language_is_told_where_there_is_no_label() -> None:
 def test_what_cannot_be_learnt_is_said() -> None:
     assert unavailable(LEARNT) == {}
     one_language = LEARNT.take(LEARNT.languages == "en")
-    assert set(unavailable(one_language)) == {"means", "nuisance"}
+    assert set(unavailable(one_language)) == {"means", "nuisance", "side"}
     three = LEARNT.take(np.isin(LEARNT.speakers, ["s0-00", "s0-01", "s0-02"]))
     assert unavailable(three) == dict.fromkeys(("means", "pair"), "fewer than 4 speakers of en (3), zh (3)")
     with pytest.raises(LaspaError, match=r"cannot learn pair: fewer than 4 speakers of en \(3\), zh \(3\)"):

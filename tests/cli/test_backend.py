@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -85,7 +86,9 @@ def test_another_recogniser_and_another_recording(capsys: pytest.CaptureFixture[
     others = people(speakers=6, seed=1)
     write("others", others, model="xyz")
     assert main(score("others")) == 2
-    assert "was learnt of embeddings of the model abc, others.parquet are of xyz" in capsys.readouterr().err
+    assert (
+        "was learnt of embeddings of the model abc, but others.parquet is of xyz" in capsys.readouterr().err
+    )
     write("others", others._replace(vectors=others.vectors[:, :7]))
     assert main(score("others")) == 2
     assert "was learnt of vectors of length 16, others.parquet has vectors of 7" in capsys.readouterr().err
@@ -96,6 +99,21 @@ def test_another_recogniser_and_another_recording(capsys: pytest.CaptureFixture[
     _, scores = read_scores("others.scores")
     assert main(score("others", backend=False)) == 0
     np.testing.assert_array_equal(scores, read_scores("others.scores")[1])
+
+
+@pytest.mark.usefixtures("files")
+def test_a_csv_of_paths_names_the_speakers(capsys: pytest.CaptureFixture[str]) -> None:
+    table = pq.read_table("mine_manifest.parquet")
+    table = table.rename_columns(["path", "speaker", "language"])
+    pyarrow.csv.write_csv(table, "mine.csv")
+    command = [word.replace("mine_manifest.parquet", "mine.csv") for word in FIT]
+    assert main(command) == 0
+    assert "8 speakers: 8 of en, 8 of zh" in capsys.readouterr().out
+    pyarrow.csv.write_csv(table.drop_columns(["language"]), "mine.csv")
+    assert main(command) == 2
+    assert "mine.csv: has no column language, only path, speaker, utterance_id" in capsys.readouterr().err
+    assert main([word.replace("mine.csv", "none.csv") for word in command]) == 2
+    assert "none.csv: no such file" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("files")

@@ -53,7 +53,7 @@ def test_verify_says_it_by_its_status_too(capsys):
     assert found["log_likelihood_ratio"] == pytest.approx(10 * found["score"] - 5)
     assert found["languages"][0].keys() == {"code", "posterior"}
     assert main(["verify", "sound/a.wav", "sound/c.wav", "--model", "other", "--threshold", "-1"]) == 0
-    assert "the model has no calibration" in capsys.readouterr().out
+    assert "there is no calibration" in capsys.readouterr().out
 
 
 def test_embed_takes_files_a_folder_and_a_manifest(capsys):

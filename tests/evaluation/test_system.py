@@ -53,7 +53,7 @@ def test_the_rates_of_the_list_have_the_keys_of_the_metrics_and_are_those_of_its
     torch.manual_seed(0)
     model = Laspa(PARAMS, PARAMS.features.num_mels, num_speakers=2, num_languages=2)
     metrics, trials, scores = evaluate_other(model, data, PARAMS.evaluate, CPU)[OTHER]
-    assert set(metrics) == {"conditions", "omitted", "trial_list"}
+    assert set(metrics) == {"conditions", "omitted", "trial_list", "pair_norm"}
     assert set(metrics["conditions"]) == set(CONDITIONS)
     for rates in metrics["conditions"].values():
         assert tuple(rates) == METRICS

@@ -44,6 +44,21 @@ def test_a_model_to_start_from_gives_all_but_its_heads(params, data, tmp_path):
         run(with_overrides(params, start | {"model.embedding_dim": 24}), others, tmp_path / "third")
 
 
+def test_a_recogniser_with_a_speaker_encoder_alone_can_be_built_on_and_frozen(params, data, tmp_path):
+    alone = {f"loss_weights.{name}": 0 for name in ("nll", "mapc", "mse", "grl", "consistency")}
+    alone |= {"model.centring": "none"}
+    first = run(with_overrides(params, alone | {"train.epochs": 1}), data, tmp_path / "state").model
+    save_model(tmp_path / "model", first, FEATURES, [], [])
+    start = {"train.resume": "weights-only", "train.weights_from": str(tmp_path / "model")}
+    start |= {"train.freeze": ["speaker_encoder"], "model.heads": "fused", "train.epochs": 2}
+    second = run(with_overrides(params, start), data, tmp_path / "second", lambda model: {"eer": 0.0}).model
+    ours, theirs = (model.speaker_encoder.state_dict() for model in (second, first))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)  # statistics of normalisation too
+    before = torch.nn.functional.normalize(first.eval().speaker_embedding(mel := torch.randn(2, 40, 12)))
+    after = torch.nn.functional.normalize(second.eval().speaker_embedding(mel))
+    assert (before - after).abs().max() > 1e-3  # the tuners have learnt on top of it
+
+
 def test_a_saved_model_comes_back_and_a_damaged_one_is_named(params, data, tmp_path):
     model = run(with_overrides(params, {"train.epochs": 1}), data, tmp_path / "state").model
     save_model(tmp_path / "model", model, FEATURES, data.speakers, data.languages)

@@ -21,6 +21,7 @@ ON_DEMAND = {
     f"{study.parent.name}/{name}": stage.get("do", stage)
     for study in sorted((ROOT / "studies").glob("*/dvc.yaml"))
     for name, stage in yaml.safe_load(study.read_text().replace("../../", ""))["stages"].items()
+    if " -m " in str(stage)  # the other stages of studies/adapt call `laspa` as a user does
 }
 # What changes no output: how files are written, text decoded and shown, params read (listed by key), runs
 # tracked, work spread over processes, pages of data checks drawn (they are no outputs). The checksums hold a

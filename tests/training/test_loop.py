@@ -12,11 +12,12 @@ import torch
 from laspa import files
 from laspa.errors import LaspaError
 from laspa.models import saving as checkpoint
+from laspa.models.laspa import Laspa
 from laspa.models.losses import TERMS
 from laspa.params import with_overrides
 from laspa.training import loop as training
 from laspa.training.batches import TrainingSet
-from laspa.training.loop import balanced, best_record, learning_rate_factor, stalled
+from laspa.training.loop import balanced, best_record, layers_by_rate, learning_rate_factor, stalled
 from tests.small_training import run, small_data, small_params
 
 
@@ -330,3 +331,15 @@ def test_rare_speakers_and_languages_stop_nothing(params, data, tmp_path, name):
     trained = run(with_overrides(params, changes | {"train.epochs": 2}), rare, tmp_path / "state")
     assert all(np.isfinite([record["loss"], record["grad_norm"]]).all() for record in trained.history)
     assert all(torch.isfinite(value).all() for value in trained.last.values())
+
+
+def test_early_layers_of_the_speaker_encoder_learn_more_slowly(params, data):
+    model = Laspa(params, data.num_mels, 4, 2)
+    assert [group["share"] for group in layers_by_rate(model, 1.0)] == [1.0]
+    groups = layers_by_rate(model, 0.5)
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    assert [group["share"] for group in groups[-3:]] == [0.25, 0.5, 1.0]
+    first = next(model.speaker_encoder.parameters())
+    assert any(first is one for one in groups[1]["params"])
+    assert groups[1]["share"] == 0.5 ** (len(groups) - 2)
+    assert any(model.speaker_head.centres is one for one in groups[0]["params"])
