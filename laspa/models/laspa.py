@@ -23,12 +23,14 @@ class Output:
     speaker, language: (batch, embedding_dim), the embeddings that are classified and scored.
     reconstruction: (batch, frames, mels).
     attention: (batch, heads, prefix_len + tokens) of the tuner whose query is that embedding.
+    keys: (batch, tokens, key_dim) that this tuner attends to; a gradient for them has passed through it.
     """
 
     speaker: Tensor
     language: Any = None
     reconstruction: Any = None
     attention: dict[str, Tensor] | None = None
+    keys: dict[str, Tensor] | None = None
 
 
 class Laspa(nn.Module):
@@ -64,15 +66,21 @@ class Laspa(nn.Module):
                     dim, encoder.frame_dim, model.content_dim, model.decoder_dim, num_mels, encoder.stride
                 )
 
-    def forward(self, mel: Tensor, lengths: Tensor | None = None) -> Output:
-        """`mel: (batch, frames, mels)`, `lengths: (batch,)` real frames, or None where all are."""
+    def forward(self, mel: Tensor, lengths: Tensor | None = None, partner: Tensor | None = None) -> Output:
+        """`mel: (batch, frames, mels)`, `lengths: (batch,)` real frames, or None where all are.
+
+        `partner: (batch,)` the row whose speaker code each row is rebuilt from; None: its own.
+        """
         speaker, speaker_frames = self.speaker_encoder(mel, lengths)
         if self.language_encoder is None:
             return Output(speaker)
         language, language_frames = self.language_encoder(mel, lengths)
         if self.fusion is None:
             return Output(speaker, language)
-        attention = None
+        own = speaker
+        if partner is not None:
+            speaker, speaker_frames = speaker[partner], speaker_frames[partner]
+        attention = keys = None
         if self.system.model.fusion == "concat":
             fused_speaker = self.fusion["speaker"](speaker, language)
             fused_language = self.fusion["language"](language, speaker)
@@ -82,12 +90,13 @@ class Laspa(nn.Module):
             to_speaker = self._keys(speaker, speaker_frames, lengths, self.speaker_encoder.stride)
             fused_language, on_speaker = self.fusion["language"](language, *to_speaker)
             attention = {"speaker": on_language, "language": on_speaker}
+            keys = {"speaker": to_language[0], "language": to_speaker[0]}
         rebuilt = None
         if self.decoder is not None:
             rebuilt = self.decoder(fused_speaker, fused_language, language_frames, mel.shape[1])
         if self.system.model.heads == "fused":
-            speaker, language = fused_speaker, fused_language
-        return Output(speaker, language, rebuilt, attention)
+            own, language = fused_speaker, fused_language
+        return Output(own, language, rebuilt, attention, keys)
 
     def _keys(
         self, embedding: Tensor, frames: Tensor, lengths: Tensor | None, stride: int
@@ -95,7 +104,7 @@ class Laspa(nn.Module):
         """The keys that one encoder gives to the tuner of the other, and their mask."""
         if self.system.model.keys == "pooled":
             return embedding[:, None, :], None
-        return frames, length_mask(lengths, frames.shape[1], stride)
+        return frames.view_as(frames), length_mask(lengths, frames.shape[1], stride)
 
     def scored(self, output: Output) -> Tensor:
         """What is scored by cosine, (batch, embedding_dim): the speaker embedding, centred if asked for."""
@@ -147,7 +156,11 @@ class Laspa(nn.Module):
             "aam": lambda: self.speaker_head(output.speaker, speaker, margin, system.aam_scale, competitors),
             "grl": lambda: F.cross_entropy(self.adversary(reverse_gradient(output.speaker)), language),
             "nll": lambda: F.cross_entropy(self.language_head(output.language), language),
-            "mapc": lambda: mapc(output.speaker, output.language, system.model.mapc),
+            "mapc": lambda: mapc(
+                output.speaker,
+                output.language.detach() if system.model.mapc_detach else output.language,
+                system.model.mapc,
+            ),
             "consistency": lambda: consistency(output.speaker, speaker, language),
             "mse": lambda: F.mse_loss(output.reconstruction.float(), mel.float()),
         }

@@ -71,7 +71,9 @@ class AAMSoftmax(nn.Module):
             return F.cross_entropy(logits, label)
 
 
-def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", "matrix"]) -> Tensor:
+def mapc(
+    speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", "matrix", "distance"]
+) -> Tensor:
     """Mean absolute Pearson correlation between two embeddings, in three readings.
 
     `batch`: each dimension of one with the same dimension of the other, across the utterances
@@ -86,12 +88,48 @@ def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", 
     Returns:
         a scalar from 0 to 1.
     """
+    if over == "distance":
+        return distance_correlation(speaker, language)
     axis = 1 if over == "utterance" else 0
     a = speaker.float() - speaker.float().mean(dim=axis, keepdim=True)
     b = language.float() - language.float().mean(dim=axis, keepdim=True)
     if over == "matrix":
         return (F.normalize(a, dim=0, eps=1e-6).T @ F.normalize(b, dim=0, eps=1e-6)).abs().mean()
     return F.cosine_similarity(a, b, dim=axis, eps=1e-6).abs().mean()
+
+
+def mapc_floor(samples: int) -> float:
+    """What `mapc` is for two independent embeddings, of which each correlation has so many samples.
+
+    The correlation r of n independent, normally distributed pairs has the density
+    (1 − r²)^((n − 4) / 2) / B(½, (n − 2) / 2) (Fisher, 1915). So E|r| = Γ((n − 1) / 2) / (√π Γ(n / 2)), which
+    is about √(2 / (π n)).
+    """
+    return math.exp(math.lgamma((samples - 1) / 2) - math.lgamma(samples / 2)) / math.sqrt(math.pi)
+
+
+def distance_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distance correlation of two length-normalised embeddings over a batch, bias-corrected.
+
+    Zero in expectation if and only if the two are independent, not merely uncorrelated; equivalent to HSIC
+    with the kernel of distances (Székely and Rizzo, 2014, definition 3; Sejdinovic et al., 2013).
+
+    Args:
+        a, b: (batch, embedding_dim); more than three rows.
+
+    Returns:
+        a scalar from −1 to 1, around 0 for independent embeddings.
+    """
+
+    def centred(x: Tensor) -> Tensor:
+        unit, n = F.normalize(x.float()), len(x)
+        distance = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
+        rows = distance.sum(dim=1) / (n - 2)
+        centred = distance - rows[:, None] - rows + distance.sum() / ((n - 1) * (n - 2))
+        return centred.fill_diagonal_(0.0)
+
+    with torch.autocast(a.device.type, enabled=False):
+        return F.cosine_similarity(centred(a).flatten(), centred(b).flatten(), dim=0)
 
 
 def consistency(embedding: Tensor, speaker: Tensor, language: Tensor) -> Tensor:

@@ -37,6 +37,14 @@ class Variant(Section):
         return flatten(self.model_extra or {})
 
 
+class Replication(Section):
+    """Readings of LASPA, measured on dev (`dvc --cd studies/replication repro`)."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    epochs: Count
+    systems: dict[str, Variant]
+
+
 class Study(Section):
     """The comparison on the full budget, run on demand (`make results`)."""
 

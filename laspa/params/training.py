@@ -25,6 +25,7 @@ class Train(Section):
     batch_size: Annotated[int, Field(ge=2)]
     batch_by: Literal["utterance", "language", "speaker", "pair"]
     per_speaker: Count
+    swap: Literal["none", "same", "cross"]
     accumulate: Count
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
     crop_spread: Annotated[float, Field(ge=0, le=0.9)]

@@ -18,6 +18,8 @@ from laspa.features.store import FeatureStore
 from laspa.params import Train
 from laspa.training.mel_augmentation import augment_mels
 
+SWAPPED = 0.5  # of the pairs of a speaker, as in the public code of Nam et al.
+
 
 @dataclass
 class TrainingSet:
@@ -52,17 +54,22 @@ class TrainingSet:
 
 
 class Batch(NamedTuple):
-    """mel: (batch, frames, mels) float32; speaker, language: (batch,) class indices."""
+    """mel: (batch, frames, mels) float32; speaker, language: (batch,) class indices.
+
+    partner: (batch,) the row whose speaker embedding each row is rebuilt from; None: its own.
+    """
 
     mel: Tensor
     speaker: Tensor
     language: Tensor
+    partner: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; to a GPU from pinned memory, so that the CPU need not wait."""
         if device.type == "cuda":
-            return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in self))
-        return Batch(*(tensor.to(device) for tensor in self))
+            pinned = (None if one is None else one.pin_memory() for one in self)
+            return Batch(*(None if one is None else one.to(device, non_blocking=True) for one in pinned))
+        return Batch(*(None if one is None else one.to(device) for one in self))
 
 
 def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
@@ -169,7 +176,25 @@ def batches(
         mel = torch.from_numpy(data.frames.take(positions, axis=0)).float()  # faster than indexing
         if options is not None:
             mel = augment_mels(mel, options, generator)
-        yield Batch(mel, torch.from_numpy(data.speaker[rows]), torch.from_numpy(data.language[rows]))
+        partner = None
+        if options is not None and options.swap != "none":
+            partner = torch.from_numpy(partners(data, rows, options.swap, generator))
+        yield Batch(mel, torch.from_numpy(data.speaker[rows]), torch.from_numpy(data.language[rows]), partner)
+
+
+def partners(data: TrainingSet, rows: np.ndarray, which: str, generator: np.random.Generator) -> np.ndarray:
+    """For each row of a batch the row whose speaker embedding it is rebuilt from: (batch,).
+
+    Rows 2k and 2k + 1 swap with probability SWAPPED if they are of one speaker, and in one language (`same`)
+    or two (`cross`). After the public code of Nam et al. (arXiv 2211.00437), which swaps within a speaker.
+    """
+    pairs = np.arange(len(rows) // 2 * 2).reshape(-1, 2)
+    speaker, language = data.speaker[rows][pairs], data.language[rows][pairs]
+    fit = (speaker[:, 0] == speaker[:, 1]) & ((language[:, 0] == language[:, 1]) == (which == "same"))
+    swapped = pairs[fit & (generator.random(len(pairs)) < SWAPPED)]
+    partner = np.arange(len(rows))
+    partner[swapped] = swapped[:, ::-1]
+    return partner
 
 
 def prefetched(items: Iterator[Batch], ahead: int = 4) -> Iterator[Batch]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from laspa.params import Params
 from laspa.progress import progress
 from laspa.training.batches import Batch, TrainingSet, batches, draw, prefetched
 from laspa.training.processes import ONE_PROCESS, Processes, share_norms
+from laspa.training.watch import out_of_range
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
 CROP_STREAM = 2**31  # of random numbers; those below are the processes' own
@@ -112,6 +114,7 @@ def train(
             steps = len(drawn)
             seen: list[Tensor] = []
             gradients: dict[str, Tensor] = {}
+            flow: dict[str, Tensor] = {}
             norm = torch.zeros((), device=device)
             label = f"{'epoch' if phase == 'train' else 'fine-tuning epoch'} {number}/{options.epochs}"
             model.train()
@@ -127,7 +130,7 @@ def train(
 
                 batch = batch.to(device)
                 with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                    output = forward(batch.mel)
+                    output = forward(batch.mel, partner=batch.partner)
                     # Losses across the batch need the embeddings of all processes.
                     output.speaker = processes.gathered(output.speaker)
                     if output.language is not None:
@@ -138,7 +141,7 @@ def train(
                 weighted = {name: weights[name] * value for name, value in terms.items()}
                 loss = sum(weighted.values(), torch.zeros((), device=device))
                 if step == steps and not options.compile:  # a compiled graph allows one backward pass only
-                    gradients = _gradient_norms(weighted, model, processes)
+                    gradients, flow = _gradient_norms(weighted, model, output.keys or {}, processes)
 
                 before = (step - 1) // options.accumulate * options.accumulate
                 together = min(options.accumulate, steps - before)  # batches of this step of the optimiser
@@ -173,13 +176,19 @@ def train(
                 "margin": margin,
                 "learning_rate": rate,
                 "attention": {name: means[name] for name in ("speaker", "language") if name in means},
+                "flow": {name: float(value) for name, value in flow.items()},
                 "dev": processes.from_first(lambda: dev_eer(model)) if measured else {},
             }
+            said = {name for earlier in history for name in earlier.get("warnings", ())}
+            wrong = out_of_range(record, params)
+            record["warnings"] = {name: text for name, text in wrong.items() if name not in said}
             history.append(record)
             done.append(record)
             if measured and best_record(history) is record:
                 best = _weights(model)
             if processes.rank == 0:
+                for name, text in record["warnings"].items():
+                    print(f"warning: epoch {epoch}: {name}: {text}", file=sys.stderr, flush=True)
                 meta = {"history": history, "scaler": scaler.state_dict()}
                 save_state(state_file, model, best, optimizer, meta)
             on_epoch(record)
@@ -238,16 +247,23 @@ def balanced(params: Params, history: list[Record]) -> dict[str, float]:
     return {name: weight * unit["aam"] / unit.get(name, unit["aam"]) for name, weight in wanted.items()}
 
 
-def _gradient_norms(weighted: dict[str, Tensor], model: nn.Module, processes: Processes) -> dict[str, Tensor]:
-    """Norm of each weighted term's gradient over all parameters, before clipping."""
+def _gradient_norms(
+    weighted: dict[str, Tensor], model: nn.Module, keys: dict[str, Tensor], processes: Processes
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Norm of each weighted term's gradient over all parameters, before clipping; and by prefix-tuner that of
+    the loss's gradient for what the tuner attends to, which reaches the other encoder."""
     parameters = list(model.parameters())
-    norms = {}
+    norms, passed = {}, {side: torch.zeros_like(key) for side, key in keys.items()}
     for name, value in weighted.items():
-        found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-        kept = [one.float() for one in found if one is not None]
+        found = torch.autograd.grad(
+            value, [*parameters, *keys.values()], retain_graph=True, allow_unused=True
+        )
+        for side, one in zip(keys, found[len(parameters) :], strict=True):
+            passed[side] += 0 if one is None else one
+        kept = [one.float() for one in found[: len(parameters)] if one is not None]
         processes.mean(kept)
         norms[name] = torch.stack([one.norm() for one in kept]).norm()
-    return norms
+    return norms, {side: gradient.float().norm() for side, gradient in passed.items()}
 
 
 def stalled(done: list[Record], patience: int) -> bool:
