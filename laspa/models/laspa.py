@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from laspa.models.centring import LanguageCentring
 from laspa.models.decoder import Decoder
 from laspa.models.encoders import ENCODERS, check_encoders
-from laspa.models.losses import AAMSoftmax, consistency, mapc, reverse_gradient
+from laspa.models.losses import AAMSoftmax, mapc, reverse_gradient
 from laspa.models.pooling import length_mask
 from laspa.models.prefix import ConcatFusion, PrefixTuner
 from laspa.params import System
@@ -141,7 +141,6 @@ class Laspa(nn.Module):
         speaker: Tensor,
         language: Tensor,
         margin: float,
-        competitors: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The unweighted terms whose weight is not zero, each a scalar.
 
@@ -149,11 +148,10 @@ class Laspa(nn.Module):
             mel: (batch, frames, mels), all frames real.
             speaker, language: (batch,) class indices.
             margin: of AAM-softmax at this step, radians.
-            competitors: (batch, speakers) true where a speaker takes part in the softmax; None: all do.
         """
         system = self.system
         terms: dict[str, Callable[[], Tensor]] = {
-            "aam": lambda: self.speaker_head(output.speaker, speaker, margin, system.aam_scale, competitors),
+            "aam": lambda: self.speaker_head(output.speaker, speaker, margin, system.aam_scale),
             "grl": lambda: F.cross_entropy(self.adversary(reverse_gradient(output.speaker)), language),
             "nll": lambda: F.cross_entropy(self.language_head(output.language), language),
             "mapc": lambda: mapc(
@@ -161,7 +159,6 @@ class Laspa(nn.Module):
                 output.language.detach() if system.model.mapc_detach else output.language,
                 system.model.mapc,
             ),
-            "consistency": lambda: consistency(output.speaker, speaker, language),
             "mse": lambda: F.mse_loss(output.reconstruction.float(), mel.float()),
         }
         return {name: term() for name, term in terms.items() if getattr(system.loss_weights, name)}

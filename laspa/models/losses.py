@@ -1,4 +1,4 @@
-"""The loss terms: AAM-softmax, MAPC in three readings, consistency, gradient reversal, and their table."""
+"""The loss terms: AAM-softmax, MAPC, distance correlation, gradient reversal, and their table."""
 
 import math
 from typing import Literal, NamedTuple
@@ -24,7 +24,6 @@ TERMS = {
     "mapc": Term("correlation (MAPC)", "green", (2, 1.5), needs_languages=True),
     "mse": Term("reconstruction (MSE)", "grey"),
     "grl": Term("reversed gradient (GRL)", "purple", (1, 1), needs_languages=True),
-    "consistency": Term("same speaker, two languages", "green", (1, 1), needs_languages=True),
 }
 EPSILON = 1e-7  # float32 resolution near 1: keeps sin θ = √(1 − cos²θ) away from an infinite slope
 
@@ -45,16 +44,13 @@ class AAMSoftmax(nn.Module):
         self.centres = nn.Parameter(torch.empty(num_classes * sub_centres, embedding_dim))
         nn.init.xavier_normal_(self.centres)
 
-    def forward(
-        self, embedding: Tensor, label: Tensor, margin: float, scale: float, competitors: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, embedding: Tensor, label: Tensor, margin: float, scale: float) -> Tensor:
         """The mean loss of a batch, a scalar.
 
         Args:
             embedding: (batch, embedding_dim).
             label: (batch,) class indices.
             margin: radians.
-            competitors: (batch, classes) true where a class takes part in the softmax; None: all do.
         """
         with torch.autocast(embedding.device.type, enabled=False):
             cosine = F.linear(F.normalize(embedding.float()), F.normalize(self.centres.float()))
@@ -66,21 +62,16 @@ class AAMSoftmax(nn.Module):
             past = target - margin * math.sin(margin)
             shifted = torch.where(target > math.cos(math.pi - margin), shifted, past)
             logits = scale * cosine.scatter(1, label[:, None], shifted)
-            if competitors is not None:
-                logits = logits.masked_fill(~competitors.scatter(1, label[:, None], True), float("-inf"))
             return F.cross_entropy(logits, label)
 
 
-def mapc(
-    speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", "matrix", "distance"]
-) -> Tensor:
-    """Mean absolute Pearson correlation between two embeddings, in three readings.
+def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", "distance"]) -> Tensor:
+    """Mean absolute Pearson correlation between two embeddings, in two readings, and what sees more.
 
     `batch`: each dimension of one with the same dimension of the other, across the utterances
     of the batch, averaged over dimensions. `utterance`: within each utterance across the
-    dimensions, averaged over the batch (as in Nam et al., arXiv 2211.00437). `matrix`: as `batch`, but
-    each dimension of one with every dimension of the other (our choice), since two embeddings may share
-    something in different dimensions.
+    dimensions, averaged over the batch (as in Nam et al., arXiv 2211.00437). `distance`: no correlation of
+    dimensions but `distance_correlation`.
 
     Args:
         speaker, language: (batch, embedding_dim).
@@ -93,8 +84,6 @@ def mapc(
     axis = 1 if over == "utterance" else 0
     a = speaker.float() - speaker.float().mean(dim=axis, keepdim=True)
     b = language.float() - language.float().mean(dim=axis, keepdim=True)
-    if over == "matrix":
-        return (F.normalize(a, dim=0, eps=1e-6).T @ F.normalize(b, dim=0, eps=1e-6)).abs().mean()
     return F.cosine_similarity(a, b, dim=axis, eps=1e-6).abs().mean()
 
 
@@ -130,23 +119,6 @@ def distance_correlation(a: Tensor, b: Tensor) -> Tensor:
 
     with torch.autocast(a.device.type, enabled=False):
         return F.cosine_similarity(centred(a).flatten(), centred(b).flatten(), dim=0)
-
-
-def consistency(embedding: Tensor, speaker: Tensor, language: Tensor) -> Tensor:
-    """1 − cosine, averaged over the batch's pairs of one speaker in two languages; 0 without such pairs.
-
-    Our choice: speakers of two languages show which part of a voice does not depend on the language.
-
-    Args:
-        embedding: (batch, embedding_dim).
-        speaker, language: (batch,) class indices.
-
-    Returns:
-        a scalar from 0 to 2.
-    """
-    vectors = F.normalize(embedding.float())
-    pairs = (speaker[:, None] == speaker) & (language[:, None] != language)
-    return ((1 - vectors @ vectors.T) * pairs).sum() / pairs.sum().clamp(min=1)
 
 
 def reverse_gradient(x: Tensor) -> Tensor:

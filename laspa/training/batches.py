@@ -104,9 +104,8 @@ def draw(
 
     Args:
         by: `utterance`: every utterance once in random order; those that fill no batch are dropped.
-            `language`: equally many of each language in a batch. `speaker`: `each` utterances of every
-            speaker drawn. In these two every language or speaker comes once before one comes again, and
-            so do the utterances of each: rare ones are repeated within an epoch.
+            `speaker`: `each` utterances of every speaker drawn. Every speaker comes once before one comes
+            again, and so do the utterances of each: rare ones are repeated within an epoch.
             `pair`: half a batch are pairs of one speaker in two languages, the rest as `utterance`.
 
     Returns:
@@ -123,8 +122,7 @@ def draw(
         paired = pairs.reshape(count, -1)
         rest = generator.permutation(len(data))[: count * (batch_size - paired.shape[1])]
         return np.concatenate([paired, rest.reshape(count, -1)], axis=1)
-    label, each = (data.language, 1) if by == "language" else (data.speaker, each)
-    members = [_endless(np.flatnonzero(label == name), generator) for name in np.unique(label)]
+    members = [_endless(np.flatnonzero(data.speaker == one), generator) for one in np.unique(data.speaker)]
     turns = _endless(np.arange(len(members)), generator)
     wanted = math.ceil(batch_size / each)
     rows = [

@@ -88,9 +88,8 @@ def train(
         model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
     )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    speaks = data.speakers_by_language().float().to(device)
-    processes.mean([speaks])
 
+    weights: dict[str, float] = params.loss_weights.model_dump()
     history: list[Record] = []
     best = _weights(model)
     state = processes.from_first(lambda: read_tensors(state_file) if state_file.exists() else None)
@@ -109,7 +108,6 @@ def train(
             model.load_state_dict(best)
         while len(done) < options.epochs and not stalled(done, options.patience):
             number, epoch = len(done) + 1, len(history) + 1
-            weights = balanced(params, history)
             drawn, epoch_batches = _draw_epoch(data, settings, epoch, device, processes)
             steps = len(drawn)
             seen: list[Tensor] = []
@@ -136,8 +134,7 @@ def train(
                     if output.language is not None:
                         output.language = processes.gathered(output.language)
                     speaker, language = processes.gathered(batch.speaker), processes.gathered(batch.language)
-                    competitors = speaks[language] > 0 if options.compete == "language" else None
-                    terms = model.loss_terms(output, batch.mel, speaker, language, margin, competitors)
+                    terms = model.loss_terms(output, batch.mel, speaker, language, margin)
                 weighted = {name: weights[name] * value for name, value in terms.items()}
                 loss = sum(weighted.values(), torch.zeros((), device=device))
                 if step == steps and not options.compile:  # a compiled graph allows one backward pass only
@@ -170,7 +167,6 @@ def train(
                 "epoch": epoch,
                 "phase": phase,
                 **{name: means.get(name) for name in ("loss", *weights, "grad_norm")},
-                "weights": {name: weights[name] for name in terms},
                 "weighted": {name: weights[name] * means[name] for name in terms},
                 "gradient": {name: float(value) for name, value in gradients.items()},
                 "margin": margin,
@@ -228,23 +224,6 @@ def _draw_epoch(
     crop_frames = np.maximum(1, (seconds * data.frames_per_second).round().astype(int))
     made = batches(data, drawn, crop_frames, generator, options)
     return drawn, prefetched(made) if device.type == "cuda" else made
-
-
-def balanced(params: Params, history: list[Record]) -> dict[str, float]:
-    """The weights of the next epoch's loss terms.
-
-    With `train.balance` a weight is the wanted ratio of the term's gradient norm to that of AAM-softmax, both
-    from the end of the last epoch: w · |∇aam| / |∇term|. So a weight means the same whatever the term's unit.
-    Our choice, after gradient normalisation between tasks (Chen et al., 2018).
-    """
-    wanted: dict[str, float] = params.loss_weights.model_dump()
-    if not params.train.balance or not history:
-        return wanted
-    last = history[-1]
-    unit = {name: norm / last["weights"][name] for name, norm in last["gradient"].items() if norm}
-    if "aam" not in unit:
-        return wanted
-    return {name: weight * unit["aam"] / unit.get(name, unit["aam"]) for name, weight in wanted.items()}
 
 
 def _gradient_norms(

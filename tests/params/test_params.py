@@ -97,6 +97,7 @@ def test_all_mistakes_are_named_at_once() -> None:
 def test_a_system_is_what_it_changes_in_the_params_and_no_more(params: Params) -> None:
     plain, plus = params.resolve("laspa"), params.resolve("laspa_plus")
     changes = {"train.warp": 0.04, "train.bend": 0.015, "model.centring": "language"}
+    changes |= {"model.keys": "frames", "model.content_dim": 8}
     assert with_overrides(params, {"system": "laspa", "systems": {"laspa": {}}}) == plain
     assert with_overrides(plain, changes | {"system": "laspa_plus", "systems": {"laspa_plus": {}}}) == plus
     assert params.resolve() == params.resolve(params.system) == params.resolve().resolve()

@@ -12,6 +12,7 @@ from laspa.training.batches import (
     batches,
     batches_per_epoch,
     draw,
+    partners,
     prefetched,
 )
 
@@ -76,16 +77,6 @@ def labelled(speaker: list[int], language: list[int]) -> TrainingSet:
     )
 
 
-def test_batches_by_language_hold_as_many_of_each_however_rare():
-    data = labelled(list(range(12)), [0] * 9 + [1] * 3)
-    drawn = draw(data, 4, np.random.default_rng(0), by="language")
-    assert drawn.shape == (3, 4)
-    assert (np.sort(data.language[drawn], axis=1) == [0, 0, 1, 1]).all()
-    common, rare = drawn[data.language[drawn] == 0], drawn[data.language[drawn] == 1]
-    assert len(set(common.tolist())) == len(common) == 6  # no utterance twice before all had their turn
-    assert sorted(rare.tolist()) == [9, 9, 10, 10, 11, 11]
-
-
 def test_batches_by_speaker_hold_several_utterances_of_each_drawn():
     data = labelled([0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 3], [0] * 12)
     drawn = draw(data, 4, np.random.default_rng(0), by="speaker", each=2)
@@ -107,6 +98,18 @@ def test_batches_of_pairs_are_half_one_speaker_in_two_languages():
     assert len(set(drawn[:, 4:].ravel().tolist())) == 8
     with pytest.raises(LaspaError, match="batch_by is pair but no training speaker speaks two languages"):
         draw(replace(data, language=data.speaker), 8, np.random.default_rng(0), by="pair")
+
+
+@pytest.mark.parametrize(("which", "pairs"), [("same", {(0, 1)}), ("cross", {(2, 3)})])
+def test_speaker_codes_are_swapped_within_pairs_of_one_speaker_only(which, pairs):
+    data = labelled([0, 0, 1, 1, 2, 3, 4], [0, 0, 0, 1, 0, 0, 0])
+    rows, seen = np.arange(7), set()
+    for seed in range(20):
+        partner = partners(data, rows, which, np.random.default_rng(seed))
+        moved = np.flatnonzero(partner != rows)
+        assert (partner[partner] == rows).all()
+        seen.add(tuple(moved.tolist()))
+    assert seen == {(), *pairs}  # half of the time
 
 
 def test_prefetching_changes_nothing_and_hands_errors_on():
