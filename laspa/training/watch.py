@@ -37,6 +37,6 @@ def out_of_range(record: dict[str, Any], params: Params) -> dict[str, str]:
     samples = {"batch": params.train.batch_size, "utterance": params.model.embedding_dim}
     reading, value = params.model.mapc, record["mapc"]
     if value is not None and reading in samples and value <= (floor := mapc_floor(samples[reading])):
-        of = f"independent embeddings have in a correlation over {samples[reading]} values"
-        found["mapc"] = f"{value:.3f} is at its floor: {of} ({floor:.3f}); there is nothing left that it sees"
+        of = f"what independent embeddings have over {samples[reading]} values"
+        found["mapc"] = f"{value:.3f} is at its floor, {floor:.3f}, {of}; there is nothing left that it sees"
     return found

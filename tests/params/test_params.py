@@ -107,8 +107,8 @@ def test_an_unknown_system_is_named_with_those_there_are(params: Params) -> None
     with pytest.raises(LaspaError) as error:
         params.resolve("plus")
     assert str(error.value) == (
-        "params.yaml: system is 'plus' but should be one of laspa_plus, laspa, no_prefix, no_mapc, no_mse, "
-        "no_nll, concat, baseline, grl, grl_mapc"
+        "params.yaml: system is 'plus' but should be one of laspa_plus, laspa, laspa_frames, no_prefix, "
+        "no_mapc, no_mse, no_nll, concat, baseline, grl, grl_mapc"
     )
 
 
@@ -123,7 +123,11 @@ def test_an_unknown_system_is_named_with_those_there_are(params: Params) -> None
             {"seed": 2},
             "systems.laspa changes seed, but a system may change only prefix_len, ",
         ),
-        ("study.choices.laspa.system", "plus", "study.choices.laspa: system is 'plus' but should be one of "),
+        (
+            "study.choices.laspa_plus.system",
+            "plus",
+            "study.choices.laspa_plus: system is 'plus' but should be one",
+        ),
         ("study.choices.laspa", {"model": {}}, "study.choices.laspa.system is missing"),
         ("study.systems", {"plus": {}}, "study.systems.plus: system is 'plus' but should be one of "),
         ("study.ceiling.synthetic", {"seed": -1}, "study.ceiling: synthetic.seed is -1 but should be from 0"),
