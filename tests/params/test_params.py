@@ -126,7 +126,7 @@ def test_an_unknown_system_is_named_with_those_there_are(params: Params) -> None
         (
             "study.choices.laspa_plus.system",
             "plus",
-            "study.choices.laspa_plus: system is 'plus' but should be one",
+            "study.choices.laspa_plus: system is 'plus'",
         ),
         ("study.choices.laspa", {"model": {}}, "study.choices.laspa.system is missing"),
         ("study.systems", {"plus": {}}, "study.systems.plus: system is 'plus' but should be one of "),
