@@ -66,20 +66,14 @@ class Laspa(nn.Module):
                     dim, encoder.frame_dim, model.content_dim, model.decoder_dim, num_mels, encoder.stride
                 )
 
-    def forward(self, mel: Tensor, lengths: Tensor | None = None, partner: Tensor | None = None) -> Output:
-        """`mel: (batch, frames, mels)`, `lengths: (batch,)` real frames, or None where all are.
-
-        `partner: (batch,)` the row whose speaker code each row is rebuilt from; None: its own.
-        """
+    def forward(self, mel: Tensor, lengths: Tensor | None = None) -> Output:
+        """`mel: (batch, frames, mels)`, `lengths: (batch,)` real frames, or None where all are."""
         speaker, speaker_frames = self.speaker_encoder(mel, lengths)
         if self.language_encoder is None:
             return Output(speaker)
         language, language_frames = self.language_encoder(mel, lengths)
         if self.fusion is None:
             return Output(speaker, language)
-        own = speaker
-        if partner is not None:
-            speaker, speaker_frames = speaker[partner], speaker_frames[partner]
         attention = keys = None
         if self.system.model.fusion == "concat":
             fused_speaker = self.fusion["speaker"](speaker, language)
@@ -95,8 +89,8 @@ class Laspa(nn.Module):
         if self.decoder is not None:
             rebuilt = self.decoder(fused_speaker, fused_language, language_frames, mel.shape[1])
         if self.system.model.heads == "fused":
-            own, language = fused_speaker, fused_language
-        return Output(own, language, rebuilt, attention, keys)
+            speaker, language = fused_speaker, fused_language
+        return Output(speaker, language, rebuilt, attention, keys)
 
     def _keys(
         self, embedding: Tensor, frames: Tensor, lengths: Tensor | None, stride: int

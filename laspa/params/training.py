@@ -23,9 +23,8 @@ class Train(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
-    batch_by: Literal["utterance", "speaker", "pair"]
+    batch_by: Literal["utterance", "speaker"]
     per_speaker: Count
-    swap: Literal["none", "same", "cross"]
     accumulate: Count
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
     crop_spread: Annotated[float, Field(ge=0, le=0.9)]

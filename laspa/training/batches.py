@@ -18,8 +18,6 @@ from laspa.features.store import FeatureStore
 from laspa.params import Train
 from laspa.training.mel_augmentation import augment_mels
 
-SWAPPED = 0.5  # of the pairs of a speaker, as in the public code of Nam et al.
-
 
 @dataclass
 class TrainingSet:
@@ -46,30 +44,19 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.speaker)
 
-    def speakers_by_language(self) -> Tensor:
-        """Boolean (languages, speakers): who speaks which language in the train split."""
-        speaks = torch.zeros(len(self.languages), len(self.speakers), dtype=torch.bool)
-        speaks[torch.from_numpy(self.language), torch.from_numpy(self.speaker)] = True
-        return speaks
-
 
 class Batch(NamedTuple):
-    """mel: (batch, frames, mels) float32; speaker, language: (batch,) class indices.
-
-    partner: (batch,) the row whose speaker embedding each row is rebuilt from; None: its own.
-    """
+    """mel: (batch, frames, mels) float32; speaker, language: (batch,) class indices."""
 
     mel: Tensor
     speaker: Tensor
     language: Tensor
-    partner: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`; to a GPU from pinned memory, so that the CPU need not wait."""
         if device.type == "cuda":
-            pinned = (None if one is None else one.pin_memory() for one in self)
-            return Batch(*(None if one is None else one.to(device, non_blocking=True) for one in pinned))
-        return Batch(*(None if one is None else one.to(device) for one in self))
+            return Batch(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in self))
+        return Batch(*(tensor.to(device) for tensor in self))
 
 
 def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
@@ -106,22 +93,13 @@ def draw(
         by: `utterance`: every utterance once in random order; those that fill no batch are dropped.
             `speaker`: `each` utterances of every speaker drawn. Every speaker comes once before one comes
             again, and so do the utterances of each: rare ones are repeated within an epoch.
-            `pair`: half a batch are pairs of one speaker in two languages, the rest as `utterance`.
 
     Returns:
         (batches, batch_size) indices of utterances.
-
-    Raises:
-        LaspaError: pairs where no speaker speaks two languages.
     """
     count = batches_per_epoch(data, batch_size)
     if by == "utterance":
         return generator.permutation(len(data))[: count * batch_size].reshape(count, batch_size)
-    if by == "pair":
-        pairs = _cross_language_pairs(data, count * (batch_size // 4), generator)
-        paired = pairs.reshape(count, -1)
-        rest = generator.permutation(len(data))[: count * (batch_size - paired.shape[1])]
-        return np.concatenate([paired, rest.reshape(count, -1)], axis=1)
     members = [_endless(np.flatnonzero(data.speaker == one), generator) for one in np.unique(data.speaker)]
     turns = _endless(np.arange(len(members)), generator)
     wanted = math.ceil(batch_size / each)
@@ -130,23 +108,6 @@ def draw(
         for _ in range(count)
     ]
     return np.array(rows)
-
-
-def _cross_language_pairs(data: TrainingSet, count: int, generator: np.random.Generator) -> np.ndarray:
-    """(count, 2) utterances of one speaker in two languages; each such speaker before one comes again."""
-    spoken = data.speakers_by_language().numpy()  # (languages, speakers)
-    bilingual = np.flatnonzero(spoken.sum(axis=0) > 1)
-    if not len(bilingual):
-        raise LaspaError(
-            "params.yaml: train.batch_by is pair but no training speaker speaks two languages; "
-            "choose utterance, language or speaker"
-        )
-    pairs = np.empty((count, 2), dtype=np.int64)
-    for row, speaker in zip(pairs, _endless(bilingual, generator), strict=False):
-        languages = generator.choice(np.flatnonzero(spoken[:, speaker]), size=2, replace=False)
-        own = data.speaker == speaker
-        row[:] = [generator.choice(np.flatnonzero(own & (data.language == one))) for one in languages]
-    return pairs
 
 
 def _endless(values: np.ndarray, generator: np.random.Generator) -> Iterator[int]:
@@ -174,25 +135,7 @@ def batches(
         mel = torch.from_numpy(data.frames.take(positions, axis=0)).float()  # faster than indexing
         if options is not None:
             mel = augment_mels(mel, options, generator)
-        partner = None
-        if options is not None and options.swap != "none":
-            partner = torch.from_numpy(partners(data, rows, options.swap, generator))
-        yield Batch(mel, torch.from_numpy(data.speaker[rows]), torch.from_numpy(data.language[rows]), partner)
-
-
-def partners(data: TrainingSet, rows: np.ndarray, which: str, generator: np.random.Generator) -> np.ndarray:
-    """For each row of a batch the row whose speaker embedding it is rebuilt from: (batch,).
-
-    Rows 2k and 2k + 1 swap with probability SWAPPED if they are of one speaker, and in one language (`same`)
-    or two (`cross`). After the public code of Nam et al. (arXiv 2211.00437), which swaps within a speaker.
-    """
-    pairs = np.arange(len(rows) // 2 * 2).reshape(-1, 2)
-    speaker, language = data.speaker[rows][pairs], data.language[rows][pairs]
-    fit = (speaker[:, 0] == speaker[:, 1]) & ((language[:, 0] == language[:, 1]) == (which == "same"))
-    swapped = pairs[fit & (generator.random(len(pairs)) < SWAPPED)]
-    partner = np.arange(len(rows))
-    partner[swapped] = swapped[:, ::-1]
-    return partner
+        yield Batch(mel, torch.from_numpy(data.speaker[rows]), torch.from_numpy(data.language[rows]))
 
 
 def prefetched(items: Iterator[Batch], ahead: int = 4) -> Iterator[Batch]:

@@ -128,7 +128,7 @@ def train(
 
                 batch = batch.to(device)
                 with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                    output = forward(batch.mel, partner=batch.partner)
+                    output = forward(batch.mel)
                     # Losses across the batch need the embeddings of all processes.
                     output.speaker = processes.gathered(output.speaker)
                     if output.language is not None:

@@ -1,6 +1,5 @@
 """Batches of crops: what is in them, that each utterance comes once, that seeds decide."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from laspa.training.batches import (
     batches,
     batches_per_epoch,
     draw,
-    partners,
     prefetched,
 )
 
@@ -86,32 +84,6 @@ def test_batches_by_speaker_hold_several_utterances_of_each_drawn():
     assert sorted(speakers[:2, ::2].ravel().tolist()) == [0, 1, 2, 3]  # all before one comes again
 
 
-def test_batches_of_pairs_are_half_one_speaker_in_two_languages():
-    data = labelled([0] * 4 + [1] * 4 + [2] * 8, [0, 0, 1, 1, 1, 1, 2, 2] + [0] * 8)
-    data.speakers, data.languages = list("abc"), list("xyz")
-    drawn = draw(data, 8, np.random.default_rng(0), by="pair")
-    assert drawn.shape == (2, 8)
-    one, other = drawn[:, 0:4:2], drawn[:, 1:4:2]
-    assert (data.speaker[one] == data.speaker[other]).all()
-    assert (data.language[one] != data.language[other]).all()
-    assert sorted(data.speaker[one].ravel().tolist()) == [0, 0, 1, 1]  # both bilinguals have their turn
-    assert len(set(drawn[:, 4:].ravel().tolist())) == 8
-    with pytest.raises(LaspaError, match="batch_by is pair but no training speaker speaks two languages"):
-        draw(replace(data, language=data.speaker), 8, np.random.default_rng(0), by="pair")
-
-
-@pytest.mark.parametrize(("which", "pairs"), [("same", {(0, 1)}), ("cross", {(2, 3)})])
-def test_speaker_codes_are_swapped_within_pairs_of_one_speaker_only(which, pairs):
-    data = labelled([0, 0, 1, 1, 2, 3, 4], [0, 0, 0, 1, 0, 0, 0])
-    rows, seen = np.arange(7), set()
-    for seed in range(20):
-        partner = partners(data, rows, which, np.random.default_rng(seed))
-        moved = np.flatnonzero(partner != rows)
-        assert (partner[partner] == rows).all()
-        seen.add(tuple(moved.tolist()))
-    assert seen == {(), *pairs}  # half of the time
-
-
 def test_prefetching_changes_nothing_and_hands_errors_on():
     data = counting_set([30] * 8)
     ahead = prefetched(epoch(data, 2, 10, seed=3))
@@ -131,9 +103,3 @@ def test_prefetching_changes_nothing_and_hands_errors_on():
 def test_a_batch_larger_than_the_data_is_an_error():
     with pytest.raises(LaspaError, match="batch_size is 5 but the train split has only 2 utterances"):
         batches_per_epoch(counting_set([9, 9]), 5)
-
-
-def test_who_speaks_which_language():
-    data = counting_set([9, 9, 9])
-    data.speakers, data.languages = ["a", "b", "c"], ["de", "en"]
-    assert data.speakers_by_language().tolist() == [[True, False, True], [False, True, False]]
