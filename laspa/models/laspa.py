@@ -148,11 +148,7 @@ class Laspa(nn.Module):
             "aam": lambda: self.speaker_head(output.speaker, speaker, margin, system.aam_scale),
             "grl": lambda: F.cross_entropy(self.adversary(reverse_gradient(output.speaker)), language),
             "nll": lambda: F.cross_entropy(self.language_head(output.language), language),
-            "mapc": lambda: mapc(
-                output.speaker,
-                output.language.detach() if system.model.mapc_detach else output.language,
-                system.model.mapc,
-            ),
+            "mapc": lambda: mapc(output.speaker, output.language, system.model.mapc),
             "mse": lambda: F.mse_loss(output.reconstruction.float(), mel.float()),
         }
         return {name: term() for name, term in terms.items() if getattr(system.loss_weights, name)}

@@ -71,7 +71,8 @@ def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", 
     `batch`: each dimension of one with the same dimension of the other, across the utterances
     of the batch, averaged over dimensions. `utterance`: within each utterance across the
     dimensions, averaged over the batch (as in Nam et al., arXiv 2211.00437). `distance`: no correlation of
-    dimensions but `distance_correlation`.
+    dimensions but `distance_correlation` with a language embedding that is held: else the language encoder
+    alone lowers the term, and the speaker encoder keeps its language (docs/replication.md). Our choice.
 
     Args:
         speaker, language: (batch, embedding_dim).
@@ -80,7 +81,7 @@ def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", 
         a scalar from 0 to 1.
     """
     if over == "distance":
-        return distance_correlation(speaker, language)
+        return distance_correlation(speaker, language.detach())
     axis = 1 if over == "utterance" else 0
     a = speaker.float() - speaker.float().mean(dim=axis, keepdim=True)
     b = language.float() - language.float().mean(dim=axis, keepdim=True)

@@ -31,7 +31,6 @@ class Model(Section):
     content_dim: Annotated[int, Field(ge=0)]
     sub_centres: Annotated[int, Field(ge=1, le=16)]
     mapc: Literal["batch", "utterance", "distance"]
-    mapc_detach: bool
     centring: Literal["none", "language"]
 
 
@@ -82,7 +81,7 @@ class System(Section):
             found |= {"model.decoder_dim": 8, "model.content_dim": 0}
         if not self.has_language_encoder:
             found |= {"model.language_encoder": self.model.speaker_encoder, "model.fusion": "prefix"}
-            found |= {"model.heads": "encoder", "model.mapc": "batch", "model.mapc_detach": False}
+            found |= {"model.heads": "encoder", "model.mapc": "batch"}
         return found
 
     def as_system(self) -> "System":

@@ -95,5 +95,4 @@ def replication_page(table: dict[str, Any]) -> str:
         gradients=GRADIENTS,
         paired=paired,
         best="distance_detached" if "distance_detached" in systems else LASPA,
-        conclusions="",
     )

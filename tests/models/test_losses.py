@@ -133,6 +133,14 @@ def test_distance_correlation_is_that_of_the_definition_and_sees_what_correlatio
     assert abs(distance_correlation(once, once[torch.randperm(400)]).item()) < 0.01
 
 
+def test_the_language_embedding_is_held_by_distance_correlation_alone():
+    for over, moved in (("batch", True), ("utterance", True), ("distance", False)):
+        speaker, language = (torch.randn(8, 4, requires_grad=True) for _ in range(2))
+        mapc(speaker, language, over=over).backward()
+        assert speaker.grad.abs().sum() > 0
+        assert (language.grad is not None) == moved
+
+
 def test_the_floor_of_mapc_is_what_independent_embeddings_have():
     assert mapc_floor(4) == pytest.approx(0.5)  # r is then uniform on -1 … 1
     assert mapc_floor(64) == pytest.approx(math.sqrt(2 / (math.pi * 64)), rel=0.02)

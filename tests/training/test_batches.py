@@ -1,6 +1,5 @@
 """Batches of crops: what is in them, that each utterance comes once, that seeds decide."""
 
-
 import numpy as np
 import pytest
 import torch
