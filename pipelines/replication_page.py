@@ -17,6 +17,7 @@ from pipelines import stage
 
 DATA, MEASURED = Path("data"), Path("studies/replication/systems")
 TABLE, PAGE = Path("studies/replication.json"), Path("docs/replication.md")
+BACKBONES = Path("studies/backbones.json")
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
         "left": before.get("left", {}),
     }
     write_json(TABLE, found)
-    write_text(PAGE, replication_page(found))
+    write_text(PAGE, replication_page(read_json(TABLE), read_json(BACKBONES)["systems"]))
     print(PAGE.read_text(encoding="utf-8"))
 
 

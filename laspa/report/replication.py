@@ -4,7 +4,7 @@ from typing import Any
 
 from laspa.report.html import environment
 from laspa.report.seeds import interval, over_seeds
-from laspa.report.summary import BASELINE, LASPA
+from laspa.report.summary import BASELINE, LASPA, PLUS
 from laspa.report.text import interval_text, percent, points_text
 
 KEPT = ("seeds", "epochs", "trial_list", "mapc", "distance_correlation", "mse", "language_accuracy")
@@ -77,21 +77,26 @@ def paired(system: dict[str, Any], other: dict[str, Any], *path: str) -> dict[st
     return interval(both) if both else None
 
 
-def replication_page(table: dict[str, Any]) -> str:
-    """The page as Markdown."""
+def replication_page(table: dict[str, Any], backbones: dict[str, Any]) -> str:
+    """The page as Markdown.
+
+    Args:
+        table: studies/replication.json.
+        backbones: what `pipelines.backbones` measured, by ENCODER-SYSTEM; empty before.
+    """
     filters = {"rate": interval_text, "points": points_text, "percent": percent}
     template = environment("laspa.report", **filters).get_template("replication.md")
     systems = table["systems"]
-    first = next(iter(systems.values()))
     order = [name for name in (BASELINE, LASPA) if name in systems]
-    order += [name for name in systems if name not in order]
+    order += [name for name in systems if name not in (*order, PLUS)] + [PLUS] * (PLUS in systems)
     return template.render(
         table=table,
+        backbones=backbones,
         order=order,
         systems=systems,
         base=systems[BASELINE],
         published=systems[LASPA],
-        first=first,
+        first=systems[BASELINE],
         gradients=GRADIENTS,
         paired=paired,
         best="distance_detached" if "distance_detached" in systems else LASPA,
