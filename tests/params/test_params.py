@@ -128,7 +128,7 @@ def test_an_unknown_system_is_named_with_those_there_are(params: Params) -> None
             "plus",
             "study.choices.laspa_plus: system is 'plus'",
         ),
-        ("study.choices.laspa", {"model": {}}, "study.choices.laspa.system is missing"),
+        ("study.choices.laspa_plus", {"model": {}}, "study.choices.laspa_plus.system is missing"),
         ("study.systems", {"plus": {}}, "study.systems.plus: system is 'plus' but should be one of "),
         ("study.ceiling.synthetic", {"seed": -1}, "study.ceiling: synthetic.seed is -1 but should be from 0"),
     ],
