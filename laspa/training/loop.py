@@ -242,7 +242,10 @@ def _gradient_norms(
         kept = [one.float() for one in found[: len(parameters)] if one is not None]
         processes.mean(kept)
         norms[name] = torch.stack([one.norm() for one in kept]).norm()
-    return norms, {side: gradient.float().norm() for side, gradient in passed.items()}
+    squares = {side: gradient.float().square().sum() for side, gradient in passed.items()}
+    if squares:
+        processes.mean(squares.values())  # each has the rows of its own batch, whose loss weighs 1 / size
+    return norms, {side: (square / processes.size).sqrt() for side, square in squares.items()}
 
 
 def stalled(done: list[Record], patience: int) -> bool:
