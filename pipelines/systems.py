@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -14,13 +15,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laspa.evaluation.split import load_split
+from laspa.evaluation.embedding import Embeddings
+from laspa.evaluation.split import Split, load_split
 from laspa.evaluation.system import evaluate_system
 from laspa.features.extraction import end_with_parent
 from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.models.device import torch_device
 from laspa.models.encoders import check_encoders
+from laspa.models.laspa import Laspa
 from laspa.params import SYSTEM_KEYS, Params, with_overrides
+from laspa.training.batches import TrainingSet
 from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
 from pipelines import stage
 from pipelines.tracking.metrics import epoch_metrics, evaluation_metrics
@@ -28,6 +32,8 @@ from pipelines.tracking.runs import start_run
 
 RESAMPLES = 100  # of the speakers per seed; the tables' intervals are those over seeds
 DEV_LOOKS = 4  # of a run, for its best epoch
+
+Inspection = Callable[[Params, Laspa, TrainingSet, Split, Embeddings], dict[str, Any]]
 
 
 def on_budget(params: Params, system: str) -> Params:
@@ -51,7 +57,13 @@ def with_seeds(params: Params, seeds: list[int]) -> dict[int, Params]:
 
 
 def measure_seeds(
-    system: str, kind: str, runs: dict[int, Params], data: Path, results: Path, split: str = "test"
+    system: str,
+    kind: str,
+    runs: dict[int, Params],
+    data: Path,
+    results: Path,
+    split: str = "test",
+    inspect: Inspection | None = None,
 ) -> None:
     """Train and measure each run on the tables under `data`; write `results`/`system`.
 
@@ -64,6 +76,7 @@ def measure_seeds(
         kind: of the runs, in tracking.
         runs: params by seed.
         split: dev for choices, test for results.
+        inspect: what to add to the metrics of a seed.
     """
     runs = {seed: stage.from_root(run) for seed, run in runs.items()}
     for run in runs.values():
@@ -71,7 +84,7 @@ def measure_seeds(
     partial = Path("data/.partial") / kind / split / system
     folder_of_seeds = {}
     with ExitStack() as stack:
-        finished = stack.enter_context(_started(runs, data, partial, split))
+        finished = stack.enter_context(_started(runs, data, partial, split, inspect))
         tags = {"laspa.system": system}
         tracked = {
             seed: stack.enter_context(start_run(f"{system}, seed {seed}", kind, run, tags))
@@ -107,7 +120,7 @@ def measure_once(system: str, kind: str, runs: dict[int, Params], data: Path, re
 
 @contextmanager
 def _started(
-    runs: dict[int, Params], data: Path, partial: Path, split: str
+    runs: dict[int, Params], data: Path, partial: Path, split: str, inspect: Inspection | None
 ) -> Iterator[Iterator[tuple[int, Path]]]:
     """Seeds and where their results are, in the order in which they finish.
 
@@ -115,15 +128,16 @@ def _started(
     are read, so that all share them in memory, and before tracking starts, since a fork copies no threads.
     """
     if any(torch_device(run.train.device).type == "cuda" for run in runs.values()):
-        yield ((seed, _run(run, data, partial, split)) for seed, run in runs.items())
+        yield ((seed, _run(run, data, partial, split, inspect)) for seed, run in runs.items())
         return
     _training_data(data)
-    with ProcessPoolExecutor(len(runs), get_context("fork"), end_with_parent) as pool:
-        futures = {pool.submit(_run, run, data, partial, split): seed for seed, run in runs.items()}
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ProcessPoolExecutor(min(len(runs), available), get_context("fork"), end_with_parent) as pool:
+        futures = {pool.submit(_run, run, data, partial, split, inspect): seed for seed, run in runs.items()}
         yield ((futures[future], future.result()) for future in as_completed(futures))
 
 
-def _run(params: Params, data: Path, partial: Path, split: str) -> Path:
+def _run(params: Params, data: Path, partial: Path, split: str, inspect: Inspection | None) -> Path:
     """Train and measure one seed, or reuse its result from the same inputs."""
     training = _training_data(data)
     finished = partial / f"{params.seed}-{state_digest(params, training)}"
@@ -131,9 +145,8 @@ def _run(params: Params, data: Path, partial: Path, split: str) -> Path:
         return finished
     trained = train_system(params, training, partial)
     device = torch_device(params.train.device)
-    measured = evaluate_system(
-        trained.model, training.train.languages, load_split(data, split), params.evaluate, device
-    )
+    scored = load_split(data, split)
+    measured = evaluate_system(trained.model, training.train.languages, scored, params.evaluate, device)
     with atomic_path(finished.with_suffix(".npy")) as temporary, temporary.open("wb") as file:
         np.save(file, measured.scores)
     result: dict[str, Any] = {
@@ -143,6 +156,8 @@ def _run(params: Params, data: Path, partial: Path, split: str) -> Path:
         "parameters": trained.model.parameter_counts(),
         **measured.metrics,
     }
+    if inspect is not None:
+        result |= inspect(params, trained.model, training.train, scored, measured.embeddings)
     write_json(finished.with_suffix(".json"), result)
     return finished
 

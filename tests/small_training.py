@@ -15,9 +15,13 @@ SMALL = {  # a system for tests that do not train it
     "model.decoder_dim": 8,
     "prefix_len": 3,
     "num_heads": 2,
+    "model.keys": "frames",
+    "model.content_dim": 8,
     "model.centring": "none",
 }
 TINY = {
+    "model.keys": "frames",
+    "model.content_dim": 8,
     "model.speaker_encoder": "tdnn_small",
     "model.embedding_dim": 16,
     "model.decoder_dim": 8,

@@ -37,7 +37,7 @@ class Embeddings:
         if self.language is None:
             return None
         both = torch.from_numpy(self.speaker), torch.from_numpy(self.language)
-        return float(mapc(*both, over="batch" if over == "batch" else "utterance"))
+        return float(mapc(*both, over="utterance" if over == "utterance" else "batch"))
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.base import ClassifierMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
@@ -23,6 +23,7 @@ from laspa.manifest.tables import trained_languages
 
 HALVES = 2
 REGULARISATION = 10.0  # inverse strength in scikit-learn's terms, on length-normalised vectors; our choice
+RIDGE = 100.0  # penalty of the quick probe, on vectors with components of about 1; our choice
 HIDDEN_UNITS, WEIGHT_PENALTY = 64, 1e-2  # of the perceptron: one small layer; our choice
 ITERATIONS = 500  # at most
 PAIRED_UTTERANCES = 2000  # of a half at most, since their pairs are compared
@@ -43,12 +44,13 @@ def language_probe(
     language: np.ndarray,
     speaker: np.ndarray,
     seed: int,
-    kind: Literal["linear", "mlp"] = "linear",
+    kind: Literal["linear", "mlp", "quick"] = "linear",
 ) -> Probed:
     """Accuracy of a language classifier on new speakers.
 
-    Linear: multinomial logistic regression; mlp: a perceptron with one small hidden layer. Chance is
-    the share of the commonest language.
+    Linear: multinomial logistic regression; mlp: a perceptron with one small hidden layer; quick: regression
+    on the classes by least squares, a tenth of the time of linear. Chance is the share of the commonest
+    language.
 
     Args:
         embeddings: (n, D).
@@ -110,11 +112,15 @@ def speaker_probe(embeddings: np.ndarray, language: np.ndarray, speaker: np.ndar
 
 
 def trained_language_probe(
-    embeddings: np.ndarray, utterance_ids: list[str], manifest: pd.DataFrame, seed: int
+    embeddings: np.ndarray,
+    utterance_ids: list[str],
+    manifest: pd.DataFrame,
+    seed: int,
+    kind: Literal["linear", "mlp", "quick"] = "linear",
 ) -> Probed:
     """`language_probe` of utterances in languages of training."""
     rows, language, speaker = _trained(utterance_ids, manifest)
-    return language_probe(embeddings[rows], language, speaker, seed)
+    return language_probe(embeddings[rows], language, speaker, seed, kind)
 
 
 def disentanglement(
@@ -227,4 +233,12 @@ def _mlp(dimension: int, seed: int) -> ClassifierMixin:
     return MLPClassifier(HIDDEN_UNITS, alpha=WEIGHT_PENALTY, max_iter=ITERATIONS, random_state=seed)
 
 
-_CLASSIFIERS: dict[str, Callable[[int, int], ClassifierMixin]] = {"linear": linear_classifier, "mlp": _mlp}
+def _quick(dimension: int, seed: int) -> ClassifierMixin:
+    return RidgeClassifier(RIDGE)
+
+
+_CLASSIFIERS: dict[str, Callable[[int, int], ClassifierMixin]] = {
+    "linear": linear_classifier,
+    "mlp": _mlp,
+    "quick": _quick,
+}

@@ -153,7 +153,7 @@ def _read(file: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
 
 def _system(encoder: str, dim: int) -> System:
     """The baseline: nothing but the speaker encoder is built. What belongs to training is never read."""
-    weights = LossWeights(aam=1.0, nll=0.0, mapc=0.0, mse=0.0, grl=0.0, consistency=0.0)
+    weights = LossWeights(aam=1.0, nll=0.0, mapc=0.0, mse=0.0, grl=0.0)
     model = Model(
         speaker_encoder=encoder,
         language_encoder="tdnn_small",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from laspa.models.centring import LanguageCentring
 from laspa.models.decoder import Decoder
 from laspa.models.encoders import ENCODERS, check_encoders
-from laspa.models.losses import AAMSoftmax, consistency, mapc, reverse_gradient
+from laspa.models.losses import AAMSoftmax, mapc, reverse_gradient
 from laspa.models.pooling import length_mask
 from laspa.models.prefix import ConcatFusion, PrefixTuner
 from laspa.params import System
@@ -23,12 +23,14 @@ class Output:
     speaker, language: (batch, embedding_dim), the embeddings that are classified and scored.
     reconstruction: (batch, frames, mels).
     attention: (batch, heads, prefix_len + tokens) of the tuner whose query is that embedding.
+    keys: (batch, tokens, key_dim) that this tuner attends to; a gradient for them has passed through it.
     """
 
     speaker: Tensor
     language: Any = None
     reconstruction: Any = None
     attention: dict[str, Tensor] | None = None
+    keys: dict[str, Tensor] | None = None
 
 
 class Laspa(nn.Module):
@@ -72,7 +74,7 @@ class Laspa(nn.Module):
         language, language_frames = self.language_encoder(mel, lengths)
         if self.fusion is None:
             return Output(speaker, language)
-        attention = None
+        attention = keys = None
         if self.system.model.fusion == "concat":
             fused_speaker = self.fusion["speaker"](speaker, language)
             fused_language = self.fusion["language"](language, speaker)
@@ -82,12 +84,13 @@ class Laspa(nn.Module):
             to_speaker = self._keys(speaker, speaker_frames, lengths, self.speaker_encoder.stride)
             fused_language, on_speaker = self.fusion["language"](language, *to_speaker)
             attention = {"speaker": on_language, "language": on_speaker}
+            keys = {"speaker": to_language[0], "language": to_speaker[0]}
         rebuilt = None
         if self.decoder is not None:
             rebuilt = self.decoder(fused_speaker, fused_language, language_frames, mel.shape[1])
         if self.system.model.heads == "fused":
             speaker, language = fused_speaker, fused_language
-        return Output(speaker, language, rebuilt, attention)
+        return Output(speaker, language, rebuilt, attention, keys)
 
     def _keys(
         self, embedding: Tensor, frames: Tensor, lengths: Tensor | None, stride: int
@@ -95,7 +98,7 @@ class Laspa(nn.Module):
         """The keys that one encoder gives to the tuner of the other, and their mask."""
         if self.system.model.keys == "pooled":
             return embedding[:, None, :], None
-        return frames, length_mask(lengths, frames.shape[1], stride)
+        return frames.view_as(frames), length_mask(lengths, frames.shape[1], stride)
 
     def scored(self, output: Output) -> Tensor:
         """What is scored by cosine, (batch, embedding_dim): the speaker embedding, centred if asked for."""
@@ -132,7 +135,6 @@ class Laspa(nn.Module):
         speaker: Tensor,
         language: Tensor,
         margin: float,
-        competitors: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The unweighted terms whose weight is not zero, each a scalar.
 
@@ -140,15 +142,13 @@ class Laspa(nn.Module):
             mel: (batch, frames, mels), all frames real.
             speaker, language: (batch,) class indices.
             margin: of AAM-softmax at this step, radians.
-            competitors: (batch, speakers) true where a speaker takes part in the softmax; None: all do.
         """
         system = self.system
         terms: dict[str, Callable[[], Tensor]] = {
-            "aam": lambda: self.speaker_head(output.speaker, speaker, margin, system.aam_scale, competitors),
+            "aam": lambda: self.speaker_head(output.speaker, speaker, margin, system.aam_scale),
             "grl": lambda: F.cross_entropy(self.adversary(reverse_gradient(output.speaker)), language),
             "nll": lambda: F.cross_entropy(self.language_head(output.language), language),
             "mapc": lambda: mapc(output.speaker, output.language, system.model.mapc),
-            "consistency": lambda: consistency(output.speaker, speaker, language),
             "mse": lambda: F.mse_loss(output.reconstruction.float(), mel.float()),
         }
         return {name: term() for name, term in terms.items() if getattr(system.loss_weights, name)}

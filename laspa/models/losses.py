@@ -1,4 +1,4 @@
-"""The loss terms: AAM-softmax, MAPC in three readings, consistency, gradient reversal, and their table."""
+"""The loss terms: AAM-softmax, MAPC, distance correlation, gradient reversal, and their table."""
 
 import math
 from typing import Literal, NamedTuple
@@ -26,7 +26,6 @@ TERMS = {
     "mapc": Term("correlation (MAPC)", "green", (2, 1.5), needs_languages=True),
     "mse": Term("reconstruction (MSE)", "grey"),
     "grl": Term("reversed gradient (GRL)", "purple", (1, 1), needs_languages=True),
-    "consistency": Term("same speaker, two languages", "green", (1, 1), needs_languages=True),
 }
 EPSILON = 1e-7  # float32 resolution near 1: keeps sin θ = √(1 − cos²θ) away from an infinite slope
 
@@ -47,16 +46,13 @@ class AAMSoftmax(nn.Module):
         self.centres = nn.Parameter(torch.empty(num_classes * sub_centres, embedding_dim))
         nn.init.xavier_normal_(self.centres)
 
-    def forward(
-        self, embedding: Tensor, label: Tensor, margin: float, scale: float, competitors: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, embedding: Tensor, label: Tensor, margin: float, scale: float) -> Tensor:
         """The mean loss of a batch, a scalar.
 
         Args:
             embedding: (batch, embedding_dim).
             label: (batch,) class indices.
             margin: radians.
-            competitors: (batch, classes) true where a class takes part in the softmax; None: all do.
         """
         with torch.autocast(embedding.device.type, enabled=False):
             cosine = F.linear(F.normalize(embedding.float()), F.normalize(self.centres.float()))
@@ -68,19 +64,17 @@ class AAMSoftmax(nn.Module):
             past = target - margin * math.sin(margin)
             shifted = torch.where(target > math.cos(math.pi - margin), shifted, past)
             logits = scale * cosine.scatter(1, label[:, None], shifted)
-            if competitors is not None:
-                logits = logits.masked_fill(~competitors.scatter(1, label[:, None], True), float("-inf"))
             return F.cross_entropy(logits, label)
 
 
-def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", "matrix"]) -> Tensor:
-    """Mean absolute Pearson correlation between two embeddings, in three readings.
+def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", "distance"]) -> Tensor:
+    """Mean absolute Pearson correlation between two embeddings, in two readings, and what sees more.
 
     `batch`: each dimension of one with the same dimension of the other, across the utterances
     of the batch, averaged over dimensions. `utterance`: within each utterance across the
-    dimensions, averaged over the batch (as in Nam et al., arXiv 2211.00437). `matrix`: as `batch`, but
-    each dimension of one with every dimension of the other (our choice), since two embeddings may share
-    something in different dimensions.
+    dimensions, averaged over the batch (as in Nam et al., arXiv 2211.00437). `distance`: no correlation of
+    dimensions but `distance_correlation` with a language embedding that is held: else the language encoder
+    alone lowers the term, and the speaker encoder keeps its language (docs/replication.md). Our choice.
 
     Args:
         speaker, language: (batch, embedding_dim).
@@ -88,29 +82,46 @@ def mapc(speaker: Tensor, language: Tensor, over: Literal["batch", "utterance", 
     Returns:
         a scalar from 0 to 1.
     """
+    if over == "distance":
+        return distance_correlation(speaker, language.detach())
     axis = 1 if over == "utterance" else 0
     a = speaker.float() - speaker.float().mean(dim=axis, keepdim=True)
     b = language.float() - language.float().mean(dim=axis, keepdim=True)
-    if over == "matrix":
-        return (F.normalize(a, dim=0, eps=1e-6).T @ F.normalize(b, dim=0, eps=1e-6)).abs().mean()
     return F.cosine_similarity(a, b, dim=axis, eps=1e-6).abs().mean()
 
 
-def consistency(embedding: Tensor, speaker: Tensor, language: Tensor) -> Tensor:
-    """1 − cosine, averaged over the batch's pairs of one speaker in two languages; 0 without such pairs.
+def mapc_floor(samples: int) -> float:
+    """What `mapc` is for two independent embeddings, of which each correlation has so many samples.
 
-    Our choice: speakers of two languages show which part of a voice does not depend on the language.
+    The correlation r of n independent, normally distributed pairs has the density
+    (1 − r²)^((n − 4) / 2) / B(½, (n − 2) / 2) (Fisher, 1915). So E|r| = Γ((n − 1) / 2) / (√π Γ(n / 2)), which
+    is about √(2 / (π n)).
+    """
+    return math.exp(math.lgamma((samples - 1) / 2) - math.lgamma(samples / 2)) / math.sqrt(math.pi)
+
+
+def distance_correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distance correlation of two length-normalised embeddings over a batch, bias-corrected.
+
+    Zero in expectation if and only if the two are independent, not merely uncorrelated; equivalent to HSIC
+    with the kernel of distances (Székely and Rizzo, 2014, definition 3; Sejdinovic et al., 2013).
 
     Args:
-        embedding: (batch, embedding_dim).
-        speaker, language: (batch,) class indices.
+        a, b: (batch, embedding_dim); more than three rows.
 
     Returns:
-        a scalar from 0 to 2.
+        a scalar from −1 to 1, around 0 for independent embeddings.
     """
-    vectors = F.normalize(embedding.float())
-    pairs = (speaker[:, None] == speaker) & (language[:, None] != language)
-    return ((1 - vectors @ vectors.T) * pairs).sum() / pairs.sum().clamp(min=1)
+
+    def centred(x: Tensor) -> Tensor:
+        unit, n = F.normalize(x.float()), len(x)
+        distance = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
+        rows = distance.sum(dim=1) / (n - 2)
+        centred = distance - rows[:, None] - rows + distance.sum() / ((n - 1) * (n - 2))
+        return centred.fill_diagonal_(0.0)
+
+    with torch.autocast(a.device.type, enabled=False):
+        return F.cosine_similarity(centred(a).flatten(), centred(b).flatten(), dim=0)
 
 
 def reverse_gradient(x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """How systems are measured and compared."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -35,6 +35,25 @@ class Variant(Section):
     def changes(self) -> dict[str, Any]:
         """The changes by dotted name."""
         return flatten(self.model_extra or {})
+
+
+class Replication(Section):
+    """Readings of LASPA, measured on dev (`dvc --cd studies/replication repro`)."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    epochs: Count
+    systems: dict[str, Variant]
+
+
+class Backbones(Section):
+    """Systems over each backbone, in hours on a CPU (`dvc --cd studies/backbones repro`)."""
+
+    encoders: list[str]
+    systems: list[str]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    epochs: Count
+    crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
+    precision: Literal["float32", "bfloat16"]
 
 
 class Study(Section):

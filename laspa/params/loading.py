@@ -23,7 +23,7 @@ from laspa.params.corpora import (
 )
 from laspa.params.data import Augment, Features, Label, Manifest, Trials
 from laspa.params.dotted import flatten, put
-from laspa.params.evaluation import Ablate, Evaluate, Study
+from laspa.params.evaluation import Ablate, Backbones, Evaluate, Replication, Study
 from laspa.params.messages import explain, unknown_choice, unknown_key
 from laspa.params.system import System
 from laspa.params.training import Train
@@ -67,6 +67,8 @@ class Params(System):
     ablate: Ablate
     tune: Tune
     study: Study
+    replication: Replication
+    backbones: Backbones
 
     @field_validator("corpus")
     @classmethod

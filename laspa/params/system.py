@@ -15,7 +15,6 @@ class LossWeights(Section):
     mapc: Weight
     mse: Weight
     grl: Weight
-    consistency: Weight
 
 
 class Model(Section):
@@ -31,7 +30,7 @@ class Model(Section):
     decoder_dim: Annotated[int, Field(ge=8)]
     content_dim: Annotated[int, Field(ge=0)]
     sub_centres: Annotated[int, Field(ge=1, le=16)]
-    mapc: Literal["batch", "utterance", "matrix"]
+    mapc: Literal["batch", "utterance", "distance"]
     centring: Literal["none", "language"]
 
 

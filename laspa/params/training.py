@@ -24,7 +24,7 @@ class Train(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
-    batch_by: Literal["utterance", "language", "speaker", "pair"]
+    batch_by: Literal["utterance", "speaker"]
     per_speaker: Count
     accumulate: Count
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
@@ -40,7 +40,6 @@ class Train(Section):
     dev_every: Count
     patience: Annotated[int, Field(ge=0)]
     precision: Literal["float32", "bfloat16", "float16"]
-    balance: bool
     compile: bool
     deterministic: bool
     workers: Annotated[int, Field(ge=1, le=1024)]
@@ -49,7 +48,6 @@ class Train(Section):
     freeze: list[Literal["speaker_encoder", "language_encoder"]]
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     fine_tune: FineTune
-    compete: Literal["all", "language"]
     warp: Annotated[float, Field(ge=0, le=0.5)]
     bend: Annotated[float, Field(ge=0, le=0.2)]
     mask_bands: Annotated[int, Field(ge=0, le=256)]
@@ -62,11 +60,6 @@ class Train(Section):
         if self.schedule == "exponential" and not self.final_rate:
             raise ValueError(
                 "final_rate is 0 but an exponential schedule never gets there; set it above 0, such as 0.01"
-            )
-        if self.balance and self.compile:
-            raise ValueError(
-                "balance and compile are both true, but what is compiled has no gradient of each term to "
-                "balance by; set one of them to false"
             )
         self.check_ascending("noise_snr")
         if (self.resume == "weights-only") != bool(self.weights_from):

@@ -227,6 +227,9 @@ def losses(history: list[dict[str, Any]]) -> Figure:
                 line = (0, term.dashes) if term.dashes else "-"
                 style: dict[str, Any] = {"color": STAND_INS[term.colour], "linestyle": line}
                 _line(axis, history, ("gradient", key), label=term_abbreviation(key), **style)
+            for side, colour in (("speaker", ORANGE), ("language", BLUE)):
+                label = f"through the {side} tuner"
+                _line(axis, history, ("flow", side), color=colour, linestyle=":", label=label)
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")  # powers would be written in TeX, which is off
             axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -244,6 +247,13 @@ def dev_errors(history: list[dict[str, Any]], best_epoch: int | None) -> Figure:
         for name, marker in DEV_MARKERS.items()
     ]
     return _percent_by_epoch(history, lines, best_epoch, ylabel="EER on dev (%)", ylim=(0, None))
+
+
+@styled
+def language_probe(history: list[dict[str, Any]]) -> Figure:
+    """What a quick probe reads of the language in dev's speaker embeddings, by epoch."""
+    lines = [(("dev", "language_probe"), "speaker embedding", ORANGE, "o")]
+    return _percent_by_epoch(history, lines, ylabel="languages told on dev (%)", ylim=(0, 100))
 
 
 @styled

@@ -125,6 +125,10 @@ def _training(results: Results) -> Named:
     if told:
         figure = figures.dev_errors(history, results.train.get("best_epoch"))
         yield "dev", PageFigure(figure, f"EER on dev: {told}.")
+    if looks and "language_probe" in looks[0]:
+        ends = [percent(look["language_probe"]) for look in (looks[0], looks[-1])]
+        text = f"Languages told from the speaker embeddings of dev: from {ends[0]} to {ends[1]} %."
+        yield "probe", PageFigure(figures.language_probe(history), text)
     if shares := last.get("attention"):
         told = " and ".join(f"{side} {percent(share)} %" for side, share in sorted(shares.items()))
         text = f"Share of the attention's weight on the learned prefix in the last epoch: {told}."

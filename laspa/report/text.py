@@ -17,6 +17,7 @@ from laspa.trials.splits import OTHER
 LABELS = {
     "baseline": "Baseline",
     "laspa": "LASPA",
+    "laspa_frames": "LASPA, frames",
     "laspa_plus": "LASPA+",
     "grl": "GRL",
     "grl_mapc": "GRL + MAPC",

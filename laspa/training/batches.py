@@ -44,12 +44,6 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.speaker)
 
-    def speakers_by_language(self) -> Tensor:
-        """Boolean (languages, speakers): who speaks which language in the train split."""
-        speaks = torch.zeros(len(self.languages), len(self.speakers), dtype=torch.bool)
-        speaks[torch.from_numpy(self.language), torch.from_numpy(self.speaker)] = True
-        return speaks
-
 
 class Batch(NamedTuple):
     """mel: (batch, frames, mels) float32; speaker, language: (batch,) class indices."""
@@ -97,27 +91,16 @@ def draw(
 
     Args:
         by: `utterance`: every utterance once in random order; those that fill no batch are dropped.
-            `language`: equally many of each language in a batch. `speaker`: `each` utterances of every
-            speaker drawn. In these two every language or speaker comes once before one comes again, and
-            so do the utterances of each: rare ones are repeated within an epoch.
-            `pair`: half a batch are pairs of one speaker in two languages, the rest as `utterance`.
+            `speaker`: `each` utterances of every speaker drawn. Every speaker comes once before one comes
+            again, and so do the utterances of each: rare ones are repeated within an epoch.
 
     Returns:
         (batches, batch_size) indices of utterances.
-
-    Raises:
-        LaspaError: pairs where no speaker speaks two languages.
     """
     count = batches_per_epoch(data, batch_size)
     if by == "utterance":
         return generator.permutation(len(data))[: count * batch_size].reshape(count, batch_size)
-    if by == "pair":
-        pairs = _cross_language_pairs(data, count * (batch_size // 4), generator)
-        paired = pairs.reshape(count, -1)
-        rest = generator.permutation(len(data))[: count * (batch_size - paired.shape[1])]
-        return np.concatenate([paired, rest.reshape(count, -1)], axis=1)
-    label, each = (data.language, 1) if by == "language" else (data.speaker, each)
-    members = [_endless(np.flatnonzero(label == name), generator) for name in np.unique(label)]
+    members = [_endless(np.flatnonzero(data.speaker == one), generator) for one in np.unique(data.speaker)]
     turns = _endless(np.arange(len(members)), generator)
     wanted = math.ceil(batch_size / each)
     rows = [
@@ -125,23 +108,6 @@ def draw(
         for _ in range(count)
     ]
     return np.array(rows)
-
-
-def _cross_language_pairs(data: TrainingSet, count: int, generator: np.random.Generator) -> np.ndarray:
-    """(count, 2) utterances of one speaker in two languages; each such speaker before one comes again."""
-    spoken = data.speakers_by_language().numpy()  # (languages, speakers)
-    bilingual = np.flatnonzero(spoken.sum(axis=0) > 1)
-    if not len(bilingual):
-        raise LaspaError(
-            "params.yaml: train.batch_by is pair but no training speaker speaks two languages; "
-            "choose utterance, language or speaker"
-        )
-    pairs = np.empty((count, 2), dtype=np.int64)
-    for row, speaker in zip(pairs, _endless(bilingual, generator), strict=False):
-        languages = generator.choice(np.flatnonzero(spoken[:, speaker]), size=2, replace=False)
-        own = data.speaker == speaker
-        row[:] = [generator.choice(np.flatnonzero(own & (data.language == one))) for one in languages]
-    return pairs
 
 
 def _endless(values: np.ndarray, generator: np.random.Generator) -> Iterator[int]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from laspa.params import Params
 from laspa.progress import progress
 from laspa.training.batches import Batch, TrainingSet, batches, draw, prefetched
 from laspa.training.processes import ONE_PROCESS, Processes, share_norms
+from laspa.training.watch import out_of_range
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
 CROP_STREAM = 2**31  # of random numbers; those below are the processes' own
@@ -92,9 +94,8 @@ def train(
         fused=True,
     )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    speaks = data.speakers_by_language().float().to(device)
-    processes.mean([speaks])
 
+    weights: dict[str, float] = params.loss_weights.model_dump()
     history: list[Record] = []
     best = _weights(model)
     state = processes.from_first(lambda: read_tensors(state_file) if state_file.exists() else None)
@@ -113,11 +114,11 @@ def train(
             model.load_state_dict(best)
         while len(done) < options.epochs and not stalled(done, options.patience):
             number, epoch = len(done) + 1, len(history) + 1
-            weights = balanced(params, history)
             drawn, epoch_batches = _draw_epoch(data, settings, epoch, device, processes)
             steps = len(drawn)
             seen: list[Tensor] = []
             gradients: dict[str, Tensor] = {}
+            flow: dict[str, Tensor] = {}
             norm = torch.zeros((), device=device)
             label = f"{'epoch' if phase == 'train' else 'fine-tuning epoch'} {number}/{options.epochs}"
             model.train()
@@ -141,12 +142,11 @@ def train(
                     if output.language is not None:
                         output.language = processes.gathered(output.language)
                     speaker, language = processes.gathered(batch.speaker), processes.gathered(batch.language)
-                    competitors = speaks[language] > 0 if options.compete == "language" else None
-                    terms = model.loss_terms(output, batch.mel, speaker, language, margin, competitors)
+                    terms = model.loss_terms(output, batch.mel, speaker, language, margin)
                 weighted = {name: weights[name] * value for name, value in terms.items()}
                 loss = sum(weighted.values(), torch.zeros((), device=device))
                 if step == steps and not options.compile:  # a compiled graph allows one backward pass only
-                    gradients = _gradient_norms(weighted, model, processes)
+                    gradients, flow = _gradient_norms(weighted, model, output.keys or {}, processes)
 
                 before = (step - 1) // options.accumulate * options.accumulate
                 together = min(options.accumulate, steps - before)  # batches of this step of the optimiser
@@ -175,19 +175,24 @@ def train(
                 "epoch": epoch,
                 "phase": phase,
                 **{name: means.get(name) for name in ("loss", *weights, "grad_norm")},
-                "weights": {name: weights[name] for name in terms},
                 "weighted": {name: weights[name] * means[name] for name in terms},
                 "gradient": {name: float(value) for name, value in gradients.items()},
                 "margin": margin,
                 "learning_rate": rate,
                 "attention": {name: means[name] for name in ("speaker", "language") if name in means},
+                "flow": {name: float(value) for name, value in flow.items()},
                 "dev": processes.from_first(lambda: dev_eer(model)) if measured else {},
             }
+            said = {name for earlier in history for name in earlier.get("warnings", ())}
+            wrong = out_of_range(record, params)
+            record["warnings"] = {name: text for name, text in wrong.items() if name not in said}
             history.append(record)
             done.append(record)
             if measured and best_record(history) is record:
                 best = _weights(model)
             if processes.rank == 0:
+                for name, text in record["warnings"].items():
+                    print(f"warning: epoch {epoch}: {name}: {text}", file=sys.stderr, flush=True)
                 meta = {"history": history, "scaler": scaler.state_dict()}
                 save_state(state_file, model, best, optimizer, meta)
             on_epoch(record)
@@ -245,33 +250,26 @@ def _draw_epoch(
     return drawn, prefetched(made) if device.type == "cuda" else made
 
 
-def balanced(params: Params, history: list[Record]) -> dict[str, float]:
-    """The weights of the next epoch's loss terms.
-
-    With `train.balance` a weight is the wanted ratio of the term's gradient norm to that of AAM-softmax, both
-    from the end of the last epoch: w · |∇aam| / |∇term|. So a weight means the same whatever the term's unit.
-    Our choice, after gradient normalisation between tasks (Chen et al., 2018).
-    """
-    wanted: dict[str, float] = params.loss_weights.model_dump()
-    if not params.train.balance or not history:
-        return wanted
-    last = history[-1]
-    unit = {name: norm / last["weights"][name] for name, norm in last["gradient"].items() if norm}
-    if "aam" not in unit:
-        return wanted
-    return {name: weight * unit["aam"] / unit.get(name, unit["aam"]) for name, weight in wanted.items()}
-
-
-def _gradient_norms(weighted: dict[str, Tensor], model: nn.Module, processes: Processes) -> dict[str, Tensor]:
-    """Norm of each weighted term's gradient over all parameters, before clipping."""
+def _gradient_norms(
+    weighted: dict[str, Tensor], model: nn.Module, keys: dict[str, Tensor], processes: Processes
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Norm of each weighted term's gradient over all parameters, before clipping; and by prefix-tuner that of
+    the loss's gradient for what the tuner attends to, which reaches the other encoder."""
     parameters = [one for one in model.parameters() if one.requires_grad]
-    norms = {}
+    norms, passed = {}, {side: torch.zeros_like(key) for side, key in keys.items()}
     for name, value in weighted.items():
-        found = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
-        kept = [one.float() for one in found if one is not None]
+        found = torch.autograd.grad(
+            value, [*parameters, *keys.values()], retain_graph=True, allow_unused=True
+        )
+        for side, one in zip(keys, found[len(parameters) :], strict=True):
+            passed[side] += 0 if one is None else one
+        kept = [one.float() for one in found[: len(parameters)] if one is not None]
         processes.mean(kept)
         norms[name] = torch.stack([one.norm() for one in kept]).norm()
-    return norms
+    squares = {side: gradient.float().square().sum() for side, gradient in passed.items()}
+    if squares:
+        processes.mean(squares.values())  # each has the rows of its own batch, whose loss weighs 1 / size
+    return norms, {side: (square / processes.size).sqrt() for side, square in squares.items()}
 
 
 def stalled(done: list[Record], patience: int) -> bool:

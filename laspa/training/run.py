@@ -15,6 +15,7 @@ from laspa.evaluation.embedding import embed_speakers
 from laspa.evaluation.error_rates import eer
 from laspa.evaluation.evaluate import condition_masks, with_both_classes
 from laspa.evaluation.metadata import Metadata
+from laspa.evaluation.probes import trained_language_probe
 from laspa.evaluation.split import Split, load_split, score_trials
 from laspa.features.store import FeatureStore
 from laspa.files import sha256_file
@@ -29,6 +30,8 @@ from laspa.training.loop import Record, Trained, train
 from laspa.training.processes import ONE_PROCESS, Processes
 
 STEERING = ("cross_same", "same_same", "all")  # conditions whose EERs on dev are looked at during training
+
+PROBE_SEED = 1  # of the halves of the dev speakers that the probe of each look is trained and tested on
 
 
 @dataclass
@@ -112,7 +115,7 @@ def train_system(
         params,
         data.train,
         device,
-        lambda model: dev_eers(model, data.dev, device),
+        lambda model: look_at_dev(model, data.dev, device),
         on_epoch,
         state_file,
         processes,
@@ -132,13 +135,16 @@ def _without_language(params: Params, language: str) -> Params:
     return with_overrides(params, changes | {"model.centring": "none"})
 
 
-def dev_eers(model: Laspa, dev: Split, device: torch.device) -> dict[str, float]:
-    """EER by STEERING conditions; training is steered by the first of those that the corpus can have."""
+def look_at_dev(model: Laspa, dev: Split, device: torch.device) -> dict[str, float]:
+    """EER by STEERING conditions, of which the first that the corpus can have steers training, and what a
+    quick probe reads of the language, where there are several."""
     ids = dev.features.utterance_ids
     embeddings = embed_speakers(model, dev.features, ids, device)
     scores = score_trials(dev.trials, dev.name, ids, embeddings)
     target, masks = dev.trials.labels(), condition_masks(dev.trials, Metadata())
-    return {
+    found = {
         f"eer_{name}": eer(scores[masks[name] & target], scores[masks[name] & ~target])
         for name in with_both_classes({name: masks[name] for name in STEERING}, target)
     }
+    probed = trained_language_probe(embeddings, ids, dev.manifest, PROBE_SEED, kind="quick").accuracy
+    return found if probed is None else found | {"language_probe": probed}

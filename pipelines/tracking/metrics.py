@@ -31,7 +31,7 @@ def epoch_metrics(record: dict[str, Any]) -> dict[str, Any]:
     metrics = {f"loss/{term}": record.get(term) for term in TERMS}
     metrics["loss/total"] = record.get("loss")
     metrics |= {name: record.get(name) for name in ("margin", "learning_rate", "grad_norm")}
-    for group in ("weighted", "gradient", "attention", "dev"):
+    for group in ("weighted", "gradient", "attention", "flow", "dev"):
         metrics |= {f"{group}/{name}": value for name, value in (record.get(group) or {}).items()}
     return {"metrics": metrics, "step": record["epoch"]}
 

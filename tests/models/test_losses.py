@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import pearsonr
 
-from laspa.models.losses import AAMSoftmax, consistency, mapc, reverse_gradient
+from laspa.models.losses import AAMSoftmax, distance_correlation, mapc, mapc_floor, reverse_gradient
 
 
 def head_with(centres: list[list[float]]) -> AAMSoftmax:
@@ -91,17 +91,7 @@ def test_aam_falls_all_the_way_as_the_embedding_turns_to_its_centre():
     assert losses[0] > losses[-1] + 5
 
 
-def test_speakers_that_do_not_compete_leave_the_softmax():
-    generator = torch.Generator().manual_seed(0)
-    embedding, centres = torch.randn(4, 3, generator=generator), torch.randn(5, 3, generator=generator)
-    label, competitors = torch.tensor([0, 1, 0, 1]), torch.tensor([[True, True, True, False, False]] * 4)
-    competitors[0, 0] = False  # the true speaker takes part all the same
-    among_all = head_with(centres.tolist())(embedding, label, 0.2, 10.0, competitors)
-    among_three = head_with(centres[:3].tolist())(embedding, label, 0.2, 10.0)
-    assert among_all.item() == pytest.approx(among_three.item(), rel=1e-6)
-
-
-def test_mapc_equals_scipy_in_all_readings():
+def test_mapc_equals_scipy_in_both_readings():
     generator = np.random.default_rng(1)
     speaker, language = generator.normal(size=(20, 6)), generator.normal(size=(20, 6))
     per_dimension = np.mean([abs(pearsonr(speaker[:, d], language[:, d])[0]) for d in range(6)])
@@ -109,17 +99,6 @@ def test_mapc_equals_scipy_in_all_readings():
     both = torch.tensor(speaker), torch.tensor(language)
     assert mapc(*both, over="batch").item() == pytest.approx(per_dimension, rel=1e-5)
     assert mapc(*both, over="utterance").item() == pytest.approx(per_utterance, rel=1e-5)
-    each_with_each = [abs(pearsonr(a, b)[0]) for a in speaker.T for b in language.T]
-    assert mapc(*both, over="matrix").item() == pytest.approx(np.mean(each_with_each), rel=1e-5)
-
-
-def test_the_matrix_sees_what_two_embeddings_share_in_different_dimensions():
-    x = torch.eye(4, dtype=torch.float64)[:, :2]  # two dimensions, both uncorrelated but for the mean
-    x = x - x.mean(dim=0)
-    x = torch.linalg.qr(x).Q
-    swapped = x.flip(dims=[1])
-    assert mapc(x, swapped, over="batch").item() < 0.4
-    assert mapc(x, swapped, over="matrix").item() >= 0.5
 
 
 def test_mapc_is_one_for_a_mirrored_copy_and_zero_for_a_constant():
@@ -128,12 +107,47 @@ def test_mapc_is_one_for_a_mirrored_copy_and_zero_for_a_constant():
     assert mapc(x, torch.ones(10, 4), over="batch").item() == pytest.approx(0.0, abs=1e-5)
 
 
-def test_consistency_is_the_mean_over_pairs_of_one_speaker_in_two_languages():
-    # Speaker 0 says (1, 0) and (3, 4) in two languages: cosine 0.6. Speaker 1 says both in one language.
-    embedding = torch.tensor([[1.0, 0.0], [3.0, 4.0], [0.0, 1.0], [0.0, -1.0]])
-    speaker, language = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1])
-    assert consistency(embedding, speaker, language).item() == pytest.approx(0.4)
-    assert consistency(embedding, torch.arange(4), language).item() == 0.0
+def test_distance_correlation_is_that_of_the_definition_and_sees_what_correlation_does_not():
+    generator = np.random.default_rng(2)
+    a, b = generator.normal(size=(12, 3)), generator.normal(size=(12, 2))
+
+    def centred(x):  # U-centring, element by element (Székely and Rizzo, 2014)
+        x = x / np.linalg.norm(x, axis=1, keepdims=True)
+        n, d = len(x), np.array([[math.dist(p, q) for q in x] for p in x])
+        u = np.zeros_like(d)
+        for i in range(n):
+            for j in range(n):
+                if i != j:
+                    u[i, j] = d[i, j] - d[i].sum() / (n - 2) - d[:, j].sum() / (n - 2)
+                    u[i, j] += d.sum() / ((n - 1) * (n - 2))
+        return u
+
+    u, v = centred(a), centred(b)
+    expected = (u * v).sum() / math.sqrt((u * u).sum() * (v * v).sum())
+    assert distance_correlation(torch.tensor(a), torch.tensor(b)).item() == pytest.approx(expected, rel=1e-4)
+    angle = torch.linspace(0, 2 * math.pi, 401, dtype=torch.float64)[:400]
+    once = torch.stack([angle.cos(), angle.sin()], dim=1)
+    twice = torch.stack([(2 * angle).cos(), (2 * angle).sin()], dim=1)  # a function of it
+    assert mapc(once, twice, over="batch").item() < 1e-6
+    assert distance_correlation(once, twice).item() > 0.01
+    assert abs(distance_correlation(once, once[torch.randperm(400)]).item()) < 0.01
+
+
+def test_the_language_embedding_is_held_by_distance_correlation_alone():
+    for over, moved in (("batch", True), ("utterance", True), ("distance", False)):
+        speaker, language = (torch.randn(8, 4, requires_grad=True) for _ in range(2))
+        mapc(speaker, language, over=over).backward()
+        assert speaker.grad.abs().sum() > 0
+        assert (language.grad is not None) == moved
+
+
+def test_the_floor_of_mapc_is_what_independent_embeddings_have():
+    assert mapc_floor(4) == pytest.approx(0.5)  # r is then uniform on -1 … 1
+    assert mapc_floor(64) == pytest.approx(math.sqrt(2 / (math.pi * 64)), rel=0.02)
+    generator = torch.Generator().manual_seed(3)
+    for samples in (16, 64):
+        both = torch.randn(2, samples, 20000, generator=generator)
+        assert mapc(*both, over="batch").item() == pytest.approx(mapc_floor(samples), rel=0.02)
 
 
 def test_reversed_gradient_changes_sign_only():

@@ -97,6 +97,7 @@ def test_all_mistakes_are_named_at_once() -> None:
 def test_a_system_is_what_it_changes_in_the_params_and_no_more(params: Params) -> None:
     plain, plus = params.resolve("laspa"), params.resolve("laspa_plus")
     changes = {"train.warp": 0.04, "train.bend": 0.015, "model.centring": "language"}
+    changes |= {"model.keys": "frames", "model.content_dim": 8}
     assert with_overrides(params, {"system": "laspa", "systems": {"laspa": {}}}) == plain
     assert with_overrides(plain, changes | {"system": "laspa_plus", "systems": {"laspa_plus": {}}}) == plus
     assert params.resolve() == params.resolve(params.system) == params.resolve().resolve()
@@ -106,8 +107,8 @@ def test_an_unknown_system_is_named_with_those_there_are(params: Params) -> None
     with pytest.raises(LaspaError) as error:
         params.resolve("plus")
     assert str(error.value) == (
-        "params.yaml: system is 'plus' but should be one of laspa_plus, laspa, no_prefix, no_mapc, no_mse, "
-        "no_nll, concat, baseline, grl, grl_mapc"
+        "params.yaml: system is 'plus' but should be one of laspa_plus, laspa, laspa_frames, no_prefix, "
+        "no_mapc, no_mse, no_nll, concat, baseline, grl, grl_mapc"
     )
 
 
@@ -122,8 +123,12 @@ def test_an_unknown_system_is_named_with_those_there_are(params: Params) -> None
             {"seed": 2},
             "systems.laspa changes seed, but a system may change only prefix_len, ",
         ),
-        ("study.choices.laspa.system", "plus", "study.choices.laspa: system is 'plus' but should be one of "),
-        ("study.choices.laspa", {"model": {}}, "study.choices.laspa.system is missing"),
+        (
+            "study.choices.laspa_plus.system",
+            "plus",
+            "study.choices.laspa_plus: system is 'plus'",
+        ),
+        ("study.choices.laspa_plus", {"model": {}}, "study.choices.laspa_plus.system is missing"),
         ("study.systems", {"plus": {}}, "study.systems.plus: system is 'plus' but should be one of "),
         ("study.ceiling.synthetic", {"seed": -1}, "study.ceiling: synthetic.seed is -1 but should be from 0"),
     ],

@@ -349,7 +349,10 @@ def _training(epochs: int, language_encoder: bool) -> dict[str, Any]:
                     "eer_cross_same": 0.15 + 0.3 * decay,
                     "eer_same_same": 0.01 + 0.1 * decay,
                     "eer_all": 0.1 + 0.2 * decay,
+                    "language_probe": 0.3 - 0.1 * decay,
                 },
+                "flow": {"speaker": 0.01, "language": 0.02} if language_encoder else {},
+                "warnings": {"mapc": "0.090 is at its floor"} if language_encoder and epoch == 2 else {},
             }
         )
     parameters = {"speaker_encoder": 250_000, "language_encoder": 70_000, "fusion": 2_500, "decoder": 40_000}

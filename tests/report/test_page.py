@@ -46,6 +46,7 @@ ALL_FIGURES = {
     "dev",
     "attention",
     "attention-profile",
+    "probe",
     "reconstruction",
 }
 CHROMIUM = next(

@@ -1,7 +1,5 @@
 """Batches of crops: what is in them, that each utterance comes once, that seeds decide."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -76,16 +74,6 @@ def labelled(speaker: list[int], language: list[int]) -> TrainingSet:
     )
 
 
-def test_batches_by_language_hold_as_many_of_each_however_rare():
-    data = labelled(list(range(12)), [0] * 9 + [1] * 3)
-    drawn = draw(data, 4, np.random.default_rng(0), by="language")
-    assert drawn.shape == (3, 4)
-    assert (np.sort(data.language[drawn], axis=1) == [0, 0, 1, 1]).all()
-    common, rare = drawn[data.language[drawn] == 0], drawn[data.language[drawn] == 1]
-    assert len(set(common.tolist())) == len(common) == 6  # no utterance twice before all had their turn
-    assert sorted(rare.tolist()) == [9, 9, 10, 10, 11, 11]
-
-
 def test_batches_by_speaker_hold_several_utterances_of_each_drawn():
     data = labelled([0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 3], [0] * 12)
     drawn = draw(data, 4, np.random.default_rng(0), by="speaker", each=2)
@@ -93,20 +81,6 @@ def test_batches_by_speaker_hold_several_utterances_of_each_drawn():
     assert (speakers[:, 0::2] == speakers[:, 1::2]).all()
     assert (drawn[:, 0::2] != drawn[:, 1::2]).all()
     assert sorted(speakers[:2, ::2].ravel().tolist()) == [0, 1, 2, 3]  # all before one comes again
-
-
-def test_batches_of_pairs_are_half_one_speaker_in_two_languages():
-    data = labelled([0] * 4 + [1] * 4 + [2] * 8, [0, 0, 1, 1, 1, 1, 2, 2] + [0] * 8)
-    data.speakers, data.languages = list("abc"), list("xyz")
-    drawn = draw(data, 8, np.random.default_rng(0), by="pair")
-    assert drawn.shape == (2, 8)
-    one, other = drawn[:, 0:4:2], drawn[:, 1:4:2]
-    assert (data.speaker[one] == data.speaker[other]).all()
-    assert (data.language[one] != data.language[other]).all()
-    assert sorted(data.speaker[one].ravel().tolist()) == [0, 0, 1, 1]  # both bilinguals have their turn
-    assert len(set(drawn[:, 4:].ravel().tolist())) == 8
-    with pytest.raises(LaspaError, match="batch_by is pair but no training speaker speaks two languages"):
-        draw(replace(data, language=data.speaker), 8, np.random.default_rng(0), by="pair")
 
 
 def test_prefetching_changes_nothing_and_hands_errors_on():
@@ -128,9 +102,3 @@ def test_prefetching_changes_nothing_and_hands_errors_on():
 def test_a_batch_larger_than_the_data_is_an_error():
     with pytest.raises(LaspaError, match="batch_size is 5 but the train split has only 2 utterances"):
         batches_per_epoch(counting_set([9, 9]), 5)
-
-
-def test_who_speaks_which_language():
-    data = counting_set([9, 9, 9])
-    data.speakers, data.languages = ["a", "b", "c"], ["de", "en"]
-    assert data.speakers_by_language().tolist() == [[True, False, True], [False, True, False]]

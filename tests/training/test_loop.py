@@ -17,7 +17,7 @@ from laspa.models.losses import TERMS
 from laspa.params import with_overrides
 from laspa.training import loop as training
 from laspa.training.batches import TrainingSet
-from laspa.training.loop import balanced, best_record, layers_by_rate, learning_rate_factor, stalled
+from laspa.training.loop import best_record, layers_by_rate, learning_rate_factor, stalled
 from tests.small_training import run, small_data, small_params
 
 
@@ -215,28 +215,15 @@ def test_the_gradient_of_each_term_is_recorded_and_the_weighted_terms_add_up(par
     assert sum(record["weighted"].values()) == pytest.approx(record["loss"], rel=1e-5)
 
 
-def test_balanced_weights_are_ratios_of_gradients_and_a_resumed_run_has_them_too(params, data, tmp_path):
-    options = with_overrides(params, {"train.balance": True, "train.epochs": 2})
-    first, second = run(options, data, tmp_path / "state").history
-    assert first["weights"] == {name: getattr(params.loss_weights, name) for name in first["weights"]}
-    unit = {name: norm / first["weights"][name] for name, norm in first["gradient"].items()}
-    assert set(unit) == {name for name in TERMS if getattr(params.loss_weights, name)}
-    for name in unit:
-        ratio = second["weights"][name] * unit[name] / (second["weights"]["aam"] * unit["aam"])
-        assert ratio == pytest.approx(getattr(params.loss_weights, name) / params.loss_weights.aam), name
-    assert balanced(options, [first])["mse"] == second["weights"]["mse"]
-
-
 SWITCHES = {
     "sgd": {"train.optimizer": "sgd", "train.learning_rate": 0.05},
     "exponential": {"train.schedule": "exponential", "train.final_rate": 0.05},
     "bfloat16": {"train.precision": "bfloat16"},
-    "by_language": {"train.batch_by": "language"},
     "by_speaker": {"train.batch_by": "speaker", "train.per_speaker": 2},
     "accumulate": {"train.accumulate": 2},
     "sub_centres": {"model.sub_centres": 3},
     "deterministic": {"train.deterministic": True},
-    "matrix": {"model.mapc": "matrix"},
+    "distance": {"model.mapc": "distance"},
 }
 
 
@@ -319,7 +306,7 @@ def test_half_precision_by_float16_needs_a_gpu(params, data, tmp_path):
 
 RARE = {
     "a speaker with one utterance": ("speaker", [0] * 20 + [1] * 19 + [2], {"train.batch_by": "speaker"}),
-    "a language with one utterance": ("language", [0] * 39 + [1], {"train.batch_by": "language"}),
+    "a language with one utterance": ("language", [0] * 39 + [1], {}),
     "batches of one language": ("language", [0] * 39 + [1], {"train.batch_size": 2}),
 }
 

@@ -32,7 +32,6 @@ TINY = {
     "train.optimizer": "sgd",  # AdamW makes steps of the rounding errors of gradients that should be zero
     "train.learning_rate": 0.05,
     "loss_weights.grl": 0.1,
-    "train.compete": "language",
 }
 WORKERS = 2
 
@@ -133,11 +132,11 @@ def test_losses_and_weights_are_those_of_one_process_with_the_whole_batches(
     monkeypatch.setattr(training, "batches", joined)
     alone = train(params, whole(), torch.device("cpu"), falling, lambda record: None, tmp_path / "state")
     shared = read_json(together / "history-0.json")
-    names = ("loss", *shared[0]["weights"], "grad_norm")
+    names = ("loss", *shared[0]["weighted"], "grad_norm")
     assert set(names) == {"loss", "aam", "nll", "mapc", "mse", "grl", "grad_norm"}
     for ours, theirs in zip(shared, alone.history, strict=True):
         assert [ours[name] for name in names] == pytest.approx([theirs[name] for name in names], rel=1e-4)
-        for group in ("attention", "gradient"):
+        for group in ("attention", "gradient", "flow"):
             assert ours[group] == pytest.approx(theirs[group], rel=1e-3)
     for name, value in load_file(together / "weights-0").items():
         torch.testing.assert_close(value, alone.model.state_dict()[name], atol=1e-4, rtol=1e-4, msg=name)
