@@ -24,6 +24,16 @@ class Ablate(Section):
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
 
 
+class Travel(Section):
+    """The systems measured on voices that they never heard (studies/travel), on the budget of the ablation.
+
+    folders: of further recordings with a manifest.csv, measured and never trained on.
+    """
+
+    systems: list[str]
+    folders: list[str]
+
+
 class Variant(Section):
     """A system, and nested changes of its params."""
 
