@@ -1,4 +1,4 @@
-"""Stages of studies/travel: a system at home and on what it never heard, each seed on the budget of `ablate`.
+"""Stages of studies/travel: a system at home and on what it never heard, each seed on the same budget.
 
 Usage: python -m pipelines.travel NAME, which is third (the dev set's recordings) or a system.
 """
@@ -11,11 +11,11 @@ import pandas as pd
 from laspa.evaluation.split import Split, load_split
 from laspa.files import atomic_path
 from laspa.models.device import torch_device
-from laspa.params import Params, load_params
+from laspa.params import Params, load_params, with_overrides
 from laspa.training.run import load_training_data, state_digest, train_system
 from laspa.trials.splits import OTHER
 from pipelines import stage
-from pipelines.systems import on_budget, with_seeds
+from pipelines.systems import with_seeds
 from pipelines.third_family import make
 from pipelines.travel_sets import folder_split, scores
 
@@ -30,7 +30,8 @@ def main() -> None:
         with atomic_path(THIRD) as folder:
             (PARTIAL / "third").rename(folder)
         return
-    runs, data = with_seeds(on_budget(params, name), params.ablate.seeds), load_training_data(DATA)
+    budget = with_overrides(params.resolve(name), {"train.epochs": params.travel.epochs})
+    runs, data = with_seeds(budget, params.travel.seeds), load_training_data(DATA)
     everything, device = sets(params), torch_device(params.train.device)
     measured: dict[str, dict[str, np.ndarray]] = {one: {} for one in everything}
     for seed, run in runs.items():

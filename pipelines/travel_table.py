@@ -36,7 +36,7 @@ def main() -> None:
         for name, sets in found.items()
     }
     written = {name: {", ".join(key): rows for key, rows in sets.items()} for name, sets in table.items()}
-    budget = {"seeds": params.ablate.seeds, "epochs": params.ablate.epochs, "resamples": RESAMPLES}
+    budget = {"seeds": params.travel.seeds, "epochs": params.travel.epochs, "resamples": RESAMPLES}
     write_json(TABLE, budget | {"systems": written})
     print(markdown(written))
 

@@ -25,12 +25,14 @@ class Ablate(Section):
 
 
 class Travel(Section):
-    """The systems measured on voices that they never heard (studies/travel), on the budget of the ablation.
+    """The systems measured on voices that they never heard (studies/travel), and their budget.
 
     folders: of further recordings with a manifest.csv, measured and never trained on.
     """
 
     systems: list[str]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    epochs: Count
     folders: list[str]
 
 
