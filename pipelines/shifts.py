@@ -3,13 +3,12 @@
 A small corpus with the given strengths of the offset that speakers of a language share and of each speaker's
 own, and the given share of bilingual training speakers; then the same systems on it.
 
-Usage: python -m pipelines.shifts LANGUAGE-PERSONAL-BILINGUAL, such as 1-0.5-0.2
+Usage: python -m pipelines.shifts PART LANGUAGE-PERSONAL-BILINGUAL, such as systems 1-0.5-0.2. The part
+`params` writes the corpus's params, in a folder where the pipeline's stages then make it; `systems` measures.
 """
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from laspa.errors import LaspaError
 from laspa.files import write_text
 from laspa.params import load_params, with_overrides
 from pipelines import stage
-from pipelines.systems import measure_seeds, on_budget, with_seeds
+from pipelines.systems import DEV_LOOKS, measure_seeds, on_budget, with_seeds
 
 STUDY = Path("studies/shifts")
-MADE_BY = ("download", "label", "manifest", "trials", "features")
 # A corpus that two cores make and learn in minutes; our choice.
 SMALL: dict[str, Any] = {
     "train_speakers": 100,
@@ -41,19 +39,19 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def main() -> None:
-    cell, params = stage.argument("shifts", "LANGUAGE-PERSONAL-BILINGUAL"), load_params(stage.PARAMS_FILE)
+    if len(sys.argv) != 3 or sys.argv[1] not in ("params", "systems"):
+        raise LaspaError("usage: python -m pipelines.shifts params|systems LANGUAGE-PERSONAL-BILINGUAL")
+    part, cell = sys.argv[1:]
     work = STUDY / "work" / cell
-    corpus = with_overrides(params, corpus_of(cell))
-    work.mkdir(parents=True, exist_ok=True)
-    write_text(work / stage.PARAMS_FILE, json.dumps(corpus.model_dump(), indent=1))  # JSON is YAML
-    python = os.environ | {"PYTHONPATH": str(Path.cwd())}
-    for name in MADE_BY:
-        subprocess.run([sys.executable, "-m", f"pipelines.{name}"], cwd=work, env=python, check=True)
+    corpus = with_overrides(load_params(stage.PARAMS_FILE), corpus_of(cell))
+    if part == "params":
+        work.mkdir(parents=True, exist_ok=True)
+        write_text(work / stage.PARAMS_FILE, json.dumps(corpus.model_dump(), indent=1))  # JSON is YAML
+        return
+    budget = {"train.epochs": EPOCHS, "train.dev_every": EPOCHS // DEV_LOOKS}
     for name, (system, changes) in VARIANTS.items():
-        run = with_overrides(
-            on_budget(corpus, system), {**changes, "train.epochs": EPOCHS, "train.dev_every": 4}
-        )
-        measure_seeds(name, f"shifts-{cell}", with_seeds(run, SEEDS), work / "data", STUDY / "cells" / cell)
+        runs = with_seeds(with_overrides(on_budget(corpus, system), changes | budget), SEEDS)
+        measure_seeds(name, f"shifts-{cell}", runs, work / "data", STUDY / "cells" / cell)
     shutil.rmtree(work)
 
 

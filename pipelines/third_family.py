@@ -1,4 +1,4 @@
-"""A third family of synthetic voices, by a recipe of its own: the dev set of what is to work elsewhere.
+"""Stage third of studies/travel: a third family of voices, the dev set of what is to work elsewhere.
 
 Neither `synthetic`, on which models are trained, nor `synthetic_other`, on which they are tested: voices,
 offsets of the languages and channels are drawn in other ways. All figures below are our choice.
@@ -14,13 +14,16 @@ from laspa.audio.reading import SAMPLE_RATE
 from laspa.corpora.synthetic.synthesis import Recipe, Speaker, gender_of, synthesise
 from laspa.corpora.synthetic.text import phrase
 from laspa.corpora.synthetic.voices import generator_for
+from laspa.files import atomic_path
+from pipelines import stage
 
+FOLDER = Path("studies/travel/third")
 SEED = "third family"
 SPEAKERS, EACH, UTTERANCES, SECONDS = 24, 3, 6, 3.0
 LANGUAGES = ("fr", "pl", "tr", "ta", "cs", "el", "sv", "bg")  # `synthetic` trains on the first four
 TONE_HZ = (500, 1500, 3000)  # points of a voice's spectral envelope
-# Of a voice, as logarithms around a usual one: limits of a speaker, and standard deviations of the offset that
-# speakers of a language share and of a speaker's own.
+# Of a voice, as logarithms around a usual one: how many, limits of a speaker, and standard deviations of the
+# offset that speakers of a language share and of a speaker's own.
 DRAWN = {
     "pitch": (1, 0.25, 0.04, 0.03),
     "range": (1, 0.5, 0.2, 0.1),
@@ -97,8 +100,12 @@ def _through(speech: np.ndarray, room: np.ndarray, generator: np.random.Generato
     return np.asarray(fft.irfft(fft.rfft(speech, size) * fft.rfft(room, size) * gain, size)[: len(speech)])
 
 
-def make(folder: Path) -> None:
-    """Write the recordings and a manifest.csv under `folder`, which the corpus `folder` reads."""
+def main() -> None:
     recipe = Recipe("third_family", SEED, SECONDS, voice_file, phrase, record)
-    listing = synthesise(recipe, list(LANGUAGES), speakers(), folder)
-    listing.rows.to_csv(folder / "manifest.csv", index=False, lineterminator="\n")
+    with atomic_path(FOLDER) as folder:
+        listing = synthesise(recipe, list(LANGUAGES), speakers(), folder)
+        listing.rows.to_csv(folder / "manifest.csv", index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    stage.run(main)

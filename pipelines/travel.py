@@ -1,6 +1,6 @@
-"""Stages of studies/travel: a system at home and on what it never heard, each seed on the same budget.
+"""Stage system of studies/travel: a system at home and on what it never heard, each seed on the same budget.
 
-Usage: python -m pipelines.travel NAME, which is third (the dev set's recordings) or a system.
+Usage: python -m pipelines.travel SYSTEM
 """
 
 from pathlib import Path
@@ -16,20 +16,14 @@ from laspa.training.run import load_training_data, state_digest, train_system
 from laspa.trials.splits import OTHER
 from pipelines import stage
 from pipelines.systems import with_seeds
-from pipelines.third_family import make
 from pipelines.travel_sets import folder_split, scores
 
 DATA, STUDY = Path("data"), Path("studies/travel")
-THIRD, PARTIAL = STUDY / "third", Path("data/.partial/travel")
+THIRD, PARTIAL = STUDY / "third", Path("data/.partial/travel")  # the dev set, by pipelines.third_family
 
 
 def main() -> None:
-    name, params = stage.argument("travel", "third or SYSTEM"), load_params(stage.PARAMS_FILE)
-    if name == "third":
-        make(PARTIAL / "third")  # a killed run resumes there
-        with atomic_path(THIRD) as folder:
-            (PARTIAL / "third").rename(folder)
-        return
+    name, params = stage.argument("travel", "SYSTEM"), load_params(stage.PARAMS_FILE)
     budget = with_overrides(params.resolve(name), {"train.epochs": params.travel.epochs})
     runs, data = with_seeds(budget, params.travel.seeds), load_training_data(DATA)
     everything, device = sets(params), torch_device(params.train.device)

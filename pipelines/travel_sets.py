@@ -16,8 +16,6 @@ from laspa.models.laspa import Laspa
 from laspa.params import Params
 from laspa.trials.drawing import generate_trials
 
-PAIR_NORM = "pair norm"
-
 
 def folder_split(folder: Path, params: Params, work: Path) -> Split:
     """A folder with a manifest.csv as one split: features under `work`, trials of all speakers."""
@@ -48,5 +46,5 @@ def scores(model: Laspa, split: Split, device: torch.device) -> dict[str, np.nda
     language, speaker = (about[name].to_numpy(dtype=str) for name in ("language", "speaker"))
     if len(np.unique(language)) > 1:
         others = background(embeddings, language, speaker)
-        found[PAIR_NORM] = pair_norm(embeddings, language, speaker, *rows, others)
+        found["pair norm"] = pair_norm(embeddings, language, speaker, *rows, others)
     return found

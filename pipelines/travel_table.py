@@ -13,10 +13,9 @@ from laspa.files import write_json
 from laspa.params import load_params
 from laspa.trials.conditions import CONDITIONS
 from pipelines import stage
-from pipelines.travel_sets import PAIR_NORM
 
 SYSTEMS, TABLE = Path("studies/travel/systems"), Path("studies/travel.json")
-BASELINE, SCORINGS = "baseline", ("cosine", PAIR_NORM)
+BASELINE, SCORINGS = "baseline", ("cosine", "pair norm")
 SHOWN = ("same_same", "cross_same", "cross_cross", "all")
 RESAMPLES = 200  # of the speakers, the same for all systems
 MONOLINGUAL = "one language"  # the mean over the folders that have no second language
