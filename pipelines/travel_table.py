@@ -35,7 +35,8 @@ def main() -> None:
         for name, sets in found.items()
     }
     written = {name: {", ".join(key): rows for key, rows in sets.items()} for name, sets in table.items()}
-    budget = {"seeds": params.travel.seeds, "epochs": params.travel.epochs, "resamples": RESAMPLES}
+    seeds = len(next(iter(found[BASELINE].values()))["same_same"][0])
+    budget = {"seeds": params.travel.seeds[:seeds], "epochs": params.travel.epochs, "resamples": RESAMPLES}
     write_json(TABLE, budget | {"systems": written})
     print(markdown(written))
 
