@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,7 +17,7 @@ import pandas as pd
 from laspa.evaluation.embedding import Embeddings
 from laspa.evaluation.split import Split, load_split
 from laspa.evaluation.system import evaluate_system
-from laspa.features.extraction import end_with_parent
+from laspa.features.extraction import available_cores, end_with_parent
 from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.models.device import torch_device
 from laspa.models.encoders import check_encoders
@@ -131,8 +130,7 @@ def _started(
         yield ((seed, _run(run, data, partial, split, inspect)) for seed, run in runs.items())
         return
     _training_data(data)
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ProcessPoolExecutor(min(len(runs), available), get_context("fork"), end_with_parent) as pool:
+    with ProcessPoolExecutor(min(len(runs), available_cores()), get_context("fork"), end_with_parent) as pool:
         futures = {pool.submit(_run, run, data, partial, split, inspect): seed for seed, run in runs.items()}
         yield ((futures[future], future.result()) for future in as_completed(futures))
 

@@ -24,6 +24,18 @@ class Ablate(Section):
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
 
 
+class Travel(Section):
+    """The systems measured on voices that they never heard (studies/travel), and their budget.
+
+    folders: of further recordings with a manifest.csv, measured and never trained on.
+    """
+
+    systems: list[str]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    epochs: Count
+    folders: list[str]
+
+
 class Variant(Section):
     """A system, and nested changes of its params."""
 

@@ -23,7 +23,7 @@ from laspa.params.corpora import (
 )
 from laspa.params.data import Augment, Features, Label, Manifest, Trials
 from laspa.params.dotted import flatten, put
-from laspa.params.evaluation import Ablate, Backbones, Evaluate, Replication, Study
+from laspa.params.evaluation import Ablate, Backbones, Evaluate, Replication, Study, Travel
 from laspa.params.messages import explain, unknown_choice, unknown_key
 from laspa.params.system import System
 from laspa.params.training import Train
@@ -65,6 +65,7 @@ class Params(System):
     train: Train
     evaluate: Evaluate
     ablate: Ablate
+    travel: Travel
     tune: Tune
     study: Study
     replication: Replication

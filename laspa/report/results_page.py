@@ -25,7 +25,7 @@ DESCRIPTIONS = {
     "grl": "a language adversary behind a gradient reversal",
     "grl_mapc": "the adversary, a language encoder and MAPC",
     "laspa": "as published, with what the paper leaves open chosen on dev",
-    "laspa_plus": "the default: mel axes warped and bent in training, the language's mean taken away",
+    "laspa_plus": "mel axes warped and bent in training, the language's mean taken away",
     "ceiling": "the baseline, trained on a corpus whose speakers all speak two languages",
 }
 

@@ -68,7 +68,7 @@ def test_the_stage(
     monkeypatch.setattr(report.tracking, "run_of_model", run_of_model)
     monkeypatch.chdir(tmp_path)
     resolve.main()
-    shutil.copytree("data/trained/laspa_plus", "data/model")  # of the stage model
+    shutil.copytree("data/trained/laspa", "data/model")  # of the stage model
     ablation_table.main()
     written = []
     for _ in range(2):
@@ -81,9 +81,9 @@ def test_the_stage(
     assert {"reports/index.html", "reports/summary.json", "reports/plots/det.csv"} <= names
     assert {"reports/plots/training.csv", "reports/plots/dev.csv", "reports/plots/result-home.svg"} <= names
     assert recorder.artifacts == {"plots": "reports/plots", "report": "reports/index.html"}
-    assert digests == [hashlib.sha256(b"weights of laspa_plus").hexdigest()] * 2
+    assert digests == [hashlib.sha256(b"weights of laspa").hexdigest()] * 2
     summary = read_json(Path("reports/summary.json"))
-    assert (set(summary["systems"]), summary["default"]) == (compared, "laspa_plus")
+    assert (set(summary["systems"]), summary["default"]) == (compared, "laspa")
     page = Path("reports/index.html").read_text(encoding="utf-8")
     assert "LASPA − prefix" in page
     write_json(report.ABLATION, read_json(report.ABLATION) | {"manifest_sha256": "another corpus"})
@@ -112,7 +112,7 @@ def test_dvc_s_metric_is_that_of_the_default_and_few_rows_long(
 def test_without_results_the_stage_to_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LaspaError, match=r"laspa_plus\.json: no such file; run the stage that writes it"):
+    with pytest.raises(LaspaError, match=r"laspa\.json: no such file; run the stage that writes it"):
         report.main()
     with pytest.raises(LaspaError, match=r"summary\.json"):
         result.main()

@@ -1,0 +1,66 @@
+"""Stage system of studies/travel: a system at home and on what it never heard, each seed on the same budget.
+
+Usage: python -m pipelines.travel SYSTEM
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from laspa.evaluation.split import Split, load_split
+from laspa.files import atomic_path
+from laspa.models.device import torch_device
+from laspa.params import Params, load_params, with_overrides
+from laspa.training.run import load_training_data, state_digest, train_system
+from laspa.trials.splits import OTHER
+from pipelines import stage
+from pipelines.systems import with_seeds
+from pipelines.travel_sets import folder_split, scores
+
+DATA, STUDY = Path("data"), Path("studies/travel")
+THIRD, PARTIAL = STUDY / "third", Path("data/.partial/travel")  # the dev set, by pipelines.third_family
+
+
+def main() -> None:
+    name, params = stage.argument("travel", "SYSTEM"), load_params(stage.PARAMS_FILE)
+    budget = with_overrides(params.resolve(name), {"train.epochs": params.travel.epochs})
+    runs, data = with_seeds(budget, params.travel.seeds), load_training_data(DATA)
+    everything, device = sets(params), torch_device(params.train.device)
+    measured: dict[str, dict[str, np.ndarray]] = {one: {} for one in everything}
+    for seed, run in runs.items():
+        finished = PARTIAL / name / f"seed-{seed}-{state_digest(run, data)}"
+        if not finished.exists():
+            model = train_system(run, data, PARTIAL / name / "states").model
+            with atomic_path(finished) as folder:
+                folder.mkdir()
+                for one, split in everything.items():
+                    pd.DataFrame(scores(model, split, device)).to_parquet(folder / f"{one}.parquet")
+        for one in everything:
+            for scoring, values in pd.read_parquet(finished / f"{one}.parquet").items():
+                measured[one][f"{scoring}, seed {seed}"] = values.to_numpy()
+    with atomic_path(STUDY / "systems" / name) as folder:
+        folder.mkdir()
+        for one, split in everything.items():
+            _trials(split).assign(**measured[one]).to_parquet(folder / f"{one}.parquet", index=False)
+
+
+def sets(params: Params) -> dict[str, Split]:
+    """What systems are measured on: the test split, the dev set, `other`, and the folders of `travel`."""
+    folders = {"third": THIRD} | {Path(one).name: Path(one) for one in params.travel.folders}
+    found = {name: folder_split(one, params, PARTIAL / "sets" / name) for name, one in folders.items()}
+    return {"home": load_split(DATA, "test"), OTHER: load_split(DATA, OTHER)} | found
+
+
+def _trials(split: Split) -> pd.DataFrame:
+    trials = split.trials
+    speaker = (
+        split.manifest.set_index("utterance_id").loc[trials.names.to_pylist(), "speaker"].to_numpy(dtype=str)
+    )
+    sides = {"enroll": speaker[trials.enroll], "test": speaker[trials.test]}
+    same = trials.relations["same_language"]
+    return pd.DataFrame({"target": trials.labels(), "same_language": same, **sides})
+
+
+if __name__ == "__main__":
+    stage.run(main)
