@@ -49,7 +49,7 @@ class Pieces:
             try:
                 self._begin(pieces)
                 for file, place, array in pieces:
-                    if os.preadv(self._descriptor(file), [array], place) != array.nbytes:
+                    if os.preadv(self._descriptor(file), [array.data], place) != array.nbytes:
                         raise LaspaError(f"{self._files[file][0]}: was truncated while in use; {REMEDY}")
                 return
             except OSError as error:
@@ -60,7 +60,7 @@ class Pieces:
                 time.sleep(RETRY_SECONDS)
 
     def _begin(self, pieces: list[Piece]) -> None:
-        """Ask the disk for all pieces at once: it answers many small reads better than one after the other."""
+        """Ask the disk for all pieces at once: it answers many reads better than one after the other."""
         for file, place, array in pieces if hasattr(os, "posix_fadvise") else ():
             os.posix_fadvise(self._descriptor(file), place, array.nbytes, os.POSIX_FADV_WILLNEED)
 

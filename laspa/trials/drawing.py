@@ -20,10 +20,10 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> Tria
 
     The splits are those of `rows_of_split`, `other` among them.
 
-    Targets are every pair of a speaker's utterances, thinned at random to the same number a
-    speaker. Of speakers with very many pairs a random part is looked at, so that memory is bounded
-    (`LISTED_PAIRS`); corpora without such speakers have the same list as if all were. Non-targets are random pairs of speakers, of one gender where genders are known and
-    `same_gender` asks for it. No utterance meets itself and no pair comes twice.
+    Targets are every pair of a speaker's utterances, thinned at random to the same number a speaker; of a
+    speaker with very many pairs only a random part is looked at (`LISTED_PAIRS`), which bounds memory and
+    changes no other list. Non-targets are random pairs of speakers, of one gender where genders are known
+    and `same_gender` asks for it. No utterance meets itself and no pair comes twice.
 
     Raises:
         LaspaError: a split without targets or without non-targets.
@@ -121,7 +121,7 @@ def official_trials(name: str, listed: TrialList, manifest: pd.DataFrame) -> Tri
 
 
 def _target_pairs(speaker: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Pairs of one speaker's utterances, by speaker: all of them, or a random part of about most / speakers."""
+    """Pairs of each speaker's utterances: all of them, or a random part of some most / speakers."""
     pairs = [np.empty((0, 2), dtype=np.int64)]
     generator = np.random.default_rng([seed, THINNING])
     count = np.bincount(speaker)

@@ -63,7 +63,7 @@ def run_trials(
 
     Args:
         trials: of the whole sweep; their state is changed in place, and trials drawn later are added.
-        data: for the digests of trials; each trial reads `tune.data` itself, so that no mels pass through Ray.
+        data: for the digests of trials; each trial reads `tune.data` itself.
         copies: where a node keeps the tables that it copies from a URI.
         scratch: a folder for Ray's own files.
     """
