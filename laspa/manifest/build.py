@@ -124,7 +124,7 @@ def _checked(
 
 
 def _state(paths: list[str], options: Manifest, locate: Callable[[str], Path]) -> str:
-    """SHA-256 of names, sizes and times of change of files, and of the code and the option that judge them."""
+    """SHA-256 of names, sizes and times of change of files, and of the code and option that judge them."""
     audio = Path(__file__).parents[1] / "audio"
     found = hashlib.sha256(f"{options.min_seconds}".encode())
     for name in CHECKING:
