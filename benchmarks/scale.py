@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from memory import memory_limit, watched
+from memory import memory_limit, resident, watched
 from shape import MELS, SPEAKERS, VOXCELEB2, corpus, make_features, params
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/scale.json"
 VOXCELEB1 = 153_516  # utterances
 BATCH, CROP_FRAMES = 64, 200
+OWN_FOLDER = ("index", "manifest", "validate")  # parts that write, but not what others read
 STEPS = 60  # of training
 EMBEDDED = 1_000  # utterances whose embedding is timed
 OFFICIAL = {"E": 579_818, "H": 550_894}  # trials of VoxCeleb1's lists
@@ -99,6 +100,17 @@ def train(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "cpu_seconds_with_dev": time.process_time() - own,
         "loss": trained.history[-1]["loss"],
     }
+
+
+def index(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """What a training process knows of all rows before it reads a frame; of its features each has one frame."""
+    from laspa.training.run import load_training_data
+
+    make_features(folder, options.rows, frames=1)
+    timed = clock()
+    data = load_training_data(folder / "data")
+    own = resident(os.getpid())
+    return {"rows": len(data.train), "mib": round(own["anonymous"]), **timed("open")}
 
 
 def evaluate(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -196,7 +208,7 @@ def sweep(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def manifest(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The manifest of all rows over recordings of a tenth of a second: read, decoded, hashed, checked."""
+    """The manifest of all rows over recordings of 0.1 s: read, decoded, hashed."""
     import soundfile
 
     from laspa.manifest.build import build_manifest
@@ -221,7 +233,7 @@ def manifest(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def trials(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Dev and test trials of all rows, and of a corpus whose two dev speakers have 100,000 utterances each."""
+    """Dev and test trials of all rows, and of a corpus whose two dev speakers have 100,000 utterances."""
     from laspa.trials.drawing import generate_trials
 
     table = corpus(options.rows)
@@ -277,6 +289,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
     "features": lambda folder, options: make_features(folder, options.utterances),
     "batches": read_batches,
     "train": train,
+    "index": index,
     "evaluate": evaluate,
     "sweep": sweep,
     "manifest": manifest,
@@ -330,9 +343,7 @@ def main() -> None:
     if options.child:
         part = options.parts[0]
         with tempfile.TemporaryDirectory() as scratch:
-            found = PARTS[part](
-                Path(scratch) if part in ("manifest", "validate") else options.folder, options
-            )
+            found = PARTS[part](Path(scratch) if part in OWN_FOLDER else options.folder, options)
         print(json.dumps(found, default=float))
         return
     for part in options.parts or PARTS:

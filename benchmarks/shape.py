@@ -52,8 +52,8 @@ def params() -> Any:
     )
 
 
-def make_features(folder: Path, utterances: int) -> dict[str, Any]:
-    """Write features, manifest and trials."""
+def make_features(folder: Path, utterances: int, frames: int | None = None) -> dict[str, Any]:
+    """Write features, of so many frames each or as long as the utterances, manifest and trials."""
     from laspa.features.settings import mel_settings
     from laspa.features.store import UtteranceMel, shard_name, write_shard
     from laspa.trials.drawing import generate_trials
@@ -68,13 +68,16 @@ def make_features(folder: Path, utterances: int) -> dict[str, Any]:
     for split in ("dev", "test"):
         write_list(data / f"trials/{split}.parquet", generate_trials(manifest, split, lists))
     noise = np.random.default_rng(1).standard_normal((200_000, MELS), dtype=np.float32).astype(np.float16)
-    frames = np.minimum(manifest["num_samples"].to_numpy() * FRAMES_PER_SECOND // 16_000, len(noise) // 2)
+    lengths = np.minimum(manifest["num_samples"].to_numpy() * FRAMES_PER_SECOND // 16_000, len(noise) // 2)
+
+    if frames is not None:
+        lengths[:] = frames
 
     def mels(start: int) -> Iterator[UtteranceMel]:
         rows = range(start, min(start + SHARD, len(manifest)))
         for row, name in zip(rows, manifest["utterance_id"][start : start + SHARD], strict=True):
             first = row * 7919 % (len(noise) // 2)
-            yield UtteranceMel(name, noise[first : first + frames[row]])
+            yield UtteranceMel(name, noise[first : first + lengths[row]])
 
     for number, start in enumerate(range(0, len(manifest), SHARD)):
         write_shard(data / "features" / shard_name(number), mels(start), settings)
@@ -82,5 +85,5 @@ def make_features(folder: Path, utterances: int) -> dict[str, Any]:
     return {
         "utterances": len(manifest),
         "gigabytes": size / 1e9,
-        "hours": frames.sum() / FRAMES_PER_SECOND / 3600,
+        "hours": lengths.sum() / FRAMES_PER_SECOND / 3600,
     }
