@@ -103,7 +103,7 @@ def train(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def index(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """What a training process knows of all rows before it reads a frame; of its features each has one frame."""
+    """What a training process knows of all rows before it reads a frame; the features have one each."""
     from laspa.training.run import load_training_data
 
     make_features(folder, options.rows, frames=1)

@@ -143,11 +143,15 @@ def _cross_language_pairs(data: TrainingSet, count: int, generator: np.random.Ge
             "params.yaml: train.batch_by is pair but no training speaker speaks two languages; "
             "choose utterance, language or speaker"
         )
+    cell = data.speaker * len(data.languages) + data.language
+    order = np.argsort(cell, kind="stable")  # the utterances of each speaker and language are neighbours
+    ordered = cell[order]
     pairs = np.empty((count, 2), dtype=np.int64)
     for row, speaker in zip(pairs, _endless(bilingual, generator), strict=False):
         languages = generator.choice(np.flatnonzero(spoken[:, speaker]), size=2, replace=False)
-        own = data.speaker == speaker
-        row[:] = [generator.choice(np.flatnonzero(own & (data.language == one))) for one in languages]
+        cells = speaker * len(data.languages) + languages
+        ends = zip(*np.searchsorted(ordered, [cells, cells + 1]), strict=True)
+        row[:] = [generator.choice(order[begin:end]) for begin, end in ends]
     return pairs
 
 
