@@ -186,7 +186,7 @@ def sweep(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     project.mkdir()
     shutil.copy(ROOT / "params.yaml", project)
     changes = {
-        "train.batch_size": 512, "train.crop_seconds": 0.2, "train.device": "cpu", "train.threads": 1,
+        "train.batch_size": 512, "train.crop_seconds": 0.3, "train.device": "cpu", "train.threads": 1,
         "model.speaker_encoder": "tdnn_small", "model.embedding_dim": 16, "model.decoder_dim": 8,
         "tune.space": {"prefix_len": {"choice": [2, 4]}}, "tune.sampler": "grid", "tune.scheduler": "none",
         "tune.epochs": 1, "tune.grace_epochs": 1, "tune.trials": 2, "tune.concurrent": 2, "tune.cpus": 0.5,

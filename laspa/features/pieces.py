@@ -1,5 +1,6 @@
 """Pieces of large files, read in place: memory holds what is asked for, the page cache what fits."""
 
+import errno
 import os
 import time
 from collections import OrderedDict
@@ -12,6 +13,7 @@ from laspa.errors import LaspaError
 
 OPEN_FILES = 512  # that one process keeps open: half of what a system allows by default
 PATIENCE_SECONDS, RETRY_SECONDS = 120.0, 5.0  # for a shared folder that is away for a moment; our choice
+NO_WAIT = getattr(os, "RWF_NOWAIT", 0)  # Linux: read what is in the page cache, or nothing
 REMEDY = "run dvc repro features, then start again"
 
 State = tuple[int, int]  # size and time of the last change, in ns
@@ -47,8 +49,12 @@ class Pieces:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                self._begin(pieces)
-                for file, place, array in pieces:
+                missing = [piece for piece in pieces if not self._in_cache(*piece)]
+                for file, place, array in missing if hasattr(os, "posix_fadvise") else ():
+                    # All at once: a disk answers many small reads better than one after the other.
+                    begin = self._descriptor(file), place, array.nbytes
+                    os.posix_fadvise(*begin, os.POSIX_FADV_WILLNEED)
+                for file, place, array in missing:
                     if os.preadv(self._descriptor(file), [array.data], place) != array.nbytes:
                         raise LaspaError(f"{self._files[file][0]}: was truncated while in use; {REMEDY}")
                 return
@@ -59,10 +65,16 @@ class Pieces:
                 self._close()
                 time.sleep(RETRY_SECONDS)
 
-    def _begin(self, pieces: list[Piece]) -> None:
-        """Ask the disk for all pieces at once: it answers many reads better than one after the other."""
-        for file, place, array in pieces if hasattr(os, "posix_fadvise") else ():
-            os.posix_fadvise(self._descriptor(file), place, array.nbytes, os.POSIX_FADV_WILLNEED)
+    def _in_cache(self, file: int, place: int, array: np.ndarray) -> bool:
+        """Whether the page cache had all of the piece, which then is in the array."""
+        try:
+            return os.preadv(self._descriptor(file), [array.data], place, NO_WAIT) == array.nbytes
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:  # a file system that cannot tell
+                return False
+            raise
 
     def _descriptor(self, file: int) -> int:
         if (known := self._open.get(file)) is not None:

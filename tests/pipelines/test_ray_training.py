@@ -58,7 +58,7 @@ def test_a_worker_is_killed_and_the_run_goes_on_to_its_end(
 def test_a_node_is_lost_and_another_takes_its_place(
     folder: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two nodes read the features at one path, each its part; the losses are those of a run without a fault."""
+    """Two nodes read the features at one path, each its part; losses are those of a run without a fault."""
     from ray.cluster_utils import Cluster
 
     node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 1024**2}  # bytes, the least
