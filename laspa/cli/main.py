@@ -6,8 +6,10 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from laspa.arithmetic import use_arithmetic
 from laspa.errors import LaspaError
 
 # Nothing heavy is imported here, so that `laspa --help` answers at once: each command names the function
@@ -23,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = command_parser().parse_args(arguments)
     status: int | None = None
     try:
+        use_arithmetic(Path(getattr(options, "params", None) or "params.yaml"))  # before numpy is loaded
         module, function = options.run.split(":")
         status = getattr(importlib.import_module(module), function)(options)
         sys.stdout.flush()

@@ -30,9 +30,7 @@ def fit_calibration(target: np.ndarray, nontarget: np.ndarray, prior: float = PR
     Raises:
         LaspaError: the classes do not overlap, so that no finite slope is best, or all scores are equal.
     """
-    from sklearn.linear_model import (
-        LogisticRegression,
-    )  # here: it takes longer to import than all of this room
+    from sklearn.linear_model import LogisticRegression  # takes longer to import than all of this room
 
     if target.min() >= nontarget.max() or target.max() <= nontarget.min():
         raise LaspaError(

@@ -81,9 +81,9 @@ def gradient_norms(
             gradients = torch.autograd.grad(
                 loss, list(part.parameters()), retain_graph=True, allow_unused=True
             )
-            squares = [gradient.square().sum() for gradient in gradients if gradient is not None]
-            if squares:
-                norms[name][term] = float(torch.stack(squares).sum().sqrt())
+            lengths = [gradient.norm() for gradient in gradients if gradient is not None]
+            if lengths:
+                norms[name][term] = float(torch.stack(lengths).norm())
     return norms
 
 

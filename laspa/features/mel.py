@@ -1,11 +1,18 @@
-"""Log-mel spectrograms: the input of both encoders."""
+"""Log-mel spectrograms: the input of both encoders.
 
+Their bytes do not depend on the processor: scipy's transform, its product of sparse matrices and numpy's
+logarithm in single precision compute alike on every x86-64 machine with AVX2. torch's own transform, product
+and logarithm are MKL's, which chooses its code by the maker and the age of the processor.
+"""
+
+import math
 import warnings
 from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
+from scipy import fft
+from scipy.sparse import csr_array
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
@@ -15,11 +22,10 @@ from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features
 
 BLOCK_FRAMES = 2048  # bounds the memory of long recordings: 4 MiB of windowed samples
-BANDS_PER_PRODUCT = 16  # filters multiplied at once, over the bins that they cover; measured
 
 
-def mel_power(signal: Tensor, settings: Features) -> Tensor:
-    """Energy in each mel band: mel[t, m] = Σ_k |Σ_n w[n] x[t·hop + n] e^(-2πikn/N)|² F[k, m].
+def mel_power(signal: np.ndarray, settings: Features) -> np.ndarray:
+    """Energy in each mel band: mel[t, m] = Σ_k |Σ_n w[n] x[t·hop + n] e^(-2πikn/N)|² F[m, k].
 
     w is the periodic Hann window centred in the N samples of a frame, F the triangular filters
     of the HTK mel scale, without area normalisation: the values of torchaudio's MelSpectrogram
@@ -37,16 +43,16 @@ def mel_power(signal: Tensor, settings: Features) -> Tensor:
     """
     _, hop, size = framing(settings)
     refuse_short(len(signal), size)
-    window, groups = _window_and_filters(settings)
-    frames = signal.unfold(0, size, hop)
-    mel = torch.empty(len(frames), settings.num_mels)
-    for block, out in zip(frames.split(BLOCK_FRAMES), mel.split(BLOCK_FRAMES), strict=True):
-        spectrum = torch.view_as_real(torch.fft.rfft(block * window))
-        # |z|² and the sum over bins in one product: real and imaginary parts share a filter.
-        power = spectrum.square_().flatten(start_dim=1)
-        for bands, bins, filters in groups:
-            torch.mm(power[:, bins], filters, out=out[:, bands])
-    return mel
+    window, filters = _window_and_filters(settings)
+    frames = torch.from_numpy(signal).unfold(0, size, hop)
+    mel = np.empty((settings.num_mels, len(frames)), dtype=np.float32)
+    for start in range(0, len(frames), BLOCK_FRAMES):
+        # torch multiplies overlapping frames in half of numpy's time.
+        spectrum = fft.rfft((frames[start : start + BLOCK_FRAMES] * window).numpy())
+        power = np.square(spectrum.real.T)
+        power += np.square(spectrum.imag.T)
+        mel[:, start : start + BLOCK_FRAMES] = filters @ power
+    return mel.T
 
 
 def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
@@ -66,24 +72,22 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     """
     if settings.kind == "kaldi":
         return log_fbank(signal, settings)
-    mel = mel_power(torch.from_numpy(np.ascontiguousarray(signal, dtype=np.float32)), settings)
-    mel = mel.clamp_(min=LOG_FLOOR).log_()
-    mean = mel.mean(dim=0)
-    if not bool(torch.isfinite(mean).all()):  # one bad sample is in every band's mean
+    with np.errstate(invalid="ignore", over="ignore"):  # of samples that are refused below
+        mel = np.maximum(mel_power(np.ascontiguousarray(signal, dtype=np.float32), settings), LOG_FLOOR)
+        mel = np.log(mel, out=mel)
+        mel -= mel.mean(axis=0)
+    if not np.isfinite(mel[0]).all():  # one bad sample is in every band's mean
         raise not_finite(signal)
-    return (mel - mean).half().numpy()
+    return torch.from_numpy(mel).half().contiguous().numpy()  # numpy takes three times as long to round
 
 
 @lru_cache(maxsize=8)
-def _window_and_filters(settings: Features) -> tuple[Tensor, list[tuple[slice, slice, Tensor]]]:
-    """The window, zero-padded to a frame, and the filters in groups of neighbouring bands.
-
-    A group is (bands, bins, filters): `filters` has a row for each real and each imaginary part from
-    the lowest to the highest bin of its bands. All bands over all bins would mostly multiply by zero.
-    """
+def _window_and_filters(settings: Features) -> tuple[torch.Tensor, csr_array]:
+    """The window, zero-padded to a frame, (points,), and torchaudio's filters, (mels, bins), float32."""
     length, _, size = framing(settings)
     left = (size - length) // 2
-    window = torch.nn.functional.pad(torch.hann_window(length), (left, size - length - left))
+    window = np.zeros(size, dtype=np.float32)
+    window[left : left + length] = [0.5 - 0.5 * math.cos(2 * math.pi * n / length) for n in range(length)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchaudio warns of empty filters; here they are an error
         filters = melscale_fbanks(
@@ -94,19 +98,12 @@ def _window_and_filters(settings: Features) -> tuple[Tensor, list[tuple[slice, s
             SAMPLE_RATE,
             norm=None,
             mel_scale="htk",
-        )
-    empty = int((filters.sum(dim=0) == 0).sum())
+        ).T.numpy()
+    empty = int((filters.sum(axis=1) == 0).sum())
     if empty:
         raise LaspaError(
             f"params.yaml: features.num_mels is {settings.num_mels} but {empty} of these bands between "
             f"{settings.low_hz:g} and {settings.high_hz:g} Hz hold no frequency of a {size}-point transform "
             f"({SAMPLE_RATE / size:g} Hz apart); use fewer bands or a longer features.window_ms"
         )
-    filters = filters.repeat_interleave(2, dim=0)
-    groups = []
-    for start in range(0, settings.num_mels, BANDS_PER_PRODUCT):
-        bands = slice(start, min(start + BANDS_PER_PRODUCT, settings.num_mels))
-        held = filters[:, bands].any(dim=1).nonzero().flatten()
-        bins = slice(int(held[0]), int(held[-1]) + 1)
-        groups.append((bands, bins, filters[bins, bands].contiguous()))
-    return window, groups
+    return torch.from_numpy(window), csr_array(filters)

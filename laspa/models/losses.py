@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from laspa.models.square_root import square_root
+
 
 class Term(NamedTuple):
     """How a loss term is named and drawn, and whether it needs training speech in two languages."""
@@ -61,7 +63,7 @@ class AAMSoftmax(nn.Module):
             if self.sub_centres > 1:
                 cosine = cosine.unflatten(1, (-1, self.sub_centres)).amax(dim=2)
             target = cosine.gather(1, label[:, None])
-            sine = (1 - target.square()).clamp(min=EPSILON).sqrt()
+            sine = square_root((1 - target.square()).clamp(min=EPSILON))
             shifted = target * math.cos(margin) - sine * math.sin(margin)
             past = target - margin * math.sin(margin)
             shifted = torch.where(target > math.cos(math.pi - margin), shifted, past)

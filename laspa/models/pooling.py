@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from laspa.models.square_root import square_root
+
 VARIANCE_FLOOR = 1e-5  # keeps the square root's gradient finite for constant features; our choice
 
 
@@ -70,7 +72,7 @@ def statistics_pooling(frames: Tensor, mask: Tensor | None = None, unbiased: boo
         )  # summed: exported graphs keep it
         count = real.sum(dim=-1, keepdim=True)
         variance = variance * count / (count - 1).clamp(min=1)
-    return torch.cat([mean, variance.clamp(min=VARIANCE_FLOOR).sqrt()], dim=1)
+    return torch.cat([mean, square_root(variance.clamp(min=VARIANCE_FLOOR))], dim=1)
 
 
 class AttentiveStatistics(nn.Module):
@@ -113,7 +115,7 @@ class AttentiveStatistics(nn.Module):
         weights = scores.softmax(dim=self.time)
         mean = (weights * frames).sum(dim=self.time)
         variance = (weights * frames.square()).sum(dim=self.time) - mean.square()
-        return torch.cat([mean, variance.clamp(min=VARIANCE_FLOOR).sqrt()], dim=1)
+        return torch.cat([mean, square_root(variance.clamp(min=VARIANCE_FLOOR))], dim=1)
 
 
 class SelfAttentiveMean(nn.Module):

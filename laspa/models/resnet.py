@@ -102,4 +102,4 @@ def instance_norm(mel: Tensor, mask: Tensor | None) -> Tensor:
     """Each mel with mean 0 and variance 1 over its real frames: `(batch, mels, time)`, zero where padded."""
     centred = mel - masked_mean(mel, mask)[:, :, None]
     variance = masked_mean(centred.square(), mask)[:, :, None]
-    return zero_padding(centred / (variance + NORM_EPSILON).sqrt(), mask)
+    return zero_padding(centred * (variance + NORM_EPSILON).rsqrt(), mask)

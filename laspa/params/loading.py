@@ -87,6 +87,8 @@ class Params(System):
         if name not in self.systems:
             raise LaspaError(unknown_choice("system", name, self.systems, source))
         changes, where = flatten(self.systems[name]), f"{source}: systems.{name}"
+        if "train.arithmetic" in changes:
+            raise LaspaError(f"{where}: train.arithmetic holds for all systems; set it under train itself")
         for key in changes:
             if (section := key.partition(".")[0]) in {*Params.model_fields} - {*SYSTEM_KEYS}:
                 raise LaspaError(

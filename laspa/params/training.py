@@ -20,6 +20,7 @@ class Train(Section):
     """Optimisation (stages train and ablate)."""
 
     device: Literal["auto", "cpu", "cuda"]
+    arithmetic: Literal["portable", "native"]
     threads: Annotated[int, Field(ge=1, le=256)]
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 
+from laspa.arithmetic import switches
 from laspa.errors import LaspaError
 
 START_TRIES = 3  # of Ray on this machine
@@ -41,7 +42,8 @@ def ray_session(driver: Mapping[str, str], workers: Mapping[str, str]) -> Iterat
         _check_address(address)
         code = [str(Path(__file__).parents[2] / package) for package in ("laspa", "pipelines")]
         try:
-            ray.init(address=address, runtime_env={"env_vars": dict(workers), "py_modules": code}, **QUIET)
+            environment = {"env_vars": {**switches(), **workers}, "py_modules": code}
+            ray.init(address=address, runtime_env=environment, **QUIET)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise _no_answer(address, error) from None
     try:

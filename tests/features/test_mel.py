@@ -69,12 +69,13 @@ def test_equals_torchaudio(samples: int) -> None:
         n_mels=80,
         center=False,
     )
-    signal = torch.from_numpy(speechlike(samples))
-    expected = reference(signal).T
+    signal = speechlike(samples)
+    expected = reference(torch.from_numpy(signal)).T.numpy()
     actual = mel.mel_power(signal, SETTINGS)
     assert actual.shape == (num_frames(samples, SETTINGS), 80)
-    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(actual.log(), expected.log(), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+    # Beside a loud tone both are 5e-5 from double precision; half precision rounds to 5e-4.
+    np.testing.assert_allclose(np.log(actual), np.log(expected), rtol=0, atol=1e-4)
 
 
 def test_equals_a_naive_derivation_in_double_precision() -> None:
@@ -109,7 +110,7 @@ def test_each_band_has_mean_zero_and_gain_does_not_matter() -> None:
 
 def test_a_tone_is_loudest_in_its_band() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(4000) / SAMPLE_RATE).astype(np.float32)
-    loudest = mel.mel_power(torch.from_numpy(tone), SETTINGS).mean(dim=0).argmax()
+    loudest = mel.mel_power(tone, SETTINGS).mean(axis=0).argmax()
     # 1000 Hz is 1000 mel; the bands' centres lie 34.0 mel apart from 31.7 mel: (1000 - 31.7) / 34.0 = 28.5.
     assert int(loudest) + 1 in (28, 29)
 
@@ -119,10 +120,10 @@ def test_digital_silence_is_finite_and_flat() -> None:
 
 
 def test_long_recordings_are_computed_in_blocks_with_equal_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    signal = torch.from_numpy(speechlike(50_000))
+    signal = speechlike(50_000)
     whole = mel.mel_power(signal, SETTINGS)
     monkeypatch.setattr(mel, "BLOCK_FRAMES", 100)
-    torch.testing.assert_close(mel.mel_power(signal, SETTINGS), whole, rtol=1e-6, atol=0)
+    np.testing.assert_array_equal(mel.mel_power(signal, SETTINGS), whole)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 511])
