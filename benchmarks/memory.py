@@ -44,7 +44,7 @@ def watched(
     while child.poll() is None:
         for process in _family(child.pid):
             try:
-                name = f"{' '.join(process.cmdline()[:1]) or process.name()} {process.pid}"
+                name = f"{''.join(process.cmdline()[:1]).rpartition('/')[2] or process.name()} {process.pid}"
                 now = resident(process.pid)
             except (psutil.Error, OSError):
                 continue

@@ -54,35 +54,6 @@ def test_a_worker_is_killed_and_the_run_goes_on_to_its_end(
     assert trained.history == records == again  # what they leave is a finished run
 
 
-@pytest.mark.services
-def test_a_node_is_lost_and_another_takes_its_place(
-    folder: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two nodes read the features at one path, each its part; losses are those of a run without a fault."""
-    from ray.cluster_utils import Cluster
-
-    node: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 1024**2}  # bytes, the least
-    cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
-    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    second = [cluster.add_node(**node)]
-    records: dict[str, list[Record]] = {"whole": [], "lost": []}
-
-    def lose(record: Record) -> None:
-        records["lost"].append(record)
-        if len(records["lost"]) == 2:
-            cluster.remove_node(second.pop(), allow_graceful=False)
-            second.append(cluster.add_node(**node))
-
-    try:
-        cluster.wait_for_nodes()
-        parallel.train_in_workers(params, folder / "data", tmp_path / "whole", records["whole"].append)
-        parallel.train_in_workers(params, folder / "data", tmp_path / "lost", lose)
-    finally:
-        cluster.shutdown()
-    assert len(records["whole"]) == EPOCHS
-    assert records["lost"] == records["whole"]
-
-
 def worker_config(folder: Path, states: Path, params: Params, records: list[Any]) -> dict[str, object]:
     return {
         "params": params.model_dump(),
