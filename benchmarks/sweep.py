@@ -23,7 +23,7 @@ import psutil
 from ruamel.yaml import YAML
 
 from laspa.errors import LaspaError
-from laspa.features.store import FeatureStore
+from laspa.features.store import MEL_DTYPE, FeatureStore
 
 ROOT = Path.cwd()
 MEBIBYTE = 2**20
@@ -111,7 +111,7 @@ def sweep(changes: dict[str, object]) -> dict[str, float]:
     }
 
 
-def timed_trial(config: dict[str, object], data: object, storage: object) -> None:
+def timed_trial(config: dict[str, object], place: str, copies: Path, storage: object) -> None:
     """`train_trial`, its training timed in the worker, without the time that its reports take."""
     from laspa.training.run import train_system
     from pipelines.ray import trial
@@ -132,7 +132,7 @@ def timed_trial(config: dict[str, object], data: object, storage: object) -> Non
             file.write(json.dumps([start, end, end - start - waited]) + "\n")
 
     trial.train_system = timed
-    trial.train_trial(config, data, storage)
+    trial.train_trial(config, place, copies, storage)
 
 
 def driver() -> None:
@@ -155,7 +155,8 @@ def main() -> None:
     if options.driver:
         driver()
         return
-    features = FeatureStore(ROOT / "data/features").frames.nbytes / MEBIBYTE
+    store = FeatureStore(ROOT / "data/features")
+    features = store.num_frames.sum() * store.num_mels * MEL_DTYPE.itemsize / MEBIBYTE
     if not options.memory_only:
         tune = {"trials": options.trials, "epochs": options.epochs, "concurrent": options.concurrent}
         found = sweep(tune)
@@ -163,7 +164,7 @@ def main() -> None:
         print(f"{options.trials} trials of {options.epochs} epochs, {options.concurrent} at once")
         print(f"trials' own time {found['own']:.1f} s; beside it {100 * share:.1f} % while trials run")
         print(f"start and end of the sweep, once: {found['total'] - found['running']:.1f} s")
-    print(f"features in memory: {features:.0f} MiB; trials at once, and their memory in MiB:")
+    print(f"features on disk: {features:.0f} MiB; trials at once, and their memory in MiB:")
     for count in (1, 2, 4):
         found = sweep({"trials": count, "epochs": 1, "concurrent": count, "cpus": 0.25})
         print(f"{found['processes']:>2} {found['memory']:>8.0f}")

@@ -14,9 +14,10 @@ from laspa.params.loading import read_yaml
 from laspa.tuning.confirmation import DEFAULT, FOUND, confirmation, confirmation_text
 from laspa.tuning.output import BEST_FILE, read_trials, write_output
 from laspa.tuning.space import Values
+from laspa.tuning.storage import tables
 from pipelines import stage
 from pipelines.systems import measure_once, with_seeds
-from pipelines.tune import RESULTS, tables
+from pipelines.tune import COPIES, RESULTS
 
 MEASURED = Path("data/.partial/confirm_results")
 
@@ -32,7 +33,7 @@ def main() -> None:
             f"{file}: params.yaml has its values already; confirm compares them with the params from before: "
             "run it before `laspa tune apply`, or take the old ones back (git checkout)"
         )
-    data = tables(params.tune.data, ("manifest.parquet", "trials", "features"))
+    data = tables(params.tune.data, ("manifest.parquet", "trials", "features"), COPIES)
     results = {}
     for name, system in ((DEFAULT, params), (FOUND, found)):
         runs = with_seeds(system, params.tune.confirm_seeds)

@@ -46,7 +46,6 @@ FURTHER_GROUPINGS = ("language-pair", "gender")  # of the test list, beside cond
 SHOWN_RECONSTRUCTIONS = 4  # enough to see what the decoder does, few enough to look at
 INSPECTED = 128  # utterances whose attention is averaged
 GRADIENT_BATCH = 64  # training utterances whose gradients are measured
-EMBEDDED_AT_A_TIME = 20_000  # utterances of official lists whose mels are in memory: 3 GB at 8 s each
 
 
 def main() -> None:
@@ -117,10 +116,7 @@ def _official(
     if not lists:
         return {}
     ids = sorted(set().union(*(trials.names.to_pylist() for trials in lists.values())))
-    batches = [ids[start : start + EMBEDDED_AT_A_TIME] for start in range(0, len(ids), EMBEDDED_AT_A_TIME)]
-    vectors = np.concatenate(
-        [embed_speakers(model, FeatureStore(DATA / "features", batch), batch, device) for batch in batches]
-    )
+    vectors = embed_speakers(model, FeatureStore(DATA / "features", ids), ids, device)
     found = {}
     for name, trials in lists.items():
         scores = score_trials(trials, name, ids, vectors)

@@ -1,6 +1,7 @@
 """Stage manifest: one row per utterance, checked by decoding it; speakers split."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from pipelines import stage
 
 RAW, LABELS = Path("data/raw"), Path("data/labels.parquet")
 MANIFEST, SKIPPED = Path("data/manifest.parquet"), Path("data/skipped.csv")
+PARTIAL = Path("data/.partial/manifest")  # not an output, since DVC removes outputs before a stage runs
 
 
 def main() -> None:
@@ -21,12 +23,13 @@ def main() -> None:
     index = read_index(RAW)
     labelled, doubtful = with_labels(index, pd.read_parquet(LABELS), params.label.threshold)
     locate, workers = locator(RAW, stage.project_root()), os.cpu_count() or 1
-    manifest, bad = build_manifest(labelled, params.corpora[0], params.manifest, locate, workers)
+    manifest, bad = build_manifest(labelled, params.corpora[0], params.manifest, locate, workers, PARTIAL)
     skipped = pd.concat([bad, doubtful])
     with atomic_path(SKIPPED) as temporary:
         skipped.to_csv(temporary, index=False, lineterminator="\n")
     with atomic_path(MANIFEST) as temporary:
         manifest.to_parquet(temporary, index=False)
+    shutil.rmtree(PARTIAL, ignore_errors=True)
     if len(skipped):
         print(f"{len(skipped)} of {len(index)} recordings skipped; {SKIPPED} says why")
 

@@ -3,7 +3,6 @@
 A sweep that was killed or ran out of time resumes: the file of each trial is beside the data.
 """
 
-import hashlib
 import shutil
 from functools import partial
 from pathlib import Path
@@ -14,12 +13,12 @@ from laspa.params import Params, load_params
 from laspa.training.run import TrainingData, load_training_data, state_digest
 from laspa.tuning.output import write_output
 from laspa.tuning.space import draw_trials, trial_count, trial_params
-from laspa.tuning.storage import Storage, fetch, storage_error
+from laspa.tuning.storage import READ, Storage, tables
 from laspa.tuning.trial_files import STOPPED, Trial, TrialFiles
 from pipelines import stage
 
 RESULTS, PARTIAL = Path("reports/tune"), Path("data/.partial/tune")
-READ = ("manifest.parquet", "trials/dev.parquet", "features")  # of tune.data; the test split is not
+COPIES = PARTIAL.parent / "tables"
 
 
 def main() -> None:
@@ -32,7 +31,7 @@ def main() -> None:
         )
     storage = Storage(params.tune.storage)
     storage.download("sweep", PARTIAL)
-    data = load_training_data(tables(params.tune.data, READ))
+    data = load_training_data(tables(params.tune.data, READ, COPIES))
     files = TrialFiles(PARTIAL / "trials", lambda file: storage.upload(file, f"sweep/trials/{file.name}"))
     trials = [
         files.load(number, state_digest(trial_params(params, values), data), values)
@@ -51,7 +50,7 @@ def main() -> None:
 
     with ray_started(params.tune), SweepRuns(params, PARTIAL) as runs:
         storage.upload(PARTIAL / "sweep.json", "sweep/sweep.json")
-        run_trials(params, trials, data, storage, files, runs, PARTIAL / "ray")
+        run_trials(params, trials, data, COPIES, storage, files, runs, PARTIAL / "ray")
         best = write_output(RESULTS, params, trials)
         for file in sorted(RESULTS.iterdir()):
             storage.upload(file, f"results/{file.name}")
@@ -75,29 +74,6 @@ def _drawn_before(params: Params, data: TrainingData, files: TrialFiles, first: 
         files.load(number, trial.key, {name: trial.values[name] for name in first.values})
         for number, trial in enumerate(found[: params.tune.trials - 1], start=2)
     ]
-
-
-def tables(place: str, names: tuple[str, ...]) -> Path:
-    """A local folder with the tables `names` of a data folder; from a URI they are copied there once.
-
-    Raises:
-        LaspaError: a URI that cannot be read, or where one of them is missing.
-    """
-    if "://" not in place:
-        return Path(place)
-    folder = PARTIAL.parent / "tables" / hashlib.sha256(place.encode()).hexdigest()[:16]
-    remedy = "name the data folder of a pipeline that has run, or a URI that it was copied to"
-    for name in names:
-        target = folder / name
-        try:
-            if not target.exists():
-                fetch(f"{place.rstrip('/')}/{name}", target)
-            target.stat()
-        except FileNotFoundError:
-            raise storage_error("tune.data", place, f"read (there is no {name})", remedy) from None
-        except (OSError, ValueError) as error:
-            raise storage_error("tune.data", place, f"read ({error})", remedy) from None
-    return folder
 
 
 command = partial(stage.run, main)  # of `laspa tune`

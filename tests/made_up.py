@@ -12,6 +12,21 @@ from laspa.params import load_params
 TAKES, FRAMES = 6, 60
 
 
+class InMemory:
+    """Log-mels one after the other, (all frames, mels), of these lengths, in place of a feature store."""
+
+    def __init__(self, frames: np.ndarray, lengths: np.ndarray) -> None:
+        self.frames, self.num_frames, self.num_mels = frames, lengths, frames.shape[1]
+
+    def crops(self, rows: np.ndarray, first: np.ndarray, frames: int) -> np.ndarray:
+        """As `FeatureStore.crops`, by indices."""
+        lengths, begin = (
+            self.num_frames[rows, None],
+            (np.cumsum(self.num_frames) - self.num_frames)[rows, None],
+        )
+        return self.frames[(first[:, None] + np.arange(frames)) % lengths + begin]
+
+
 def write_tables(folder: Path, languages: tuple[str, ...]) -> None:
     """Features, manifest and dev trials under `folder`/data, as its params.yaml has the mels; no test split.
 

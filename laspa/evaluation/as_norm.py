@@ -3,10 +3,10 @@
 import numpy as np
 
 from laspa.errors import LaspaError
-from laspa.evaluation.scores import cosine_scores, group_means, length_normalised
+from laspa.evaluation.scores import cosine_scores, length_normalised
 
 TOP = 300  # nearest cohort speakers that count, as WeSpeaker's recipe for VoxCeleb has it
-BLOCK = 1024  # embeddings compared with the whole cohort at a time, to bound memory
+BLOCK = 1024  # embeddings taken at a time, to bound memory
 SMALLEST_SPREAD = 1e-6  # of the nearest cohort's cosines; below it is rounding
 
 
@@ -63,7 +63,11 @@ def as_norm(
 def speaker_means(embeddings: np.ndarray, speakers: np.ndarray) -> np.ndarray:
     """(speakers, D) float32: means of length-normalised embeddings, in the order of the speakers' names."""
     number = np.unique(speakers, return_inverse=True)[1]
-    return group_means(length_normalised(embeddings), number).astype(np.float32)
+    sums = np.zeros((number.max() + 1, embeddings.shape[1]))
+    for start in range(0, len(embeddings), BLOCK):
+        rows = slice(start, start + BLOCK)
+        np.add.at(sums, number[rows], length_normalised(embeddings[rows]))
+    return (sums / np.bincount(number)[:, None]).astype(np.float32)
 
 
 def nearest_cohort(embeddings: np.ndarray, centres: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:

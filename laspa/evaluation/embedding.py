@@ -98,8 +98,8 @@ def _columns(model: Laspa, output: Output, mel: Tensor, lengths: Tensor) -> dict
 def _by_length(
     features: FeatureStore, utterance_ids: list[str]
 ) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-    mels = [features.get(utterance_id) for utterance_id in utterance_ids]
-    lengths = np.array([len(mel) for mel in mels])
+    places = features.rows(utterance_ids)
+    lengths = features.num_frames[places]
     order = np.argsort(lengths, kind="stable")
     start = 0
     while start < len(order):
@@ -107,8 +107,5 @@ def _by_length(
         while stop < len(order) and lengths[order[stop]] * (stop + 1 - start) <= FRAMES_PER_BATCH:
             stop += 1
         rows = order[start:stop]
-        batch = np.zeros((len(rows), lengths[rows[-1]], mels[0].shape[1]), dtype=np.float16)
-        for place, row in enumerate(rows):
-            batch[place, : lengths[row]] = mels[row]
-        yield rows, torch.from_numpy(batch).float(), torch.from_numpy(lengths[rows])
+        yield rows, torch.from_numpy(features.padded(places[rows])).float(), torch.from_numpy(lengths[rows])
         start = stop

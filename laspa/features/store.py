@@ -1,7 +1,8 @@
-"""Features on disk (Parquet shards of half-precision log-mels), and fast reading of them."""
+"""Features on disk (Parquet shards of half-precision log-mels), and reading of pieces of them."""
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
@@ -10,14 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
+from laspa.features.pieces import Pieces, State, state_of
 from laspa.files import atomic_path, parsed
 
 VERSION = 1  # of the values and of the file format: raise it when either changes
 ROWS_PER_GROUP = 64  # read in one piece; some 3 MB of three-second utterances (our choice, measured)
 MEL_DTYPE = np.dtype("<f2")
+LENGTH_BYTES = 4  # before each value of a column of bytes, as Parquet stores it plain
 COLUMNS = [
     pa.field("utterance_id", pa.string(), nullable=False),
     pa.field("num_frames", pa.int32(), nullable=False),
@@ -99,119 +103,181 @@ def read_group(path: Path, group: int) -> list[np.ndarray]:
 
 
 class FeatureStore:
-    """The log-mels of a features folder in memory, as one array.
+    """The log-mels of a features folder, read from its shards when they are asked for.
+
+    An uncompressed Parquet file holds each log-mel as one run of bytes, so a crop is one read at a known
+    place. Memory grows by some 200 bytes an utterance, not by its frames; the page cache, which all processes
+    of a machine share, keeps what fits. Reads rather than a memory map: a file that is truncated meanwhile is
+    an error and not a SIGBUS, and no pages count as this process's own.
 
     Attributes:
         utterance_ids: in the order asked for, or as stored (the manifest's order).
         num_frames: (utterances,) int64.
-        frames: (total frames, mels) float16, all utterances one after the other.
-        offsets: (utterances + 1,) int64; utterance i is `frames[offsets[i]:offsets[i + 1]]`.
+        num_mels: bands per frame.
         settings: the mel settings, as `laspa.features.settings.mel_settings`.
         digest: of settings and version; equal digests mean comparable features.
     """
 
     def __init__(self, folder: Path | str, utterance_ids: Sequence[str] | None = None) -> None:
-        """Read `utterance_ids`, or all that `folder` holds.
+        """Find `utterance_ids`, or all that `folder` holds.
 
         Raises:
             LaspaError: no such folder, no shards, a shard of another version or other settings, a
                 damaged shard, or an utterance that is not there.
         """
         with parsed(folder, "features", "run dvc repro --force --single-item features"):
-            self._read(Path(folder), utterance_ids)
+            self._open(Path(folder), utterance_ids)
 
-    def _read(self, folder: Path, utterance_ids: Sequence[str] | None) -> None:
-        shards = _open_shards(folder)
-        metadata = next(iter(shards.values())).schema_arrow.metadata
+    def _open(self, folder: Path, utterance_ids: Sequence[str] | None) -> None:
+        shards = _shards(folder)
+        metadata = shards[0].metadata
         self.settings: dict[str, Any] = json.loads(metadata[SETTINGS_KEY])
         self.digest: str = metadata[DIGEST_KEY].decode()
-        tables = (shard.read(columns=["utterance_id", "num_frames"]) for shard in shards.values())
-        columns = pa.concat_tables(tables)
-        stored_ids: list[str] = columns["utterance_id"].to_pylist()
-        stored_frames = columns["num_frames"].to_numpy().astype(np.int64)
-
-        self.utterance_ids = stored_ids if utterance_ids is None else list(utterance_ids)
-        row_of = {utterance_id: row for row, utterance_id in enumerate(stored_ids)}
-        _check_ids(folder, self.utterance_ids, stored_ids, row_of)
-        self._index = {utterance_id: index for index, utterance_id in enumerate(self.utterance_ids)}
-        self.num_frames: np.ndarray = stored_frames[[row_of[one] for one in self.utterance_ids]]
-        self.offsets: np.ndarray = np.concatenate([[0], np.cumsum(self.num_frames)]).astype(np.int64)
-        shape = int(self.offsets[-1]), int(self.settings["num_mels"])
-        self.frames: np.ndarray = np.empty(shape, dtype=np.float16)
-        self._fill(shards, stored_ids)
+        self.num_mels = int(self.settings["num_mels"])
+        stored_ids = pa.chunked_array([chunk for shard in shards for chunk in shard.utterance_ids.chunks])
+        wanted = stored_ids if utterance_ids is None else pa.array(utterance_ids, pa.string())
+        self.utterance_ids: list[str] = wanted.to_pylist()
+        self._row_of = {utterance_id: row for row, utterance_id in enumerate(self.utterance_ids)}
+        stored = np.arange(len(stored_ids))
+        if utterance_ids is not None:
+            stored = pc.index_in(wanted, value_set=stored_ids).fill_null(-1).to_numpy()
+        _check_ids(folder, self.utterance_ids, stored_ids, stored)
+        self.num_frames: np.ndarray = np.concatenate([shard.num_frames for shard in shards])[stored]
+        self._shard = np.repeat(np.arange(len(shards)), [len(shard.place) for shard in shards])[stored]
+        self._place = np.concatenate([shard.place for shard in shards])[stored]
+        self._pieces = Pieces([(shard.path, shard.state) for shard in shards])
 
     def __len__(self) -> int:
         return len(self.utterance_ids)
 
-    def get(self, utterance_id: str) -> np.ndarray:
-        """The log-mel of one utterance, (frames, mels) float16, a view.
+    def rows(self, utterance_ids: Sequence[str]) -> np.ndarray:
+        """The rows of these utterances, (utterances,).
 
         Raises:
-            LaspaError: an utterance that was not read.
+            LaspaError: an utterance that was not asked for.
         """
-        if utterance_id not in self._index:
-            raise LaspaError(f"features: no utterance {utterance_id!r} among the {len(self)} read")
-        index = self._index[utterance_id]
-        return self.frames[self.offsets[index] : self.offsets[index + 1]]
+        try:
+            return np.array([self._row_of[one] for one in utterance_ids], dtype=np.int64)
+        except KeyError as error:
+            message = f"features: no utterance {error.args[0]!r} among the {len(self)} read"
+            raise LaspaError(message) from None
 
-    def _fill(self, shards: dict[Path, pq.ParquetFile], stored_ids: list[str]) -> None:
-        """Copy each wanted utterance to its place; row groups with none are not read."""
-        flat, mels = self.frames.reshape(-1), self.frames.shape[1]
-        left = iter(stored_ids)
-        for path, shard in shards.items():
-            for group in range(shard.num_row_groups):
-                ids = islice(left, shard.metadata.row_group(group).num_rows)
-                indices = [self._index.get(utterance_id) for utterance_id in ids]
-                if all(index is None for index in indices):
-                    continue
-                views = _views(shard.read_row_group(group, columns=["mel"])["mel"])
-                for index, view in zip(indices, views, strict=True):
-                    if index is None:
-                        continue
-                    place = flat[self.offsets[index] * mels : self.offsets[index + 1] * mels]
-                    if len(view) != len(place):
-                        raise LaspaError(
-                            f"{path}: {self.utterance_ids[index]!r} holds {len(view)} values, not "
-                            f"{self.num_frames[index]} × {mels}; run dvc repro features"
-                        )
-                    place[:] = view
+    def get(self, utterance_id: str) -> np.ndarray:
+        """The log-mel of one utterance, (frames, mels) float16.
+
+        Raises:
+            LaspaError: an utterance that was not asked for; otherwise as `crops`.
+        """
+        return self.padded(self.rows([utterance_id]))[0]
+
+    def padded(self, rows: np.ndarray) -> np.ndarray:
+        """Whole log-mels, followed by zeros: (rows, longest, mels) float16; raises as `crops`."""
+        lengths = self.num_frames[rows]
+        made = np.zeros((len(rows), lengths.max(initial=0), self.num_mels), MEL_DTYPE)
+        self._read(rows, np.zeros_like(lengths), [made[i, :n] for i, n in enumerate(lengths)])
+        return made
+
+    def crops(self, rows: np.ndarray, first: np.ndarray, frames: int) -> np.ndarray:
+        """`frames` frames of each row from its frame `first`; a shorter log-mel is repeated.
+
+        Returns:
+            (rows, frames, mels) float16.
+
+        Raises:
+            LaspaError: a shard that has changed or cannot be read; the message names it.
+        """
+        made = np.empty((len(rows), frames, self.num_mels), MEL_DTYPE)
+        lengths = np.minimum(self.num_frames[rows] - first, frames)
+        self._read(rows, first, [made[i, :n] for i, n in enumerate(lengths)])
+        for i in np.flatnonzero(lengths < frames):
+            made[i] = np.resize(made[i, : lengths[i]], made[i].shape)
+        return made
+
+    def _read(self, rows: np.ndarray, first: np.ndarray, into: list[np.ndarray]) -> None:
+        """Fill each array of `into` from frame `first` of its row, in the order of the places on disk."""
+        shards = self._shard[rows]
+        places = self._place[rows] + first * self.num_mels * MEL_DTYPE.itemsize
+        order = np.lexsort((places, shards)).tolist()
+        pieces = list(zip(shards.tolist(), places.tolist(), into, strict=True))
+        self._pieces.read([pieces[i] for i in order])
 
 
-def _open_shards(folder: Path) -> dict[Path, pq.ParquetFile]:
-    def refused(path: Path, reason: str) -> LaspaError:
-        return LaspaError(f"{path}: {reason}; run dvc repro features")
+class _Shard(NamedTuple):
+    """What a shard holds, and `place`, (rows,): where in the file each log-mel begins."""
 
+    path: Path
+    state: State
+    metadata: dict[bytes, bytes]
+    utterance_ids: pa.ChunkedArray
+    num_frames: np.ndarray
+    place: np.ndarray
+
+
+def _shards(folder: Path) -> list[_Shard]:
     paths = sorted(folder.glob("part-*.parquet"))
     if not paths:
-        raise refused(folder, "holds no part-*.parquet" if folder.is_dir() else "no such folder")
-    shards: dict[Path, pq.ParquetFile] = {}
-    first: dict[bytes, bytes] = {}
+        raise _refused(folder, "holds no part-*.parquet" if folder.is_dir() else "no such folder")
+    shards: list[_Shard] = []
     for path in paths:
         try:
-            shards[path] = pq.ParquetFile(path, memory_map=True)
+            shards.append(_shard(path))
         except (OSError, pa.ArrowInvalid) as error:
-            raise refused(path, f"not a readable Parquet file ({error})") from None
-        metadata = shards[path].schema_arrow.metadata or {}
-        version = metadata.get(VERSION_KEY, b"none").decode()
-        if version != str(VERSION):
-            raise refused(path, f"features of version {version}, this laspa reads {VERSION}")
-        first = first or metadata
-        if metadata[DIGEST_KEY] != first[DIGEST_KEY]:
-            own, other = metadata[SETTINGS_KEY].decode(), first[SETTINGS_KEY].decode()
-            raise refused(path, f"mel settings {own} differ from {other} of {paths[0].name}")
+            raise _refused(path, f"not a readable Parquet file ({error})") from None
+        own, first = shards[-1].metadata, shards[0].metadata
+        if own[DIGEST_KEY] != first[DIGEST_KEY]:
+            differ = f"{own[SETTINGS_KEY].decode()} differ from {first[SETTINGS_KEY].decode()}"
+            raise _refused(path, f"mel settings {differ} of {paths[0].name}")
     return shards
 
 
-def _check_ids(folder: Path, wanted: list[str], stored: list[str], row_of: dict[str, int]) -> None:
-    for ids in (stored, wanted):
-        if len(set(ids)) < len(ids):
-            twice = next(utterance_id for utterance_id, count in Counter(ids).items() if count > 1)
+def _shard(path: Path) -> _Shard:
+    """Where things are in one shard. A row group's log-mels are one page, which ends where the group ends."""
+    with open(path, "rb") as file, pq.ParquetFile(file) as shard:
+        metadata = shard.schema_arrow.metadata or {}
+        version = metadata.get(VERSION_KEY, b"none").decode()
+        if version != str(VERSION):
+            raise _refused(path, f"features of version {version}, this laspa reads {VERSION}")
+        columns = shard.read(columns=["utterance_id", "num_frames"])
+        num_frames = columns["num_frames"].to_numpy().astype(np.int64)
+        mels = int(json.loads(metadata[SETTINGS_KEY])["num_mels"])
+        places, done = [np.empty(0, np.int64)], 0
+        for group in range(shard.num_row_groups):
+            chunk = shard.metadata.row_group(group).column(shard.schema_arrow.names.index("mel"))
+            frames = num_frames[done : done + chunk.num_values]
+            sizes = LENGTH_BYTES + frames * mels * MEL_DTYPE.itemsize
+            end = chunk.data_page_offset + chunk.total_compressed_size
+            places.append(end - np.cumsum(sizes[::-1])[::-1] + LENGTH_BYTES)
+            length = os.pread(file.fileno(), LENGTH_BYTES, max(0, int(places[-1][0]) - LENGTH_BYTES))
+            if int.from_bytes(length, "little") != sizes[0] - LENGTH_BYTES:
+                ids = columns["utterance_id"].slice(done, len(frames))
+                raise _refused(path, _misfit(shard, group, ids.to_pylist(), frames, mels))
+            done += len(frames)
+        state = state_of(file.fileno())
+        return _Shard(path, state, metadata, columns["utterance_id"], num_frames, np.concatenate(places))
+
+
+def _misfit(shard: pq.ParquetFile, group: int, ids: list[str], frames: np.ndarray, mels: int) -> str:
+    """Why log-mels are not where a shard of this laspa has them."""
+    for name, count, view in zip(ids, frames, _views(shard.read_row_group(group)["mel"]), strict=True):
+        if len(view) != count * mels:
+            return f"{name!r} holds {len(view)} values, not {count} × {mels}"
+    return "log-mels are compressed or in several pages, which this laspa does not write"
+
+
+def _refused(path: Path, reason: str) -> LaspaError:
+    return LaspaError(f"{path}: {reason}; run dvc repro features")
+
+
+def _check_ids(folder: Path, wanted: list[str], stored_ids: pa.ChunkedArray, stored: np.ndarray) -> None:
+    for ids, distinct in ((stored_ids, len(pc.unique(stored_ids))), (wanted, len(set(wanted)))):
+        if distinct < len(ids):
+            names = Counter(ids.to_pylist() if ids is stored_ids else wanted)
+            twice = next(utterance_id for utterance_id, count in names.items() if count > 1)
             raise LaspaError(f"{folder}: utterance {twice!r} appears twice; ids must be unique")
-    missing = [utterance_id for utterance_id in wanted if utterance_id not in row_of]
-    if missing:
+    if len(missing := np.flatnonzero(stored < 0)):
         raise LaspaError(
-            f"{folder}: no features of {len(missing)} of {len(wanted)} utterances, first {missing[0]!r}; "
-            "the manifest has changed since: run dvc repro features"
+            f"{folder}: no features of {len(missing)} of {len(wanted)} utterances, first "
+            f"{wanted[missing[0]]!r}; the manifest has changed since: run dvc repro features"
         )
 
 

@@ -1,7 +1,7 @@
 """The manifest: one row per utterance, checked by decoding it; each speaker is in one split."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,34 @@ import pandas as pd
 
 from laspa.audio.quality import check_audio
 from laspa.errors import LaspaError
+from laspa.files import atomic_path
 from laspa.manifest.tables import COPY
 from laspa.params import Manifest
 from laspa.progress import progress
 from laspa.text import composed
 
 SPLITS = ("train", "dev", "test")
-FILES_AT_A_TIME = 4096  # given to the pool, which keeps a record of each
+FILES_AT_A_TIME = 4096  # given to the pool, which keeps a record of each, and kept on disk as one piece
+CHECKED = ["sample_rate", "num_samples", "sha256", "problem", "clipped", "notes"]  # what is found of a file
+CHECKING = (
+    "channels",
+    "decoders",
+    "kinds",
+    "lengths",
+    "quality",
+    "reading",
+)  # modules that decide it
 CLIPPED_SHARE = 0.001  # of the samples at full scale: from here on a recording is reported (our choice)
 SHOWN = 10  # bad files in an error; data/skipped.csv has all of them, if they are skipped
 
 
 def build_manifest(
-    index: pd.DataFrame, corpus: str, options: Manifest, locate: Callable[[str], Path], workers: int
+    index: pd.DataFrame,
+    corpus: str,
+    options: Manifest,
+    locate: Callable[[str], Path],
+    workers: int,
+    partial: Path,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The manifest and the files left out of it.
 
@@ -32,6 +47,8 @@ def build_manifest(
         corpus: the corpus of all recordings, if the index has no such column.
         locate: gives the file of a path in the index.
         workers: files decoded at a time.
+        partial: a folder for what was found so far: a killed run resumes, and a file that was mended is
+            looked at again. Remove it once the manifest is written.
 
     Returns:
         the manifest, by utterance_id, and (path, reason) of what was skipped.
@@ -40,10 +57,7 @@ def build_manifest(
         LaspaError: bad files if `on_bad_audio` is fail, a speaker or recording in two splits, or a split
             without speakers.
     """
-    checks = pd.DataFrame(
-        _checked(index["path"].tolist(), options, locate, workers),
-        columns=["sample_rate", "num_samples", "sha256", "problem", "clipped", "notes"],
-    )
+    checks = _checked(index["path"].tolist(), options, locate, workers, partial)
     table = pd.concat([index.reset_index(drop=True), checks], axis=1)
     _find_copies(table)
     bad = table[(table["problem"] != "") & ~table["copy"]]
@@ -83,8 +97,10 @@ def build_manifest(
 
 
 def _checked(
-    paths: list[str], options: Manifest, locate: Callable[[str], Path], workers: int
-) -> list[tuple[Any, ...]]:
+    paths: list[str], options: Manifest, locate: Callable[[str], Path], workers: int, partial: Path
+) -> pd.DataFrame:
+    """CHECKED of each file."""
+
     def check(name: str) -> tuple[Any, ...]:
         path = locate(name)
         try:
@@ -95,11 +111,42 @@ def _checked(
         sha256 = hashlib.sha256(content).hexdigest()
         return info.sample_rate, info.num_samples, sha256, info.problem, info.clipped, info.notes
 
+    tables = [pd.DataFrame(columns=CHECKED)] if not paths else []
+
+    def files(pool: ThreadPoolExecutor) -> Iterator[None]:
+        """Yields once for each file that was looked at, in this run or the one that it resumes."""
+        for start in range(0, len(paths), FILES_AT_A_TIME):
+            batch = paths[start : start + FILES_AT_A_TIME]
+            kept = partial / f"{_state(batch, options, locate)}.parquet"
+            if not kept.exists():
+                rows = []
+                for row in pool.map(check, batch):
+                    rows.append(row)
+                    yield
+                with atomic_path(kept) as temporary:
+                    pd.DataFrame(rows, columns=CHECKED).to_parquet(temporary, index=False)
+            else:
+                yield from (None for _ in batch)
+            tables.append(pd.read_parquet(kept))
+
     # Decoding and hashing happen outside Python's lock, so threads are enough.
     with ThreadPoolExecutor(workers) as pool:
-        batches = (paths[start : start + FILES_AT_A_TIME] for start in range(0, len(paths), FILES_AT_A_TIME))
-        checked = (one for batch in batches for one in pool.map(check, batch))
-        return list(progress(checked, len(paths), "check audio", unit="file"))
+        for _ in progress(files(pool), len(paths), "check audio", unit="file"):
+            pass
+    return pd.concat(tables, ignore_index=True)
+
+
+def _state(paths: list[str], options: Manifest, locate: Callable[[str], Path]) -> str:
+    """SHA-256 of names, sizes and times of change of files, and of the code and option that judge them."""
+    audio = Path(__file__).parents[1] / "audio"
+    found = hashlib.sha256(f"{options.min_seconds}".encode())
+    for name in CHECKING:
+        found.update((audio / f"{name}.py").read_bytes())
+    for path in paths:
+        file = locate(path)
+        state = file.stat() if file.exists() else None
+        found.update(f"{path}\t{state and (state.st_size, state.st_mtime_ns)}\n".encode())
+    return found.hexdigest()
 
 
 def _find_copies(table: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Training data in memory: the train split's mels, its classes, and batches of random crops."""
+"""Training data: the train split's classes, where its mels are read, and batches of random crops."""
 
 import math
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,16 +19,24 @@ from laspa.params import Train
 from laspa.training.mel_augmentation import augment_mels
 
 
+class Mels(Protocol):
+    """Where log-mels are read: a `FeatureStore`, or arrays in memory. num_frames: (utterances,)."""
+
+    num_frames: np.ndarray
+    num_mels: int
+
+    def crops(self, rows: np.ndarray, first: np.ndarray, frames: int) -> np.ndarray:
+        """(rows, frames, mels) half precision, as `FeatureStore.crops`."""
+
+
 @dataclass
 class TrainingSet:
     """Utterances of the train split, aligned with their class indices.
 
-    frames: (total frames, mels) half precision; offsets: (utterances + 1,) rows of `frames`.
     speaker, language: (utterances,) indices into `speakers` and `languages`, both sorted.
     """
 
-    frames: np.ndarray
-    offsets: np.ndarray
+    mels: Mels
     speaker: np.ndarray
     language: np.ndarray
     speakers: list[str]
@@ -39,7 +47,7 @@ class TrainingSet:
     @property
     def num_mels(self) -> int:
         """Mel bands per frame."""
-        return int(self.frames.shape[1])
+        return self.mels.num_mels
 
     def __len__(self) -> int:
         return len(self.speaker)
@@ -73,8 +81,7 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
             f"data/manifest.parquet: split train has {len(speakers)} speaker(s); 2 or more are needed"
         )
     return TrainingSet(
-        features.frames,
-        features.offsets,
+        features,
         speaker[rows],
         language[rows],
         speakers.tolist(),
@@ -129,10 +136,9 @@ def batches(
     """
     batch_size = drawn.shape[1]
     for rows, frames in zip(drawn, np.broadcast_to(crop_frames, len(drawn)), strict=True):
-        lengths = data.offsets[rows + 1] - data.offsets[rows]
-        first = (generator.random(batch_size) * np.maximum(lengths - frames + 1, 1)).astype(np.int64)
-        positions = (first[:, None] + np.arange(frames)) % lengths[:, None] + data.offsets[rows][:, None]
-        mel = torch.from_numpy(data.frames.take(positions, axis=0)).float()  # faster than indexing
+        starts = np.maximum(data.mels.num_frames[rows] - frames + 1, 1)
+        first = (generator.random(batch_size) * starts).astype(np.int64)
+        mel = torch.from_numpy(data.mels.crops(rows, first, int(frames))).float()
         if options is not None:
             mel = augment_mels(mel, options, generator)
         yield Batch(mel, torch.from_numpy(data.speaker[rows]), torch.from_numpy(data.language[rows]))

@@ -13,6 +13,8 @@ from laspa.trials.lists import TrialList, rows_of
 from laspa.trials.splits import rows_of_split
 
 DRAWS = 8  # random pairs drawn for each non-target wanted, before those that do not fit are dropped
+LISTED_PAIRS = 4_000_000  # of one speaker's utterances, of all speakers together: 250 MB at most (our choice)
+THINNING = 1  # of random numbers: a stream of its own, so that no other draw depends on it
 
 
 def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> TrialList:
@@ -20,9 +22,10 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> Tria
 
     The splits are those of `rows_of_split`, `other` among them.
 
-    Targets are every pair of a speaker's utterances, thinned at random to the same number a
-    speaker; non-targets are random pairs of speakers, of one gender where genders are known and
-    `same_gender` asks for it. No utterance meets itself and no pair comes twice.
+    Targets are every pair of a speaker's utterances, thinned at random to the same number a speaker; of a
+    speaker with very many pairs only a random part is looked at (`LISTED_PAIRS`), which bounds memory and
+    changes no other list. Non-targets are random pairs of speakers, of one gender where genders are known
+    and `same_gender` asks for it. No utterance meets itself and no pair comes twice.
 
     Raises:
         LaspaError: a split without targets or without non-targets.
@@ -34,7 +37,7 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> Tria
     gender = rows["gender"].factorize()[0]
     seen = trained_languages(manifest)
 
-    targets = _target_pairs(speaker)
+    targets = _target_pairs(speaker, max(LISTED_PAIRS, DRAWS * options.per_group), options.seed)
     within = language[targets[:, 0]] == language[targets[:, 1]]
     nontargets = [
         _nontarget_pairs(speaker, language, gender, same_language, options, generator)
@@ -129,11 +132,18 @@ def official_trials(
     return _trial_list(name, manifest, a, b, target, trained_languages(manifest), listed.sha256())
 
 
-def _target_pairs(speaker: np.ndarray) -> np.ndarray:
+def _target_pairs(speaker: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Pairs of each speaker's utterances: all of them, or a random part of some most / speakers."""
     pairs = [np.empty((0, 2), dtype=np.int64)]
-    for name in np.unique(speaker):
-        mine = np.flatnonzero(speaker == name)
-        first, second = np.triu_indices(len(mine), k=1)
+    generator = np.random.default_rng([seed, THINNING])
+    count = np.bincount(speaker)
+    share = most // max(1, len(count))
+    for mine in np.split(np.argsort(speaker, kind="stable"), np.cumsum(count)[:-1]):
+        if len(mine) * (len(mine) - 1) // 2 <= share:
+            first, second = np.triu_indices(len(mine), k=1)
+        else:
+            drawn = np.sort(generator.integers(len(mine), size=(share, 2)), axis=1)
+            first, second = np.unique(drawn[drawn[:, 0] < drawn[:, 1]], axis=0).T
         pairs.append(np.stack([mine[first], mine[second]], axis=1))
     return np.concatenate(pairs)
 

@@ -1,10 +1,12 @@
 """Where a sweep keeps what every node must find, and where it reads from: a folder, or a URI of pyarrow's."""
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
 from pyarrow import fs
 
 from laspa.errors import LaspaError
@@ -13,6 +15,7 @@ from laspa.redaction import address_without_credentials
 
 LOCAL = fs.LocalFileSystem()
 PROBE = b"laspa"
+READ = ("manifest.parquet", "trials/dev.parquet", "features")  # of tune.data; the test split is not
 
 
 class Storage:
@@ -105,6 +108,33 @@ def fetch(place: str, target: Path) -> None:
         OSError, ValueError: a place that cannot be read.
     """
     _download(*_opened(place), target)
+
+
+def tables(place: str, names: tuple[str, ...], copies: Path) -> Path:
+    """A local folder with the tables `names` of the data folder `place`.
+
+    From a URI they are copied into a folder under `copies` once; others on this machine wait for that.
+
+    Raises:
+        LaspaError: a URI that cannot be read, or where one of them is missing.
+    """
+    if "://" not in place:
+        return Path(place)
+    folder = copies / hashlib.sha256(place.encode()).hexdigest()[:16]
+    remedy = "name the data folder of a pipeline that has run, or a URI that it was copied to"
+    copies.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        for name in names:
+            target = folder / name
+            try:
+                if not target.exists():
+                    fetch(f"{place.rstrip('/')}/{name}", target)
+                target.stat()
+            except FileNotFoundError:
+                raise storage_error("tune.data", place, f"read (there is no {name})", remedy) from None
+            except (OSError, ValueError) as error:
+                raise storage_error("tune.data", place, f"read ({error})", remedy) from None
+    return folder
 
 
 def storage_error(setting: str, place: str, cannot_be: str, remedy: str) -> LaspaError:

@@ -53,6 +53,7 @@ def run_trials(
     params: Params,
     trials: list[Trial],
     data: TrainingData,
+    copies: Path,
     storage: Storage,
     files: TrialFiles,
     runs: SweepRuns,
@@ -62,6 +63,8 @@ def run_trials(
 
     Args:
         trials: of the whole sweep; their state is changed in place, and trials drawn later are added.
+        data: for the digests of trials; each trial reads `tune.data` itself.
+        copies: where a node keeps the tables that it copies from a URI.
         scratch: a folder for Ray's own files.
     """
     options = params.tune
@@ -79,7 +82,9 @@ def run_trials(
     shutil.rmtree(scratch, ignore_errors=True)
     tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(train_trial, data=data, storage=storage),
+            tune.with_parameters(
+                train_trial, place=_everywhere(options.data), copies=copies.resolve(), storage=storage
+            ),
             {"cpu": options.cpus, "gpu": options.gpus},
         ),
         tune_config=tune.TuneConfig(
@@ -120,7 +125,7 @@ class _Queue(Searcher):
         return len(self._waiting) + trial_count(self._params.tune, len(self._trials)) - len(self._trials)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Ray would copy the features into its own files, from which no sweep resumes."""
+        """Nothing: no sweep resumes from Ray's own files."""
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
@@ -235,6 +240,11 @@ def _check_resources(options: Tune) -> None:
                 f"params.yaml: tune.{field} is {wanted:g} but no node has more than "
                 f"{most:g} {resource}; {remedy}"
             )
+
+
+def _everywhere(place: str) -> str:
+    """A folder's path that does not depend on where a worker runs, or the URI."""
+    return place if "://" in place else str(Path(place).resolve())
 
 
 def _last_error_line(trial: Any) -> str:

@@ -1,6 +1,7 @@
 """One trial of a sweep, as a Ray worker runs it: the one training function, reporting each epoch."""
 
-import warnings
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -8,12 +9,12 @@ from ray import tune
 from laspa.errors import LaspaError
 from laspa.params import Params
 from laspa.training.loop import Record
-from laspa.training.run import TrainingData, train_system
-from laspa.tuning.storage import Storage
+from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
+from laspa.tuning.storage import READ, Storage, tables
 from laspa.tuning.trial_files import dev_eer
 
 
-def train_trial(config: dict[str, Any], data: TrainingData, storage: Storage) -> None:
+def train_trial(config: dict[str, Any], place: str, copies: Path, storage: Storage) -> None:
     """Train what `config["trial"]` describes, from its last whole epoch if it was started before.
 
     Reports `epoch`, `eer` (on dev) and `record` after each epoch; a resumed trial reports its earlier epochs
@@ -22,9 +23,9 @@ def train_trial(config: dict[str, Any], data: TrainingData, storage: Storage) ->
 
     Args:
         config: `key` and `params` under `trial`.
-        data: arrays in Ray's object store, read-only and shared by all trials of a node.
+        place: `tune.data`, a folder that this node reaches under the driver's path, or a URI.
+        copies: where the tables of a URI are copied, once for all trials of this node.
     """
-    warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nothing writes to it
     trial = config["trial"]
     epoch = 0
     with storage.states(trial["key"]) as (states, keep):
@@ -36,6 +37,15 @@ def train_trial(config: dict[str, Any], data: TrainingData, storage: Storage) ->
             tune.report({"epoch": epoch, "eer": dev_eer(record), "record": record})
 
         try:
-            train_system(Params.model_validate(trial["params"]), data, states, report)
+            params, data = Params.model_validate(trial["params"]), _training_data(place, copies)
+            if state_digest(params, data) != trial["key"]:
+                raise LaspaError(f"tune.data: {place} is not on this node what it is on the driver's")
+            train_system(params, data, states, report)
         except LaspaError as error:
             tune.report({"epoch": epoch, "eer": float("nan"), "error": str(error)})
+
+
+@cache
+def _training_data(place: str, copies: Path) -> TrainingData:
+    """Read once by a worker for all its trials."""
+    return load_training_data(tables(place, READ, copies))

@@ -75,7 +75,9 @@ def test_joined_corpora_keep_people_of_one_name_apart_and_call_languages_alike(t
         "tidyvoice": [f"tidyvoice-{n:02d}" for n in range(6)],
     }
     assert set(index["language"]) == {"eng", "swa"}
-    manifest, _ = build_manifest(index, "folder", joined.manifest, locator(raw, tmp_path), 2)
+    manifest, _ = build_manifest(
+        index, "folder", joined.manifest, locator(raw, tmp_path), 2, tmp_path / "partial"
+    )
     assert len(manifest) == 24
     assert set(manifest["corpus"]) == {"folder", "tidyvoice"}
     # The folder's six speakers are split by seed, TidyVoiceX's as it says.

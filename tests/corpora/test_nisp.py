@@ -130,7 +130,8 @@ def test_the_whole_way_from_the_licence_to_the_manifest(server: BadServer, tmp_p
     assert set(index["language"]) == {"eng", "hin", "kan", "mal", "tam", "tel"}
 
     params = with_overrides(load_params(PARAMS), changes(server))
-    manifest, skipped = build_manifest(index, "nisp", params.manifest, locator(tmp_path / "raw", tmp_path), 2)
+    locate = locator(tmp_path / "raw", tmp_path)
+    manifest, skipped = build_manifest(index, "nisp", params.manifest, locate, 2, tmp_path / "partial")
     assert skipped.empty
     assert set(manifest["sample_rate"]) == {RATE}
     speakers = manifest.groupby("split")["speaker"].unique().map(set).to_dict()

@@ -1,6 +1,9 @@
 """The Parquet shards and the store that reads them."""
 
+import os
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from laspa.errors import LaspaError
+from laspa.features import pieces
 from laspa.features import store as features
 from laspa.features.settings import mel_settings
 from laspa.features.store import FeatureStore, UtteranceMel, digest, shard_name, write_shard
@@ -59,9 +63,9 @@ def test_all_utterances_as_stored(folder: Path) -> None:
     expected = rows(160)
     assert store.utterance_ids == [row.utterance_id for row in expected]
     assert store.num_frames.tolist() == [len(row.mel) for row in expected]
-    assert store.offsets.tolist() == [0, *np.cumsum(store.num_frames).tolist()]
-    assert store.frames.dtype == np.float16
-    np.testing.assert_array_equal(store.frames, np.concatenate([row.mel for row in expected]))
+    for row in expected:
+        assert store.get(row.utterance_id).dtype == np.float16
+        np.testing.assert_array_equal(store.get(row.utterance_id), row.mel)
     assert store.settings == SETTINGS
     assert store.digest == digest(SETTINGS)
     assert len(store) == 160
@@ -70,7 +74,7 @@ def test_all_utterances_as_stored(folder: Path) -> None:
 def test_some_utterances_in_the_order_asked_for(folder: Path) -> None:
     chosen = [rows(160)[index] for index in (155, 3, 70, 4)]
     store = FeatureStore(folder, [row.utterance_id for row in chosen])
-    np.testing.assert_array_equal(store.frames, np.concatenate([row.mel for row in chosen]))
+    assert store.num_frames.tolist() == [len(row.mel) for row in chosen]
     for row in chosen:
         np.testing.assert_array_equal(store.get(row.utterance_id), row.mel)
     with pytest.raises(LaspaError, match="no utterance 's0/en/0000' among the 4 read"):
@@ -79,7 +83,8 @@ def test_some_utterances_in_the_order_asked_for(folder: Path) -> None:
 
 def test_no_utterances_asked_for(folder: Path) -> None:
     store = FeatureStore(folder, [])
-    assert store.frames.shape == (0, 8)
+    assert len(store) == 0
+    assert store.num_mels == 8
 
 
 def test_the_digest_tells_settings_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,3 +149,94 @@ def test_a_mel_of_another_size_than_its_frames_is_an_error(folder: Path) -> None
     write_shard(folder / shard_name(2), iter(bad), SETTINGS)
     with pytest.raises(LaspaError, match=r"part-00002.parquet: 'bad' holds 15 values, not 3 × 8"):
         FeatureStore(folder)
+
+
+def test_crops_are_frames_of_their_utterance_and_short_ones_are_repeated(folder: Path) -> None:
+    expected = rows(160)
+    store = FeatureStore(folder)
+    chosen, first = np.array([151, 5, 5, 66, 13, 0]), np.array([0, 0, 3, 1, 2, 0])
+    found = store.crops(chosen, first, 3)
+    assert found.dtype == np.float16
+    for crop, row, start in zip(found, chosen, first, strict=True):
+        whole = expected[row].mel
+        np.testing.assert_array_equal(crop, np.take(whole, range(start, start + 3), axis=0, mode="wrap"))
+
+
+def test_whole_log_mels_are_padded_with_zeros(folder: Path) -> None:
+    expected, chosen = rows(160), np.array([155, 3, 70])
+    found = FeatureStore(folder).padded(chosen)
+    assert found.shape == (3, 4, 8)
+    for mel, row in zip(found, chosen, strict=True):
+        count = len(expected[row].mel)
+        np.testing.assert_array_equal(mel[:count], expected[row].mel)
+        assert not mel[count:].any()
+
+
+def test_reads_equal_those_of_pyarrow_and_survive_a_pickle(folder: Path) -> None:
+    store = FeatureStore(folder)
+    tables = [pq.read_table(path) for path in sorted(folder.iterdir())]
+    stored = pa.concat_tables(tables).to_pylist()
+    for read in (store, pickle.loads(pickle.dumps(store))):
+        for row in stored:
+            assert read.get(row["utterance_id"]).tobytes() == row["mel"]
+
+
+def test_more_shards_than_may_be_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "OPEN_FILES", 1)
+    store = FeatureStore(folder)
+    for row in [*rows(160)[140:], *rows(160)[:20]]:
+        np.testing.assert_array_equal(store.get(row.utterance_id), row.mel)
+
+
+def test_a_shard_truncated_while_in_use_is_named(folder: Path) -> None:
+    store = FeatureStore(folder)
+    store.get("s0/en/0000")
+    store.get("s0/en/0159")
+    path = folder / "part-00001.parquet"
+    os.truncate(path, path.stat().st_size // 4)
+    with pytest.raises(LaspaError, match=r"part-00001.parquet: was truncated while in use; run dvc repro"):
+        store.get("s0/en/0159")
+    np.testing.assert_array_equal(store.get("s0/en/0000"), rows(1)[0].mel)
+
+
+def test_a_shard_that_has_changed_since_is_named(folder: Path) -> None:
+    store = FeatureStore(folder)
+    write_shard(folder / "part-00001.parquet", iter(rows(11, first=150)), SETTINGS)
+    for _ in range(2):
+        with pytest.raises(LaspaError, match=r"part-00001.parquet: has changed while in use; run dvc repro"):
+            store.get("s0/en/0159")
+
+
+def test_a_folder_that_is_away_for_a_moment_is_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FeatureStore(folder)
+    away = folder.with_name("away")
+    folder.rename(away)
+    monkeypatch.setattr(pieces.time, "sleep", lambda _: away.rename(folder))
+    np.testing.assert_array_equal(store.get("s0/en/0000"), rows(1)[0].mel)
+    store = FeatureStore(folder)
+    folder.rename(away)
+    monkeypatch.setattr(pieces, "PATIENCE_SECONDS", -1.0)
+    with pytest.raises(LaspaError, match=r"part-00000.parquet: cannot be read \(No such file or directory\)"):
+        store.get("s0/en/0000")
+
+
+@pytest.mark.parametrize(
+    ("how", "fits"),
+    [
+        ({"compression": "zstd"}, False),
+        ({"compression": "none", "data_page_size": 1, "write_batch_size": 1}, False),
+        ({"compression": "none", "data_page_version": "2.0"}, True),  # another header, the same values
+    ],
+)
+def test_a_parquet_file_with_its_mels_elsewhere_is_refused(
+    folder: Path, how: dict[str, Any], fits: bool
+) -> None:
+    path = folder / "part-00001.parquet"
+    pq.write_table(pq.read_table(path), path, use_dictionary=False, **how)
+    if fits:
+        np.testing.assert_array_equal(FeatureStore(folder).get("s0/en/0159"), rows(160)[159].mel)
+    else:
+        with pytest.raises(LaspaError, match=r"part-00001.parquet: log-mels are compressed or in several"):
+            FeatureStore(folder)

@@ -1,6 +1,7 @@
 """The manifest: what is kept, skipped or refused, and speakers in one split each."""
 
 import hashlib
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 import soundfile
 
+from laspa.audio.quality import AudioInfo, check_audio
 from laspa.errors import LaspaError
+from laspa.manifest import build as build_module
 from laspa.manifest.build import build_manifest
 from laspa.manifest.tables import copied_from
 from laspa.params import Manifest
@@ -44,7 +47,7 @@ def build(
     folder: Path, index: pd.DataFrame, workers: int = 2, **changes: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     options = OPTIONS.model_copy(update=changes)
-    return build_manifest(index, "folder", options, lambda path: folder / path, workers)
+    return build_manifest(index, "folder", options, lambda path: folder / path, workers, folder / "partial")
 
 
 def test_a_row_says_what_its_file_holds(tmp_path: Path) -> None:
@@ -274,3 +277,41 @@ def test_too_few_speakers_for_a_split_are_refused(
 ) -> None:
     with pytest.raises(LaspaError, match=message):
         build(tmp_path, corpus(tmp_path, speakers), **changes)
+
+
+def test_a_killed_run_resumes_and_looks_again_at_what_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = corpus(tmp_path, split=True)
+    monkeypatch.setattr(build_module, "FILES_AT_A_TIME", 5)
+    whole, _ = build(tmp_path, index)
+    shutil.rmtree(tmp_path / "partial")
+    looked: list[Path] = []
+
+    class Killed(BaseException):
+        pass
+
+    def check(path: Path, *given: Any) -> AudioInfo:
+        looked.append(path)
+        if kill and len(looked) == 13:
+            raise Killed
+        return check_audio(path, *given)
+
+    monkeypatch.setattr(build_module, "check_audio", check)
+    kill = True
+    with pytest.raises(Killed):
+        build(tmp_path, index, workers=1)
+    kill = False
+    looked.clear()
+    resumed, _ = build(tmp_path, index, workers=1)
+    assert [path.name for path in looked] == [Path(name).name for name in index["path"][10:]]
+    pd.testing.assert_frame_equal(resumed, whole)
+
+    looked.clear()
+    write(tmp_path, index["path"][6], seconds=0.7)
+    changed, _ = build(tmp_path, index, workers=1)
+    assert len(looked) == 5  # its piece alone
+    assert (changed["sha256"] != whole["sha256"]).sum() == 1
+    looked.clear()
+    build(tmp_path, index, workers=1, min_seconds=0.2)
+    assert len(looked) == 20

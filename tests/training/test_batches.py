@@ -12,14 +12,15 @@ from laspa.training.batches import (
     draw,
     prefetched,
 )
+from tests.made_up import InMemory
 
 
 def counting_set(lengths: list[int]) -> TrainingSet:
     """Utterance u's frame f holds 100 · u + f in both mel bands, exact in half precision."""
     frames = np.concatenate([100 * u + np.arange(n) for u, n in enumerate(lengths)]).astype(np.float16)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    mels = InMemory(np.stack([frames, frames], axis=1), np.array(lengths))
     classes = np.arange(len(lengths))
-    return TrainingSet(np.stack([frames, frames], axis=1), offsets, classes, classes % 2, [], [], 100.0, [])
+    return TrainingSet(mels, classes, classes % 2, [], [], 100.0, [])
 
 
 def epoch(data: TrainingSet, batch_size: int, crop_frames: int, seed: int):
@@ -68,10 +69,8 @@ def test_the_generators_seed_decides_the_epoch():
 
 
 def labelled(speaker: list[int], language: list[int]) -> TrainingSet:
-    offsets = np.arange(len(speaker) + 1)
-    return TrainingSet(
-        np.zeros((len(speaker), 1)), offsets, np.array(speaker), np.array(language), [], [], 100.0, []
-    )
+    mels = InMemory(np.zeros((len(speaker), 1)), np.ones(len(speaker), dtype=int))
+    return TrainingSet(mels, np.array(speaker), np.array(language), [], [], 100.0, [])
 
 
 def test_batches_by_speaker_hold_several_utterances_of_each_drawn():

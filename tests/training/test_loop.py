@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from laspa.models.laspa import Laspa
 from laspa.models.losses import TERMS
 from laspa.params import with_overrides
 from laspa.training import loop as training
-from laspa.training.batches import TrainingSet
 from laspa.training.loop import best_record, layers_by_rate, learning_rate_factor, stalled
+from tests.made_up import InMemory
 from tests.small_training import run, small_data, small_params
 
 
@@ -42,7 +43,7 @@ def test_every_loss_falls_and_the_record_holds_what_was_watched(params, data, tm
     weighted = sum(weights[name] * last[name] for name in TERMS if weights[name])
     assert last["loss"] == pytest.approx(weighted, rel=1e-5)
     assert set(last["attention"]) == {"speaker", "language"}
-    mel = torch.from_numpy(data.frames.reshape(40, 40, 12)).float()
+    mel = torch.from_numpy(data.mels.frames.reshape(40, 40, 12)).float()
     embedding = torch.nn.functional.normalize(trained.model.eval()(mel).speaker)
     centres = torch.nn.functional.normalize(trained.model.speaker_head.centres)
     assert ((embedding @ centres.T).argmax(dim=1).numpy() == data.speaker).mean() > 0.9
@@ -137,9 +138,9 @@ def test_the_best_dev_epoch_is_kept(params, data, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_names_term_epoch_and_step(params, data, tmp_path):
-    frames = data.frames.copy()
+    frames = data.mels.frames.copy()
     frames[:40] = np.inf
-    broken = TrainingSet(**{**data.__dict__, "frames": frames})
+    broken = replace(data, mels=InMemory(frames, data.mels.num_frames))
     told = r"training: \w+ is (nan|inf) in epoch 1, step \d, whose batch of 8 begins with [a-d]/\d+, "
     with pytest.raises(LaspaError, match=told):
         run(params, broken, tmp_path / "state")
@@ -149,9 +150,9 @@ def test_a_loss_that_is_not_finite_names_term_epoch_and_step(params, data, tmp_p
 def test_a_loss_that_is_not_finite_later_leaves_the_state_of_the_epoch_before(params, data, tmp_path):
     def spoil(record):
         if record["epoch"] == 2:
-            broken.frames[:] = np.inf
+            broken.mels.frames[:] = np.inf
 
-    broken = TrainingSet(**{**data.__dict__, "frames": data.frames.copy()})
+    broken = replace(data, mels=InMemory(data.mels.frames.copy(), data.mels.num_frames))
     with pytest.raises(LaspaError, match=r"in epoch 3, step 1.*the state of the epoch before is kept"):
         run(params, broken, tmp_path / "state", on_epoch=spoil)
     whole = run(params, data, tmp_path / "whole")
@@ -314,7 +315,7 @@ RARE = {
 @pytest.mark.parametrize("name", RARE)
 def test_rare_speakers_and_languages_stop_nothing(params, data, tmp_path, name):
     field, values, changes = RARE[name]
-    rare = TrainingSet(**{**data.__dict__, field: np.array(values)})
+    rare = replace(data, **{field: np.array(values)})
     trained = run(with_overrides(params, changes | {"train.epochs": 2}), rare, tmp_path / "state")
     assert all(np.isfinite([record["loss"], record["grad_norm"]]).all() for record in trained.history)
     assert all(torch.isfinite(value).all() for value in trained.last.values())

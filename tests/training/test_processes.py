@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from laspa.training import loop as training
 from laspa.training.batches import Batch, TrainingSet, batches, draw
 from laspa.training.loop import train
 from laspa.training.processes import Processes, SharedNorm, share_norms
+from tests.made_up import InMemory
 
 TINY = {
     "model.speaker_encoder": "tdnn_small",
@@ -49,18 +51,18 @@ def part(rank: int) -> TrainingSet:
     frames = (frames + generator.normal(size=frames.shape)).astype(np.float16)
     language = (speaker + np.arange(24)) % 2 if rank else speaker % 2
     names = [f"{rank}/{row}" for row in range(24)]
-    return TrainingSet(
-        frames, np.arange(25) * 40, speaker, language, list("abcdef"), ["de", "en"], 100.0, names
-    )
+    mels = InMemory(frames, np.full(24, 40))
+    return TrainingSet(mels, speaker, language, list("abcdef"), ["de", "en"], 100.0, names)
 
 
 def whole() -> TrainingSet:
     first, second = part(0), part(1)
     joined = {
         name: np.concatenate([getattr(first, name), getattr(second, name)])
-        for name in ("frames", "speaker", "language")
+        for name in ("speaker", "language")
     }
-    return TrainingSet(**{**first.__dict__, **joined, "offsets": np.arange(49) * 40})
+    frames = np.concatenate([first.mels.frames, second.mels.frames])
+    return replace(first, mels=InMemory(frames, np.full(48, 40)), **joined)
 
 
 def falling(model: nn.Module) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 
 from laspa.errors import LaspaError
 from laspa.params import Trials
-from laspa.trials.drawing import generate_trials, official_trials
+from laspa.trials.drawing import _target_pairs, generate_trials, official_trials
 from laspa.trials.lists import TrialList
 from laspa.trials.splits import OTHER
 from tests.trial_tables import frame, trial_list
@@ -254,3 +254,32 @@ def test_an_official_label_against_the_manifest_is_an_error() -> None:
     message = r"trial list e: vox/a/1\.wav vox/b/1\.wav is a target trial of a and b; mend the list"
     with pytest.raises(LaspaError, match=message):
         official_trials("e", official(("vox/a/1.wav", "vox/b/1.wav", True)), BY_PATH)
+
+
+def test_a_speaker_with_very_many_utterances_is_thinned_and_others_are_not() -> None:
+    table = manifest(speakers=6, languages=("en", "es"), utterances=4)  # 28 pairs a speaker
+    talkative = table[table["speaker"] == "s0"]
+    more = [talkative.assign(utterance_id=talkative["utterance_id"] + f"x{i:02}") for i in range(40)]
+    table = pd.concat([table, *more], ignore_index=True)  # s0 has 328 utterances, 53,628 pairs
+    whole = trials(table, per_group=60)
+    speaker = table.loc[table["split"] == "test", "speaker"].factorize()[0]
+    pairs = _target_pairs(speaker, 6 * 600, 1)
+    of = np.bincount(speaker[pairs[:, 0]])
+    assert of[1:].tolist() == [28] * 5
+    assert 500 < of[0] <= 600
+    assert (speaker[pairs[:, 0]] == speaker[pairs[:, 1]]).all()
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    assert len(np.unique(pairs, axis=0)) == len(pairs)
+    # Each utterance of s0 is in 2 · 600 / 328 of them on average, and none is favoured.
+    often = np.bincount(pairs[speaker[pairs[:, 0]] == 0].ravel(), minlength=len(speaker))[speaker == 0]
+    assert often.mean() == pytest.approx(2 * of[0] / 328)
+    assert often.max() < 16
+    everything = _target_pairs(speaker, 6 * 53_628, 1)
+    assert len(everything) == 53_628 + 5 * 28
+    assert {tuple(pair) for pair in pairs} < {tuple(pair) for pair in everything}
+    assert len(whole[whole["target"]]) == 120
+
+
+def test_memory_is_bounded_whatever_the_utterances_of_a_speaker() -> None:
+    speaker = np.repeat([0, 1], 100_000)  # ten thousand million pairs
+    assert len(_target_pairs(speaker, 10_000, 1)) == pytest.approx(10_000, rel=0.01)

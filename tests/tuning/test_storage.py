@@ -98,11 +98,11 @@ def test_the_room_of_an_object_store_is_not_asked_for(
 
 
 @pytest.mark.parametrize("secret", ["ann:hunter2@bucket/states", "bucket/states?secret_key=hunter2"])
-def test_no_secret_of_a_place_is_shown(secret: str) -> None:
+def test_no_secret_of_a_place_is_shown(secret: str, tmp_path: Path) -> None:
     with pytest.raises(LaspaError) as error:
         Storage(f"nothing://{secret}")
     with pytest.raises(LaspaError) as other:
-        tables(f"nothing://{secret}", READ)
+        tables(f"nothing://{secret}", READ, tmp_path)
     for message in (str(error.value), str(other.value)):
         assert "hunter2" not in message
         assert "'nothing://bucket/states'" in message

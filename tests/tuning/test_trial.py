@@ -36,7 +36,7 @@ def test_the_test_split_is_never_read(folder: Path, tmp_path: Path, reports: lis
     assert not (folder / "data/trials/test.parquet").exists()
     data = load_training_data(folder / "data")
     assert not any(name.startswith(("s10", "s11")) for name in data.dev.features.utterance_ids)
-    trial.train_trial(config(params, data), data, Storage(str(tmp_path)))
+    trial.train_trial(config(params, data), str(folder / "data"), tmp_path, Storage(str(tmp_path)))
     assert [report["epoch"] for report in reports] == [1, 2, 3]
     assert all(report["eer"] == report["record"]["dev"]["eer_cross_same"] for report in reports)
 
@@ -49,7 +49,7 @@ def test_a_trial_that_died_goes_on_from_its_last_epoch(
     trained: list[int] = []
     batches = training.batches
     monkeypatch.setattr(training, "batches", lambda *given: trained.append(1) or batches(*given))
-    trial.train_trial(config(params, data), data, Storage(str(tmp_path / "whole")))
+    trial.train_trial(config(params, data), str(folder / "data"), tmp_path, Storage(str(tmp_path / "whole")))
     whole = list(reports)
     reports.clear()
 
@@ -61,10 +61,12 @@ def test_a_trial_that_died_goes_on_from_its_last_epoch(
     with monkeypatch.context() as patched:
         patched.setattr(trial.tune, "report", die)
         with pytest.raises(MemoryError):
-            trial.train_trial(config(params, data), data, Storage(str(tmp_path / "died")))
+            trial.train_trial(
+                config(params, data), str(folder / "data"), tmp_path, Storage(str(tmp_path / "died"))
+            )
     trained.clear()
     reports.clear()
-    trial.train_trial(config(params, data), data, Storage(str(tmp_path / "died")))
+    trial.train_trial(config(params, data), str(folder / "data"), tmp_path, Storage(str(tmp_path / "died")))
     assert len(trained) == 1  # the third epoch alone
     assert reports == whole
 
@@ -74,6 +76,6 @@ def test_a_loss_that_is_not_finite_ends_the_trial_with_its_reason(
 ) -> None:
     params = trial_params(load_params(folder / "params.yaml").resolve(), {"train.learning_rate": 10**30})
     data = load_training_data(folder / "data")
-    trial.train_trial(config(params, data), data, Storage(str(tmp_path)))
+    trial.train_trial(config(params, data), str(folder / "data"), tmp_path, Storage(str(tmp_path)))
     assert reports[-1]["error"].startswith("training: ")
     assert "in epoch" in reports[-1]["error"]
