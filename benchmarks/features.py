@@ -24,7 +24,6 @@ import torch
 from memory import own_peak
 
 from laspa.audio.reading import SAMPLE_RATE
-from laspa.features import extraction
 from laspa.features import store as features
 from laspa.features.extraction import Shard, Utterance, compute_shard, extract
 from laspa.features.kaldi import fbank
@@ -34,6 +33,7 @@ from laspa.features.store import FeatureStore, UtteranceMel
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features, load_params
 from laspa.training.batches import Mels, TrainingSet, batches, draw
+from laspa.worker_processes import available_cores
 
 UTTERANCES, SECONDS = 100, 3.2
 STUDIO_RATE = 44_100
@@ -346,7 +346,7 @@ def main() -> None:
     unknown = [name for name in arguments if name not in parts]
     if unknown:
         sys.exit(f"no part {unknown[0]}; there are {', '.join(parts)}")
-    print(f"{os.cpu_count()} cores, torch {torch.__version__}, {extraction.available_cores()} usable")
+    print(f"{os.cpu_count()} cores, torch {torch.__version__}, {available_cores()} usable")
     for name in arguments or parts:
         parts[name]()
 

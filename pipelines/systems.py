@@ -17,7 +17,6 @@ import pandas as pd
 from laspa.evaluation.embedding import Embeddings
 from laspa.evaluation.split import Split, load_split
 from laspa.evaluation.system import evaluate_system
-from laspa.features.extraction import available_cores, end_with_parent
 from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.models.device import torch_device
 from laspa.models.encoders import check_encoders
@@ -25,6 +24,7 @@ from laspa.models.laspa import Laspa
 from laspa.params import SYSTEM_KEYS, Params, with_overrides
 from laspa.training.batches import TrainingSet
 from laspa.training.run import TrainingData, load_training_data, state_digest, train_system
+from laspa.worker_processes import available_cores, end_with_parent
 from pipelines import stage
 from pipelines.tracking.metrics import epoch_metrics, evaluation_metrics
 from pipelines.tracking.runs import start_run

@@ -9,8 +9,6 @@ import itertools
 import multiprocessing
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +25,7 @@ from laspa.features.cache import CachedMel, computation_digest, fill_cache, read
 from laspa.features.settings import mel_settings
 from laspa.params import Features
 from laspa.progress import progress
+from laspa.worker_processes import available_cores, end_with_parent
 
 CACHE = "kept-features"  # folder of the last run's shards, in the folder for unfinished work
 
@@ -119,11 +118,6 @@ def extract(
     return cached.count(None)
 
 
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def compute_shard(shard: Shard) -> None:
     """Compute and write one shard, on one thread."""
     pairs = zip(shard.utterances, _mels(shard), strict=True)
@@ -172,19 +166,6 @@ def _in_processes(shards: list[Shard], workers: int) -> Iterator[None]:
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def end_with_parent() -> None:
-    """Make a worker ignore Ctrl-C, which its parent handles, and end when the parent has ended in any way."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def wait() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _digest(utterances: Sequence[Utterance], settings: Features) -> str:

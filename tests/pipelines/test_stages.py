@@ -29,6 +29,7 @@ ON_DEMAND = {
 PLUMBING = (
     *("laspa/arithmetic.py", "laspa/errors.py", "laspa/files.py", "laspa/progress.py"),
     *("laspa/redaction.py", "laspa/params/", "laspa/text.py", "laspa/terminal.py"),
+    "laspa/worker_processes.py",
     *("laspa/corpora/download/", "laspa/manifest/tables.py", "laspa/manifest/index.py"),
     *("laspa/features/store.py", "laspa/report/html.py"),
     *("pipelines/stage.py", "pipelines/tracking/", "pipelines/ray/"),
