@@ -36,7 +36,7 @@ TINY = {
 
 
 def small_params() -> Params:
-    return with_overrides(load_params(Path(__file__).parents[1] / "params.yaml").resolve(), TINY)
+    return with_overrides(load_params(Path(__file__).parents[1] / "params.yaml").resolve("laspa_plus"), TINY)
 
 
 def small_data() -> TrainingSet:

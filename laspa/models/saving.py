@@ -138,6 +138,9 @@ def _refuse_other_mels(wanted: dict[str, Any], settings: dict[str, Any], source:
 
 def _config(folder: Path) -> dict[str, Any]:
     config: dict[str, Any] = read_json(folder / CONFIG_FILE)
+    lacking = [key for key in ("system", "speakers", "languages") if key not in config]
+    if lacking:
+        raise LaspaError(f"{folder / CONFIG_FILE}: not a model's config: {', '.join(lacking)} is missing")
     if "features" not in config:
         raise LaspaError(
             f"{folder / CONFIG_FILE}: saved by an older laspa, without the settings of its mels (features); "

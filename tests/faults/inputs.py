@@ -27,7 +27,6 @@ from laspa.corpora.download.archives import extract
 from laspa.corpora.download.fetch import plan
 from laspa.corpora.folder import list_recordings as list_folder
 from laspa.errors import LaspaError
-from laspa.evaluation.calibration import Calibration
 from laspa.evaluation.score_files import read_embeddings, read_scores, write_scores
 from laspa.features.store import FeatureStore
 from laspa.files import read_json
@@ -283,7 +282,7 @@ def _models(folder: Path) -> list[Input]:
 
 def _fitted(folder: Path) -> list[Input]:
     fitted, file = fit(people(), ("pair",)), folder / "backend.safetensors"
-    save_backend(file, Backend(fitted, "m", ["a"], ["u"], Calibration(1.0, 0.0), ""))
+    save_backend(file, Backend(fitted, "m", ["a"], ["u"], None, 0.0, ""))
     return [Input("backend", file, load_backend)]
 
 

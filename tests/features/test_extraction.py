@@ -288,4 +288,5 @@ def test_every_module_that_computes_a_log_mel_decides_whether_it_is_kept() -> No
         "errors",
         "files",
         "features/pieces",
+        "redaction",
     } == set(cache.CODE)

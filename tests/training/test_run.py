@@ -23,7 +23,7 @@ TINY = {
 
 @pytest.fixture
 def params():
-    return with_overrides(load_params(PARAMS_FILE).resolve(), TINY)
+    return with_overrides(load_params(PARAMS_FILE).resolve("laspa_plus"), TINY)
 
 
 def test_a_corpus_of_one_language_trains_without_what_needs_two_and_says_so(params, tmp_path, capsys):
