@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from laspa.backend.covariances import hard_plda, plda_weights, whitening
+from laspa.backend.covariances import SHRINKAGE, hard_plda, plda_weights, whitening
 from laspa.backend.parts import (
     PARTS,
     Speech,
@@ -18,7 +18,6 @@ from laspa.backend.parts import (
     unavailable,
 )
 from laspa.errors import LaspaError
-from laspa.evaluation.error_rates import eer
 from laspa.evaluation.pair_norm import background, pair_norm
 from tests.backend.made_up import people
 
@@ -87,27 +86,32 @@ def test_plda_is_the_ratio_of_two_gaussians() -> None:
     np.testing.assert_allclose(np.diff(found), np.diff(expected))  # up to a constant
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_plda_tells_new_speakers_apart_whose_languages_lie_apart(seed: int) -> None:
-    """Four of eight axes tell speakers apart, one tells the two languages apart."""
-    generator = np.random.default_rng(seed)
-    who, languages = np.repeat(np.arange(40), 6), np.tile(["en", "zh"], 120)
-    vectors = 0.3 * generator.normal(size=(240, 8))
-    vectors[:, :4] += generator.normal(size=(40, 4))[who]
-    vectors[:, 6] += np.where(languages == "en", 1, -1)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    axes, variances = hard_plda(vectors[:120], languages[:120], who[:120].astype(str))
-    a, b = plda_weights(variances)
-    projected, raw = vectors[120:] @ axes, vectors[120:]
-    own = projected**2 @ b
-    one, other = np.triu_indices(120, k=1)
-    target = who[one] == who[other]
+def test_hard_plda_makes_the_covariances_of_hard_pairs_diagonal() -> None:
+    """Independent reference: the covariances summed pair by pair, over the half that is hardest."""
+    generator = np.random.default_rng(0)
+    who, languages = np.repeat(np.arange(20), 4), np.tile(["en", "zh"], 40)
+    vectors = 0.3 * generator.normal(size=(80, 3)) + generator.normal(size=(20, 3))[who]
+    targets, impostors = [], []
+    for i in range(80):
+        for j in range(i + 1, 80):
+            difference = vectors[i] - vectors[j]
+            pair = vectors[i] @ vectors[j], np.outer(difference, difference) / 2
+            if who[i] == who[j] and languages[i] != languages[j]:
+                targets.append(pair)
+            elif who[i] != who[j] and languages[i] == languages[j]:
+                impostors.append(pair)
 
-    def rate(scores: np.ndarray) -> float:
-        return eer(scores[one, other][target], scores[one, other][~target])
+    def shrunk(pairs: list[tuple[float, np.ndarray]]) -> np.ndarray:
+        mean = np.mean([one for _, one in pairs[: len(pairs) // 2]], axis=0)
+        return (1 - SHRINKAGE) * mean + SHRINKAGE * np.trace(mean) / 3 * np.eye(3)
 
-    ratios = (projected * a) @ projected.T - (own[:, None] + own) / 2
-    assert rate(ratios) < 0.8 * rate(raw @ raw.T)
+    within = shrunk(sorted(targets, key=lambda pair: pair[0]))
+    both = shrunk(sorted(impostors, key=lambda pair: -pair[0]))
+    axes, variances = hard_plda(vectors, languages, who.astype(str))
+    np.testing.assert_allclose(axes.T @ within @ axes, np.eye(3), atol=1e-9)
+    found = axes.T @ both @ axes
+    np.testing.assert_allclose(found, np.diag(np.diag(found)), atol=1e-9)
+    np.testing.assert_allclose(variances, np.maximum(np.diag(found) - 1, 0), atol=1e-9)
 
 
 def test_whitening_lets_the_axis_of_the_language_count_less() -> None:
