@@ -103,7 +103,7 @@ DAMAGE: dict[str, tuple[Callable[[pd.DataFrame], object], list[str], str]] = {
     "one recording twice": (
         lambda table: change(table, 1, "sha256", table["sha256"][0]),
         ["manifest_recordings: no recording stands there twice"],
-        "(times=2)",
+        "(times=2.0)",
     ),
     "one name in two formats": (
         lambda table: change(table, 1, "path", table["path"][0].replace(".wav", ".m4a")),
