@@ -256,6 +256,7 @@ def _gradient_norms(
     """Norm of each weighted term's gradient over all parameters, before clipping; and by prefix-tuner that of
     the loss's gradient for what the tuner attends to, which reaches the other encoder."""
     parameters = [one for one in model.parameters() if one.requires_grad]
+    keys = {side: key for side, key in keys.items() if key.requires_grad}  # not of a frozen encoder
     norms, passed = {}, {side: torch.zeros_like(key) for side, key in keys.items()}
     for name, value in weighted.items():
         found = torch.autograd.grad(
