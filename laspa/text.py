@@ -109,9 +109,8 @@ def _other_encoding(path: Path | str, encoding: str, error: UnicodeDecodeError) 
             except UnicodeDecodeError as inner:
                 byte, place = line[inner.start], f"{path}:{number}"
                 return (
-                    f"{place}: byte 0x{byte:02x} is not UTF-8, as in text saved as Windows-1252 or "
-                    "Latin-1; save it "
-                    "as UTF-8, such as by iconv -f WINDOWS-1252 -t UTF-8"
+                    f"{place}: byte 0x{byte:02x} is not UTF-8, as in text saved as Windows-1252 or Latin-1; "
+                    "save it as UTF-8, such as by iconv -f WINDOWS-1252 -t UTF-8"
                 )
     return f"{path}: not UTF-8 text ({error.reason})"
 
@@ -178,9 +177,8 @@ def refuse_unfit(path: Path | str, table: Table) -> pd.DataFrame:
     """
     if table.unfit:
         raise LaspaError(
-            f"{path}, line {table.unfit[0]}: more or fewer fields than the header names "
-            f"({len(table.unfit)} such "
-            "line(s)); name every column, and quote a field that holds a comma"
+            f"{path}, line {table.unfit[0]}: more or fewer fields than the header names ({len(table.unfit)} "
+            "such line(s)); name every column, and quote a field that holds a comma"
         )
     return table.rows
 

@@ -92,9 +92,8 @@ def _usable_power(blocks: Blocks) -> np.ndarray:
     power = np.concatenate([np.empty(0), *(_power(piece) for piece in pieces(blocks(), FRAME * READ_FRAMES))])
     if (bad := np.flatnonzero(~(power <= LOUDEST**2))).size:  # so that NaN is bad too
         raise LaspaError(
-            f"samples that are far beyond full scale, NaN or infinite in {len(bad)} of {len(power)} "
-            "frames, the first at "
-            f"{bad[0] * FRAME / SAMPLE_RATE:.2f} s; mend the recording"
+            f"samples that are far beyond full scale, NaN or infinite in {len(bad)} of {len(power)} frames, "
+            f"the first at {bad[0] * FRAME / SAMPLE_RATE:.2f} s; mend the recording"
         )
     if not (power > SILENCE**2).any():
         raise LaspaError("silent from end to end" if len(power) else "holds no samples")

@@ -125,8 +125,7 @@ def _refuse_different(recording: Recording) -> None:
         count = next(recording.blocks()).shape[1]
         raise LaspaError(
             f"{recording.name}: its {count} channels differ (correlation {alike:.2f}) and may hold two "
-            "speakers; "
-            f"choose one by --channel 1 to {count}, or --channel mix for their mean"
+            f"speakers; choose one by --channel 1 to {count}, or --channel mix for their mean"
         )
 
 

@@ -167,9 +167,8 @@ def _warn_of_itself(trials: TrialList) -> None:
     if len(same):
         row = int(same[0])
         print(
-            f"warning: {len(same)} of {len(trials)} trials are of a recording with itself, which makes "
-            "error rates too "
-            f"good: {trials.place(row)}: {trials.pair(row)}",
+            f"warning: {len(same)} of {len(trials)} trials are of a recording with itself, which makes error "
+            f"rates too good: {trials.place(row)}: {trials.pair(row)}",
             file=sys.stderr,
         )
 

@@ -61,9 +61,8 @@ def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
     unfit = sum(len(one.unfit) for one in tables)
     if unfit:
         print(
-            f"{folder}: {unfit} of {unfit + len(table)} lines of {' and '.join(names)} are left out: "
-            "they have more or "
-            f"fewer fields than the header, such as a tab in a sentence; the first is line "
+            f"{folder}: {unfit} of {unfit + len(table)} lines of {' and '.join(names)} are left out: they "
+            "have more or fewer fields than the header, such as a tab in a sentence; the first is line "
             f"{next(one.unfit[0] for one in tables if one.unfit)}"
         )
     whole = (table["client_id"] != "") & (table["path"] != "")

@@ -127,8 +127,7 @@ def one_format_each(rows: pd.DataFrame, keys: pd.Series, corpus: str) -> pd.Data
         paths = several.loc[several["key"] == differ.idxmax(), "path"]
         raise LaspaError(
             f"{corpus}: {' and '.join(paths.iloc[:2])} have one name in two formats, but two speakers or "
-            "languages; "
-            "rename or remove one"
+            "languages; rename or remove one"
         )
     suffixes = several["path"].str.extract(rf"({KNOWN_SUFFIX.pattern})", flags=re.IGNORECASE)[0].str.lower()
     several["rank"] = suffixes.map(RANKS).fillna(OTHER_RANK)
@@ -136,8 +135,7 @@ def one_format_each(rows: pd.DataFrame, keys: pd.Series, corpus: str) -> pd.Data
     left = several.index.difference(kept)
     print(
         f"{corpus}: {len(left):,} of {len(rows):,} recordings are left out, because they are there in "
-        "another format "
-        f"too, such as {rows['path'][left[0]]}"
+        f"another format too, such as {rows['path'][left[0]]}"
     )
     return rows.drop(left)
 

@@ -64,9 +64,8 @@ def _from_manifest(folder: Path, file: Path) -> pd.DataFrame:
         if column in table and not (known := table[column].isin(choices)).all():
             line = table.index[~known][0]
             raise LaspaError(
-                f"{file}, line {line}: {column} is {table[column][line]!r}; write "
-                f"{', '.join(choices)[:-2]}, or leave "
-                "it empty"
+                f"{file}, line {line}: {column} is {table[column][line]!r}; write {', '.join(choices)[:-2]}, "
+                "or leave it empty"
             )
     located = _Located(folder)
     found = [located(name, f"{file}, line {line}") for line, name in table["path"].items()]
@@ -135,11 +134,9 @@ def _refuse_channels(folder: Path, table: pd.DataFrame, file: Path) -> None:
             continue
         if channels > 1:
             raise LaspaError(
-                f"{file}, line {line}: channel is {table['channel'][line]!r} of {name}, which has "
-                f"{channels} channels, "
-                "but one channel of a recording cannot be chosen here; write each channel to a file of "
-                "its own, such "
-                "as by sox in.sph out.wav remix 1, list those, and remove the column"
+                f"{file}, line {line}: channel is {table['channel'][line]!r} of {name}, which has {channels} "
+                "channels, but one channel of a recording cannot be chosen here; write each channel to a "
+                "file of its own, such as by sox in.sph out.wav remix 1, list those, and remove the column"
             )
 
 
@@ -156,8 +153,7 @@ def _from_tree(folder: Path) -> pd.DataFrame:
     if not rows:
         raise LaspaError(
             f"{folder}: neither a {', '.join(MANIFESTS[:-1])} or {MANIFESTS[-1]} (columns "
-            f"{', '.join(REQUIRED)}) nor "
-            "recordings as SPEAKER/LANGUAGE/NAME"
+            f"{', '.join(REQUIRED)}) nor recordings as SPEAKER/LANGUAGE/NAME"
         )
     return pd.DataFrame(rows, columns=[*REQUIRED, "bytes"])
 

@@ -189,8 +189,7 @@ def _check_speakers(
     if unknown and (not skip or len(unknown) == len(there)):
         raise LaspaError(
             f"{folder}: {few(unknown)} {'are' if len(unknown) > 1 else 'is'} not in {file}; is this "
-            f"{corpus}? If it "
-            f"is, {leave_out}"
+            f"{corpus}? If it is, {leave_out}"
         )
     if unknown:
         print(f"{folder}: {len(unknown)} speakers are left out, who are not in {file}: {few(unknown)}")

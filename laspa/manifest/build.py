@@ -181,8 +181,7 @@ def _warn(table: pd.DataFrame) -> None:
     if len(copies):
         print(
             f"{len(copies)} of {len(table)} recordings are copies of others, byte by byte, such as "
-            f"{copies.iloc[0]}; "
-            "they are left out"
+            f"{copies.iloc[0]}; they are left out"
         )
     clipped = table[table["clipped"] >= CLIPPED_SHARE].sort_values("clipped", ascending=False)
     if len(clipped):
@@ -226,7 +225,6 @@ def _check_splits(table: pd.DataFrame, locate: Callable[[str], Path]) -> None:
         rows = table[table["speaker"] == crossing.index[crossing > 1][0]]
         one, other = (locate(path) for path in rows.drop_duplicates("split")["path"].iloc[:2])
         raise LaspaError(
-            f"the same speaker is in {' and '.join(sorted(rows['split'].unique()))}: {one} and {other}; "
-            "a speaker "
-            "belongs to one split, correct the corpus's splits or names of speakers"
+            f"the same speaker is in {' and '.join(sorted(rows['split'].unique()))}: {one} and {other}; a "
+            "speaker belongs to one split, correct the corpus's splits or names of speakers"
         )

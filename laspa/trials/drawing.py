@@ -47,15 +47,13 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> Tria
     balanced = [_balanced(pairs, speaker, options.per_group, generator) for pairs, _ in groups]
     if not len(targets):
         raise LaspaError(
-            f"split {split} gives no targets: no speaker has two utterances; give more recordings of "
-            "each, or more "
-            "speakers by manifest.dev_share and manifest.test_share"
+            f"split {split} gives no targets: no speaker has two utterances; give more recordings of each, "
+            "or more speakers by manifest.dev_share and manifest.test_share"
         )
     if not sum(map(len, nontargets)):
         raise LaspaError(
-            f"split {split} gives no non-targets: no two speakers of one gender; set trials.same_gender "
-            "to false, or "
-            "use more speakers"
+            f"split {split} gives no non-targets: no two speakers of one gender; set trials.same_gender to "
+            "false, or use more speakers"
         )
     target = np.repeat([is_target for _, is_target in groups], [len(pairs) for pairs in balanced])
     a, b = np.concatenate(balanced).T
