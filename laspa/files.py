@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from laspa.errors import LaspaError
+from laspa.errors import LaspaError, one_line
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def parsed(path: Path | str, what: str, remedy: str = "") -> Iterator[None]:
     except (LaspaError, FileNotFoundError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise LaspaError(f"{path}: not {what} ({reason}){remedy and '; '}{remedy}") from None
 
 

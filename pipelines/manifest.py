@@ -1,6 +1,5 @@
 """Stage manifest: one row per utterance, checked by decoding it; speakers split."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from laspa.manifest.build import build_manifest
 from laspa.manifest.index import locator, read_index
 from laspa.manifest.language_labels import with_labels
 from laspa.params import load_params
+from laspa.worker_processes import available_cores
 from pipelines import stage
 
 RAW, LABELS = Path("data/raw"), Path("data/labels.parquet")
@@ -22,7 +22,7 @@ def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     index = read_index(RAW)
     labelled, doubtful = with_labels(index, pd.read_parquet(LABELS), params.label.threshold)
-    locate, workers = locator(RAW, stage.project_root()), os.cpu_count() or 1
+    locate, workers = locator(RAW, stage.project_root()), available_cores()
     manifest, bad = build_manifest(labelled, params.corpora[0], params.manifest, locate, workers, PARTIAL)
     skipped = pd.concat([bad, doubtful])
     with atomic_path(SKIPPED) as temporary:

@@ -42,7 +42,7 @@ def main() -> None:
     if len(sys.argv) != 3 or sys.argv[1] not in ("params", "systems"):
         raise LaspaError("usage: python -m pipelines.shifts params|systems LANGUAGE-PERSONAL-BILINGUAL")
     part, cell = sys.argv[1:]
-    work = STUDY / "work" / cell
+    work = STUDY / "corpora" / cell
     corpus = with_overrides(load_params(stage.PARAMS_FILE), corpus_of(cell))
     if part == "params":
         work.mkdir(parents=True, exist_ok=True)

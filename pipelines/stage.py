@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from laspa.errors import LaspaError
+from laspa.errors import LaspaError, one_line
 from laspa.params import Params, with_overrides
 from laspa.terminal import show_any_name
 
@@ -48,7 +48,7 @@ def _reason(error: OSError) -> str:
     """What failed and why; pyarrow's errors are only a message, and of a missing file only its name."""
     if error.strerror:
         return f"{error.filename or 'writing'}: {error.strerror}"
-    return f"{error}: no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
+    return f"{error}: no such file" if isinstance(error, FileNotFoundError) else one_line(error)
 
 
 def from_root(params: Params) -> Params:

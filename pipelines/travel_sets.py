@@ -7,9 +7,9 @@ import torch
 
 from laspa.corpora.folder import list_recordings
 from laspa.evaluation.embedding import embed_speakers
-from laspa.evaluation.pair_norm import background, pair_norm
 from laspa.evaluation.scores import cosine_scores
 from laspa.evaluation.split import Split, embedding_rows
+from laspa.evaluation.system import pair_norm_scores
 from laspa.features.extraction import Utterance, extract
 from laspa.features.store import FeatureStore
 from laspa.models.laspa import Laspa
@@ -34,17 +34,11 @@ def folder_split(folder: Path, params: Params, work: Path) -> Split:
 
 
 def scores(model: Laspa, split: Split, device: torch.device) -> dict[str, np.ndarray]:
-    """Scores of a split's trials, (trials,) each: the cosine, and pair norm where there are two languages.
-
-    The background of pair norm are the split's own speakers, the two of a trial left out.
-    """
+    """Scores of a split's trials, (trials,) each: the cosine, and pair norm where there are two languages."""
     ids = split.features.utterance_ids
     embeddings = embed_speakers(model.to(device), split.features, ids, device)
     rows = embedding_rows(split.trials, split.name, ids)
     found = {"cosine": cosine_scores(embeddings, *rows)}
-    about = split.manifest.set_index("utterance_id").loc[ids]
-    language, speaker = (about[name].to_numpy(dtype=str) for name in ("language", "speaker"))
-    if len(np.unique(language)) > 1:
-        others = background(embeddings, language, speaker)
-        found["pair norm"] = pair_norm(embeddings, language, speaker, *rows, others)
+    if split.manifest.set_index("utterance_id").loc[ids, "language"].nunique() > 1:
+        found["pair norm"] = pair_norm_scores(split, ids, embeddings)
     return found

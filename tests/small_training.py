@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from laspa.params import Params, load_params, with_overrides
@@ -54,6 +55,21 @@ def small_data() -> TrainingSet:
         100.0,
         [f"{'abcd'[s]}/{row}" for row, s in enumerate(speaker)],
     )
+
+
+class Killed(BaseException):
+    """What stops a training from outside."""
+
+
+def run_until_killed(params, data, state_file):
+    """Train until the second epoch has ended, and leave the state of the last whole epoch."""
+
+    def kill(record):
+        if record["epoch"] == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(params, data, state_file, on_epoch=kill)
 
 
 def run(params, data, state_file, dev=None, on_epoch=lambda record: None):

@@ -14,7 +14,7 @@ import soundfile
 
 from laspa.audio.kinds import HEAD, HEADERLESS, IN_PLACE_OF_SOUND, first_bytes, has_mark, needs_ffmpeg
 from laspa.audio.lengths import ReadInPart, with_all_sound
-from laspa.errors import LaspaError
+from laspa.errors import LaspaError, one_line
 
 
 class MissingDecoder(LaspaError):
@@ -89,7 +89,7 @@ def _cannot_be_decoded(path: Path | str, error: Exception) -> LaspaError:
     if isinstance(error, LaspaError):
         return error
     said = getattr(error, "error_string", "") or getattr(error, "strerror", "") or str(error) or repr(error)
-    reason = " ".join(str(said).split()).rstrip(".")
+    reason = one_line(said).rstrip(".")
     if "does not exist" in reason:  # libsndfile's word for an MP3 without a frame
         reason = "Format not recognised"
     return LaspaError(f"{path}: cannot be decoded ({reason}): damaged, cut short, or none of {READ}")

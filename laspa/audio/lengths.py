@@ -127,9 +127,8 @@ def _chunks_follow(content: Content, place: int) -> bool:
     """Whether what follows is a chunk of another kind, which ends in the file."""
     place += place % 2
     name, size = content[place : place + 4], int.from_bytes(content[place + 4 : place + 8], "little")
-    is_chunk = name != b"RIFF" and re.fullmatch(
-        rb"[A-Za-z0-9_ ]{4}", name
-    )  # RIFF: a second WAV, joined to the first
+    # RIFF: a second WAV, joined to the first.
+    is_chunk = name != b"RIFF" and re.fullmatch(rb"[A-Za-z0-9_ ]{4}", name)
     return bool(is_chunk) and place + 8 + size <= len(content) + 1
 
 

@@ -13,9 +13,8 @@ from laspa.errors import LaspaError
 
 FULL_SCALE = 1 - 2**-14  # peak amplitude at which a sample may have been clipped
 SILENCE = 2**-14  # peak amplitude below which a recording is silent: two steps of 16 bits
-LOUDEST = (
-    2.0**31
-)  # of integers of 32 bits kept as floating point; the power of much more is infinite (our choice)
+# Of integers of 32 bits kept as floating point; the power of much more is infinite (our choice).
+LOUDEST = 2.0**31
 WRONG_HEADER = "a header that names another length than there is; all sound is read"
 CHANNELS_DIFFER = (
     "channels that differ and are averaged; if they hold two people, write each channel to a file of its own"

@@ -97,20 +97,27 @@ def evaluate_other(
     return {OTHER: (measured, split.trials, scores)}
 
 
-def pair_norm_rates(
-    split: Split, utterance_ids: list[str], embeddings: np.ndarray, options: Evaluate
-) -> dict[str, Any]:
-    """The rates by condition under pair norm; none, and why, where a language has too few speakers.
+def pair_norm_scores(split: Split, utterance_ids: list[str], embeddings: np.ndarray) -> np.ndarray:
+    """Scores of a split's trials, (trials,), with pair norm.
 
     The background of a trial is all speakers of the list but its two: it has to be recorded like the trials,
     and to speak languages that training has not.
+
+    Raises:
+        LaspaError: a language has too few speakers.
     """
     about = split.manifest.set_index("utterance_id").loc[utterance_ids]
     spoken, speakers = (about[name].to_numpy(dtype=str) for name in ("language", "speaker"))
     rows = embedding_rows(split.trials, split.name, utterance_ids)
+    return pair_norm(embeddings, spoken, speakers, *rows, background(embeddings, spoken, speakers))
+
+
+def pair_norm_rates(
+    split: Split, utterance_ids: list[str], embeddings: np.ndarray, options: Evaluate
+) -> dict[str, Any]:
+    """The rates by condition of `pair_norm_scores`; none, and why, where a language has too few speakers."""
     try:
-        others = background(embeddings, spoken, speakers)
-        scores = pair_norm(embeddings, spoken, speakers, *rows, others)
+        scores = pair_norm_scores(split, utterance_ids, embeddings)
     except LaspaError as error:
         return {"conditions": {}, "not_measured": str(error)}
     metadata = manifest_metadata(split.trials, split.manifest)

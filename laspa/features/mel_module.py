@@ -178,9 +178,8 @@ def _frames(signal: Tensor, hop: int, whole: int, first: int, stop: int) -> Tens
     side_by_side = -(-stop // hop)
     length = (count + side_by_side - 1) * hop
     hops = F.pad(signal, (0, length))[:, :length].reshape(signal.shape[0], -1, hop)
-    return torch.cat([hops[:, shift : shift + count] for shift in range(side_by_side)], dim=2)[
-        :, :, first:stop
-    ]
+    frames = torch.cat([hops[:, shift : shift + count] for shift in range(side_by_side)], dim=2)
+    return frames[:, :, first:stop]
 
 
 def _centred_logarithm(energy: Tensor, floor: float) -> Tensor:

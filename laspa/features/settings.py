@@ -10,17 +10,9 @@ from laspa.params import Features
 
 LOG_FLOOR = 1e-8  # energy in one mel band of the rounding of 16-bit samples (our choice)
 KALDI_FLOOR = 2.0**-23  # of an energy: the epsilon of single precision
-FLOORS = {
-    "mel": LOG_FLOOR,
-    "speechbrain": 1e-10,
-    "redimnet": 1e-6,
-    "nemo": 2.0**-24,
-}  # the last two are added
-CENTRED = (
-    "speechbrain",
-    "redimnet",
-    "nemo",
-)  # kinds whose frames lie around every hop, from the first sample
+# Of the kinds; the last two are added, not clamped.
+FLOORS = {"mel": LOG_FLOOR, "speechbrain": 1e-10, "redimnet": 1e-6, "nemo": 2.0**-24}
+CENTRED = ("speechbrain", "redimnet", "nemo")  # kinds whose frames lie around every hop
 PREEMPHASIS = 0.97  # kaldi's
 
 

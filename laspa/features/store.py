@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from laspa.errors import LaspaError
+from laspa.errors import LaspaError, one_line
 from laspa.features.pieces import Pieces, State, state_of
 from laspa.files import atomic_path, parsed
 
@@ -222,7 +222,7 @@ def _shards(folder: Path) -> list[_Shard]:
         try:
             shards.append(_shard(path))
         except (OSError, pa.ArrowInvalid) as error:
-            raise _refused(path, f"not a readable Parquet file ({' '.join(str(error).split())})") from None
+            raise _refused(path, f"not a readable Parquet file ({one_line(error)})") from None
         own, first = shards[-1].metadata, shards[0].metadata
         if own[DIGEST_KEY] != first[DIGEST_KEY]:
             differ = f"{own[SETTINGS_KEY].decode()} differ from {first[SETTINGS_KEY].decode()}"

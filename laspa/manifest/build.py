@@ -27,7 +27,7 @@ CHECKING = (
     "lengths",
     "quality",
     "reading",
-)  # modules that decide it
+)  # modules of laspa.audio that decide
 CLIPPED_SHARE = 0.001  # of the samples at full scale: from here on a recording is reported (our choice)
 SHOWN = 10  # bad files in an error; data/skipped.csv has all of them, if they are skipped
 

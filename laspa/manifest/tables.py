@@ -8,9 +8,8 @@ from laspa.errors import LaspaError
 from laspa.files import parsed
 from laspa.text import composed
 
-COPY = (
-    "the same bytes and labels as "  # why a recording is left out; the path of the one that is kept follows
-)
+# Why a recording is left out; the path of the one that is kept follows.
+COPY = "the same bytes and labels as "
 COPIES_FILE = "copies.parquet"  # in the features' folder, where there are augmented copies
 
 

@@ -94,7 +94,7 @@ def _load(encoder: torch.nn.Module, tensors: Mapping[str, Tensor], public: Kind)
                 columns = ours[left].shape[1]
                 parts[left], parts[right] = [("", value[:, :columns])], [("", value[:, columns:])]
                 continue
-        name, _, part = name.partition("#")  # several of theirs are one of ours, one below the other
+        name, _, part = name.partition("#")  # several of their matrices are stacked in one of ours
         if name in ours:
             parts.setdefault(name, []).append((part, value))
         else:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from laspa.errors import LaspaError
+from laspa.errors import LaspaError, one_line
 from laspa.hooks import hook
 
 PROBE = 16_000  # samples of noise that show how long an unknown file's embeddings are
@@ -124,7 +124,7 @@ class OnnxBackend:
             options.log_severity_level = 3  # errors; other toolkits' graphs have much that is warned of
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no narrower base class
-            reason = " ".join(str(error).split()).rpartition(" : ")[2][:200]
+            reason = one_line(error).rpartition(" : ")[2][:200]
             raise LaspaError(
                 f"{path}: not a whole ONNX file ({reason}): damaged or cut short; export it again"
             ) from None
@@ -189,7 +189,7 @@ class OnnxBackend:
         try:
             found = self._session.run(self._outputs, feed)
         except Exception as error:  # as above; a file of our own was tried when it was written
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
             raise LaspaError(f"{self.folder}: does not take {given.shape} features ({reason})") from None
         embedding, posterior = (*(one[0] for one in found), None)[:2]
         return Encoded(embedding, posterior)

@@ -96,7 +96,6 @@ def replication_page(table: dict[str, Any], backbones: dict[str, Any]) -> str:
         systems=systems,
         base=systems[BASELINE],
         published=systems[LASPA],
-        first=systems[BASELINE],
         gradients=GRADIENTS,
         paired=paired,
         best="distance_detached" if "distance_detached" in systems else LASPA,

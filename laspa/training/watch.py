@@ -5,10 +5,8 @@ from typing import Any
 from laspa.models.losses import mapc_floor
 from laspa.params import Params
 
-PREFIX_SHARE = (
-    0.01,
-    0.99,
-)  # of the attention; beyond, the prefix or what it stands beside plays no part
+# Of the attention; beyond, the prefix or what it stands beside plays no part.
+PREFIX_SHARE = (0.01, 0.99)
 LEAST_FLOW = 1e-6  # of the gradient through a tuner, as a share of the whole gradient; our choice
 LEAST_TERM = 1e-3  # of a term's gradient, of the largest term's; our choice
 

@@ -99,9 +99,8 @@ def composed_names(words: pa.Array) -> pa.Array:
     """Names with their accents composed (NFC), as they are compared."""
     if pc.all(pc.string_is_ascii(words), min_count=0).as_py():
         return words
-    return pa.array(
-        [composed(name) for name in words.to_pylist()], words.type
-    )  # pyarrow's own NFC decomposes
+    # pyarrow's own NFC decomposes.
+    return pa.array([composed(name) for name in words.to_pylist()], words.type)
 
 
 def encode_names(table: pa.Table, columns: dict[str, pa.DataType]) -> pa.Table:

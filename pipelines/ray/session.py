@@ -11,7 +11,7 @@ from typing import Any
 import ray
 
 from laspa.arithmetic import switches
-from laspa.errors import LaspaError
+from laspa.errors import LaspaError, one_line
 
 START_TRIES = 3  # of Ray on this machine
 ANSWER_SECONDS = 5.0  # that a Ray cluster has to take a connection, and to answer
@@ -62,7 +62,7 @@ def _start_here() -> None:
             ray.shutdown()
             if not left:
                 raise LaspaError(
-                    f"Ray did not start on this machine ({_one_line(error)}); start again"
+                    f"Ray did not start on this machine ({one_line(error)[:200]}); start again"
                 ) from error
 
 
@@ -84,10 +84,6 @@ def _check_address(address: str) -> None:
 
 def _no_answer(address: str, why: Exception) -> LaspaError:
     return LaspaError(
-        f"RAY_ADDRESS is {address!r} but no Ray cluster answers there ({_one_line(why)}); start one "
+        f"RAY_ADDRESS is {address!r} but no Ray cluster answers there ({one_line(why)[:200]}); start one "
         "(ray start --head), correct it, or unset it to stay on this machine"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

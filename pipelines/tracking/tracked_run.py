@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from laspa import errors
 from laspa.redaction import without_credentials
 
 SYSTEM_METRICS_SECONDS = 10.0
@@ -260,7 +261,7 @@ def quieten_mlflow() -> None:
 
 
 def one_line(error: Exception) -> str:
-    text = without_credentials(" ".join(str(error).split()))
+    text = without_credentials(errors.one_line(error))
     return text if len(text) <= 200 else text[:200] + "…"
 
 

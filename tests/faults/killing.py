@@ -67,7 +67,7 @@ def kill_at_random(
     deadline = time.monotonic() + GONE_SECONDS
     try:
         started.wait(ENOUGH_SECONDS)
-    except subprocess.TimeoutExpired:  # it goes on without the one that was killed
+    except subprocess.TimeoutExpired:  # still running without the killed process: stop the rest
         with suppress(ProcessLookupError):
             os.killpg(started.pid, signal.SIGKILL)
         started.wait()

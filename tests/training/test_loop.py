@@ -19,7 +19,7 @@ from laspa.params import with_overrides
 from laspa.training import loop as training
 from laspa.training.loop import best_record, layers_by_rate, learning_rate_factor, stalled
 from tests.made_up import InMemory
-from tests.small_training import run, small_data, small_params
+from tests.small_training import run, run_until_killed, small_data, small_params
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +52,7 @@ def test_every_loss_falls_and_the_record_holds_what_was_watched(params, data, tm
 def test_a_run_killed_in_its_second_epoch_ends_with_the_same_bits(params, data, tmp_path):
     whole = run(params, data, tmp_path / "whole")
 
-    class Killed(BaseException):
-        pass
-
-    def kill(record):
-        if record["epoch"] == 2:
-            raise Killed
-
-    with pytest.raises(Killed):
-        run(params, data, tmp_path / "broken", on_epoch=kill)
+    run_until_killed(params, data, tmp_path / "broken")
     records = []
     resumed = run(params, data, tmp_path / "broken", on_epoch=records.append)
     assert resumed.history == whole.history == records

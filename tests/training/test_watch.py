@@ -6,7 +6,7 @@ import torch
 from laspa.params import with_overrides
 from laspa.training import loop
 from laspa.training.watch import out_of_range
-from tests.small_training import run, small_data, small_params
+from tests.small_training import run, run_until_killed, small_data, small_params
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +58,7 @@ def test_training_records_the_flow_and_warns_once_also_when_resumed(params, tmp_
     monkeypatch.setattr(loop, "Laspa", cut)
     capsys.readouterr()
 
-    class Killed(BaseException):
-        pass
-
-    def kill(record):
-        if record["epoch"] == 2:
-            raise Killed
-
-    with pytest.raises(Killed):
-        run(params, data, tmp_path / "cut", on_epoch=kill)
+    run_until_killed(params, data, tmp_path / "cut")
     resumed = run(params, data, tmp_path / "cut")
     told = capsys.readouterr().err.count("gradient through the speaker tuner: 0; no loss reaches")
     assert told == 1

@@ -4,7 +4,6 @@ So the number of cores and the other speakers change no byte.
 """
 
 import io
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.manifest.index import INDEX_COLUMNS
 from laspa.progress import progress
+from laspa.worker_processes import available_cores
 
 CHARACTERS_PER_SECOND = 20  # espeak-ng speaks 16 to 20 of CLDR names (measured): no text is too short
 LENGTH_SPREAD = 0.25  # standard deviation of log length; our choice
@@ -98,7 +98,7 @@ def synthesise(recipe: Recipe, languages: list[str], everyone: list[Speaker], fo
     for half_written in folder.glob(".*.tmp"):  # left by a run that was killed
         shutil.rmtree(half_written, ignore_errors=True)
     missing = [speaker for speaker in everyone if not (folder / speaker.name).exists()]
-    made = _each_in_a_process(recipe, missing, folder, os.cpu_count() or 1)
+    made = _each_in_a_process(recipe, missing, folder, available_cores())
     for _ in progress(made, len(missing), "synthesise", unit="speaker"):
         pass
     rows = [
