@@ -1,9 +1,6 @@
 # Everything a newcomer runs; `make help` lists it. Set-up is in .venv, from requirements.lock.
 .DEFAULT_GOAL := help
-.PHONY: help repro test regression services expectations ablation results experiments ui serve lint docs numbers setup lock
-.PHONY: help repro test regression services faults audit expectations ablation results ui lint docs lock setup
-.PHONY: help repro test regression services expectations ablation results ui serve lint lock setup
-.PHONY: help repro test regression services expectations ablation results experiments ui lint lock setup
+.PHONY: help repro test regression services faults audit expectations ablation results experiments ui serve lint docs numbers setup lock
 unexport PYTHONDONTWRITEBYTECODE  # packages are installed uncompiled: the first import writes the bytecode
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

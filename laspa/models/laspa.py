@@ -13,7 +13,10 @@ from laspa.models.encoders import ENCODERS, check_encoders
 from laspa.models.losses import AAMSoftmax, mapc, reverse_gradient
 from laspa.models.pooling import length_mask
 from laspa.models.prefix import ConcatFusion, PrefixTuner
+from laspa.models.products import use_numpy_products
 from laspa.params import System
+
+use_numpy_products()
 
 
 @dataclass

@@ -120,9 +120,8 @@ def test_a_param_that_the_store_refuses_costs_no_other_and_leaves_one_run(
     with sqlite3.connect(root / "mlflow.db") as base:
         kept = {key for (key,) in base.execute("select key from params")}
     assert kept == tracking.flat_params(long).keys() - {"folder.paths"}
-    warnings = capsys.readouterr().err.splitlines()
-    assert len(warnings) == 1
-    assert "refused the param folder.paths" in warnings[0]
+    (refused,) = (line for line in capsys.readouterr().err.splitlines() if "refused" in line)
+    assert "refused the param folder.paths" in refused
 
 
 @pytest.mark.parametrize("uri", ["./mlruns", "mlruns", "file:mlruns", "file:///tmp/mlruns"])
