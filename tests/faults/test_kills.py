@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sqlite3
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,42 +13,28 @@ import pytest
 
 from laspa.files import read_json
 from laspa.recogniser.store import Store
-from tests.faults.killing import contents, half_written, kill_at_random, start
+from tests.faults.conftest import Finished
+from tests.faults.killing import check_same, contents, half_written, kill_at_random, running, start
 from tests.faults.summary import keep
-from tests.regression.tiny import SMALLEST, make_tiny_project, run
+from tests.regression.tiny import run
 from tests.tuning.tiny import make_tiny_sweep, tune
 
 SEED = 1
 PIPELINE_MOMENTS = int(os.environ.get("LASPA_PIPELINE_KILLS", "50"))
 SWEEP_MOMENTS, STORE_MOMENTS = int(os.environ.get("LASPA_SWEEP_KILLS", "6")), 200
 STAGES, LEAST_SECONDS = 14, 3.0  # of the pipeline; that a command takes to begin
-SMALLER = SMALLEST | {"compare": ["laspa_plus", "baseline"], "train.epochs": 3}
 DIMENSIONS = 192
-TIMED = ("data/.gx/", "reports/data_docs/")  # pages that say when they were made, which DVC does not keep
-
-
-def running(folder: Path) -> int:
-    """Runs that MLflow takes for alive."""
-    with sqlite3.connect(folder / "mlflow.db") as base:
-        return int(base.execute("select count(*) from runs where status = 'RUNNING'").fetchone()[0])
 
 
 @pytest.mark.faults
-def test_a_pipeline_that_is_killed_gives_the_same_bytes(tmp_path: Path) -> None:
-    fresh = make_tiny_project(tmp_path / "fresh", SMALLER)
-    reference = shutil.copytree(fresh, tmp_path / "reference", symlinks=True)
-    began = time.monotonic()
-    run(reference, "dvc", "repro")
-    step = 1.5 * (time.monotonic() - began) / STAGES + LEAST_SECONDS
-    expected = contents(reference, "data", "reports", "dvc.lock") | {
-        "lock": (reference / "dvc.lock").read_bytes()
-    }
+def test_a_pipeline_that_is_killed_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
+    step = 1.5 * finished.seconds / STAGES + LEAST_SECONDS
     generator, kinds, rounds, ended = np.random.default_rng(SEED), Counter[str](), 0, True
+    folder = tmp_path / "killed"
     while kinds.total() < PIPELINE_MOMENTS or not ended:
-        folder = tmp_path / "killed"
         if ended:
             shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(fresh, folder, symlinks=True)
+            shutil.copytree(finished.fresh, folder, symlinks=True)
         if kinds.total() < PIPELINE_MOMENTS:
             kind = kill_at_random(start(folder, "dvc", "repro"), generator, step)
             kinds[kind] += kind != "ended"
@@ -59,12 +44,7 @@ def test_a_pipeline_that_is_killed_gives_the_same_bytes(tmp_path: Path) -> None:
             ended = True
         if ended:
             rounds += 1
-            found = contents(folder, "data", "reports") | {"lock": (folder / "dvc.lock").read_bytes()}
-            assert found.keys() == expected.keys()
-            other = [name for name in found if found[name] != expected[name] and not name.startswith(TIMED)]
-            assert other == []
-            assert half_written(folder) == []
-            assert running(folder) == 0
+            check_same(folder, finished.folder)
     keep("kills of the pipeline", moments=kinds.total(), rounds=rounds, **kinds)
 
 
