@@ -47,7 +47,7 @@ def main() -> None:
 
 def sets(params: Params) -> dict[str, Split]:
     """What systems are measured on: the test split, the dev set, `other`, and the folders of `travel`."""
-    folders = {"third": THIRD} | {Path(one).name: Path(one) for one in params.travel.folders}
+    folders = {"third": THIRD} | {Path(one).name: stage.project_root() / one for one in params.travel.folders}
     found = {name: folder_split(one, params, PARTIAL / "sets" / name) for name, one in folders.items()}
     return {"home": load_split(DATA, "test"), OTHER: load_split(DATA, OTHER)} | found
 

@@ -28,7 +28,7 @@ NOBODY = 65534
 
 @pytest.fixture(scope="module")
 def project(finished: Finished) -> Iterator[Path]:
-    """The finished project on a small disk of its own (where one can be mounted), which other users can enter."""
+    """The finished project, on a small disk where one can be mounted; other users can enter."""
     with tempfile.TemporaryDirectory(prefix="laspa-faults-") as place:
         Path(place).chmod(0o755)
         mount = ["mount", "-t", "tmpfs", "-o", f"mode=0755,size={DISK_BYTES}", "tmpfs", place]
