@@ -28,7 +28,9 @@ def run(main: Callable[[], None]) -> None:
     except LaspaError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(f"error: {_reason(error)}; nothing half-written was kept, run again when it is mended")
+        missing = isinstance(error, FileNotFoundError)
+        remedy = "make it (dvc repro) and" if missing else "nothing half-written was kept, mend this and"
+        sys.exit(f"error: {_reason(error)}; {remedy} run again")
     except KeyboardInterrupt:
         sys.exit("interrupted; run again to resume")
     except Exception as error:  # some libraries wrap the system's errors in their own

@@ -133,7 +133,7 @@ def _known(values: np.ndarray | None, kind: str, trials: TrialList) -> np.ndarra
         what = "genders" if kind == "gender" else "languages"
         raise LaspaError(f"--by {kind}: the {what} of {trials.path} are not known; name a --manifest")
     if kind != "gender" and (missing := sum(value is None for value in values)):
-        raise LaspaError(f"--by {kind}: {missing} utterance(s) of {trials.path} have no language")
+        raise LaspaError(f"--by {kind}: {missing} utterance(s) of {trials.path} have no language; fill it in")
     return values
 
 

@@ -78,7 +78,8 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
     languages, language = np.unique(manifest["language"].to_numpy(dtype=str), return_inverse=True)
     if len(speakers) < 2:
         raise LaspaError(
-            f"data/manifest.parquet: split train has {len(speakers)} speaker(s); 2 or more are needed"
+            f"data/manifest.parquet: split train has {len(speakers)} speaker(s); 2 or more are needed: give "
+            "recordings of more, or lower manifest.dev_share and manifest.test_share"
         )
     return TrainingSet(
         features,

@@ -30,7 +30,10 @@ def raising(error: BaseException) -> Callable[[], None]:
             ["data/a.parquet", "No space left", "again"],
         ),
         (OSError(5, "Input/output error"), ["writing: Input/output error"]),
-        (FileNotFoundError("data/labels.parquet"), ["error: data/labels.parquet: no such file; nothing"]),
+        (
+            FileNotFoundError("data/labels.parquet"),
+            ["data/labels.parquet: no such file; make it (dvc repro) and run"],
+        ),
         (
             OSError("Couldn't deserialize thrift:\n no more data"),
             ["thrift: no more data; nothing half-written"],

@@ -80,7 +80,9 @@ def _write(members: Iterator[_Member], joined: "_Joined", folder: Path, archive:
         for number, member in enumerate(members, start=1):
             target = folder / _inside(member.name, archive)
             if number > limits.files:
-                raise LaspaError(f"{archive}: more than {limits.files} members; that is no corpus")
+                raise LaspaError(
+                    f"{archive}: more than {limits.files} members, as no corpus has; check its source"
+                )
             if member.content is None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
@@ -93,7 +95,8 @@ def _write(members: Iterator[_Member], joined: "_Joined", folder: Path, archive:
                 while chunk := member.content.read(COPY_BYTES):
                     written += len(chunk)
                     if written > limits.bytes:
-                        raise LaspaError(f"{archive}: unpacks to more than {in_bytes(limits.bytes)}")
+                        most = in_bytes(limits.bytes)
+                        raise LaspaError(f"{archive}: unpacks to more than {most}; check its source")
                     file.write(chunk)
             if target.stat().st_size != member.size:  # tarfile returns a short file without an error
                 raise EOFError("the last file is cut off")
