@@ -15,6 +15,8 @@ help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 repro: $(INSTALLED) ## Run the whole pipeline on the corpus of params.yaml and print the result
+	@dvc repro systems trials validate_features
+	@dvc stage list --name-only | sed -n '/^evaluate@/p' | xargs -P 2 -n 1 dvc --wait-for-lock repro  # two at once
 	@dvc repro
 	@python -m pipelines.result
 

@@ -17,8 +17,8 @@ from laspa.params.loading import read_yaml, yaml_scalar
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63)
-# Without what no YAML file can hold, what OmegaConf takes for a reference to another param, and what ruamel.yaml,
-# with which DVC writes, itself does not read at the start of a line of a list.
+# Without what no YAML file can hold, what OmegaConf takes for a reference to another param, and what DVC's
+# own library, ruamel.yaml, does not read at the start of a line of a list.
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=120).filter(
     lambda text: "$" not in text and not text.startswith("?")
 )
