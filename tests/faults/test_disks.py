@@ -103,9 +103,9 @@ def check_refused(status: int, said: str) -> None:
     assert sum(line.startswith("error: ") for line in said.splitlines()) == 1, said
 
 
-@pytest.mark.parametrize("kind", ["full disks", "limits of a file's size"])
+@pytest.mark.parametrize("kind", ["full_disks", "file_size_limits"])
 def test_a_full_disk_is_one_line_and_the_next_run_mends_it(project: Path, kind: str) -> None:
-    full = kind == "full disks"
+    full = kind == "full_disks"
     if full and not os.path.ismount(project.parent):
         pytest.skip("only root can mount a small disk")
     generator, refused, known = np.random.default_rng(SEED), Counter[str](), stages(project)
@@ -141,4 +141,4 @@ def test_a_folder_that_may_not_be_written_is_one_line(project: Path) -> None:
         check_refused(status, said)
         assert "denied" in said
         assert contents(project, "data", "reports") == before
-    keep("folders that may not be written", stages=len(stages(project)))
+    keep("read_only_folders", stages=len(stages(project)))

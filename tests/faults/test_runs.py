@@ -29,7 +29,7 @@ def test_two_repros_at_once_give_one_result(finished: Finished, tmp_path: Path) 
     assert ended == [0, 0] or "lock" in said, said[-4000:]
     run(folder, "dvc", "repro")
     check_same(folder, finished.folder)
-    keep("two repros at once", statuses=sorted(ended))
+    keep("two_repros", statuses=sorted(ended))
 
 
 def test_a_clock_that_jumps_changes_nothing(
@@ -43,7 +43,7 @@ def test_a_clock_that_jumps_changes_nothing(
     said = run(folder, "dvc", "repro").stdout
     assert "Traceback" not in said
     check_same(folder, finished.folder)
-    keep("a clock that jumps", stages=said.count("Running stage"))
+    keep("jumping_clock", stages=said.count("Running stage"))
 
 
 def test_a_path_param_means_the_same_in_place_in_a_copy_and_in_the_queue(
@@ -73,7 +73,7 @@ def test_a_path_param_means_the_same_in_place_in_a_copy_and_in_the_queue(
     made = {name: trained(folder, name) for name in ("copied", "queued", "placed")}
     assert len(set(made.values())) == 1, made
     assert trained(folder, "HEAD") not in made.values()
-    keep("a path param in three places", runs=len(made))
+    keep("path_params", runs=len(made))
 
 
 def trained(folder: Path, revision: str) -> str:
