@@ -1,6 +1,5 @@
 """What every stage script shares: how it starts, and how bad input is shown."""
 
-import errno
 import os
 import sys
 import threading
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from laspa.errors import LaspaError, one_line
+from laspa.errors import LaspaError, system_fault
 from laspa.params import Params, with_overrides
 from laspa.terminal import show_any_name
 
@@ -27,16 +26,14 @@ def run(main: Callable[[], None]) -> None:
         main()
     except LaspaError as error:
         sys.exit(f"error: {error}")
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        remedy = "make it (dvc repro) and" if missing else "nothing half-written was kept, mend this and"
-        sys.exit(f"error: {_reason(error)}; {remedy} run again")
     except KeyboardInterrupt:
         sys.exit("interrupted; run again to resume")
-    except Exception as error:  # some libraries wrap the system's errors in their own
-        if os.strerror(errno.ENOSPC) not in str(error):
+    except Exception as error:
+        if not (fault := system_fault(error)):
             raise
-        sys.exit("error: the disk is full; nothing half-written was kept, make room and run again")
+        missing = isinstance(error, FileNotFoundError)
+        remedy = "make it (dvc repro) and" if missing else "nothing half-written was kept, mend this and"
+        sys.exit(f"error: {fault}; {remedy} run again")
 
 
 def argument(script: str, name: str) -> str:
@@ -44,13 +41,6 @@ def argument(script: str, name: str) -> str:
     if len(sys.argv) != 2:
         raise LaspaError(f"usage: python -m pipelines.{script} {name}")
     return sys.argv[1]
-
-
-def _reason(error: OSError) -> str:
-    """What failed and why; pyarrow's errors are only a message, and of a missing file only its name."""
-    if error.strerror:
-        return f"{error.filename or 'writing'}: {error.strerror}"
-    return f"{error}: no such file" if isinstance(error, FileNotFoundError) else one_line(error)
 
 
 def from_root(params: Params) -> Params:

@@ -31,6 +31,7 @@ class Finished(NamedTuple):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Finished:
     import os
+
     if one := os.environ.get("LASPA_FINISHED"):
         return Finished(Path(one) / "project", Path(one) / "fresh", 60.0)
     base = tmp_path_factory.getbasetemp()

@@ -38,7 +38,11 @@ def raising(error: BaseException) -> Callable[[], None]:
             OSError("Couldn't deserialize thrift:\n no more data"),
             ["thrift: no more data; nothing half-written"],
         ),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), ["disk is full", "run again"]),
+        (
+            RuntimeError("I/O error: No space left on device (os error 28)"),
+            ["error: writing: No space left on device; ", "run again"],
+        ),
+        (RuntimeError("I/O error: File too large (os error 27)"), ["error: writing: File too large; "]),
         (KeyboardInterrupt(), ["interrupted", "run again"]),
     ],
 )
