@@ -58,11 +58,11 @@ def test_a_path_param_means_the_same_in_place_in_a_copy_and_in_the_queue(
     run(folder, "git", "commit", "-q", "-m", "Results")
     changes = ["train.resume=weights-only", "train.weights_from=pre/model", "train.epochs=1"]
     settings = [word for change in changes for word in ("-S", change)]
-    for name, way in (("copied", "--temp"), ("queued", "--queue"), ("placed", "--force")):
+    for name, way in (("copied", ["--temp"]), ("queued", ["--queue"]), ("placed", [])):
         # Else DVC would take what the run before it made.
         shutil.rmtree(folder / ".dvc/cache/runs", ignore_errors=True)
-        run(folder, "dvc", "exp", "run", way, "--name", name, *settings, "train@laspa")
-        if way == "--queue":
+        run(folder, "dvc", "exp", "run", *way, "--name", name, *settings, "train@laspa")
+        if name == "queued":
             run(folder, "dvc", "queue", "start")
             ends = time.monotonic() + QUEUE_SECONDS
             while "Success" not in (status := run(folder, "dvc", "queue", "status").stdout):
@@ -70,14 +70,16 @@ def test_a_path_param_means_the_same_in_place_in_a_copy_and_in_the_queue(
                 assert time.monotonic() < ends, status
                 time.sleep(1)
             run(folder, "dvc", "queue", "stop", "--kill")
-    made = {name: trained(folder, name) for name in ("copied", "queued", "placed")}
+    refs = run(folder, "git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.split()
+    made = {ref: trained(folder, ref) for ref in refs if ref.endswith(("/copied", "/queued", "/placed"))}
+    assert len(made) == 3, refs
     assert len(set(made.values())) == 1, made
     assert trained(folder, "HEAD") not in made.values()
     keep("path_params", runs=len(made))
 
 
 def trained(folder: Path, revision: str) -> str:
-    """The digest of the trained model in an experiment's dvc.lock."""
+    """The digest of the trained model in dvc.lock of a commit."""
     lock = yaml.safe_load(run(folder, "git", "show", f"{revision}:dvc.lock").stdout)
     (digest,) = [out["md5"] for out in lock["stages"]["train@laspa"]["outs"] if "trained" in out["path"]]
     return str(digest)
