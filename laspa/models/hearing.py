@@ -16,7 +16,7 @@ def can_lend(model: Laspa) -> bool:
 
 
 def save_with_language_encoder(folder: Path, lender: Path, saved: Path) -> None:
-    """Write `saved`: the model of `folder` with its embeddings, and with the language posteriors of `lender`'s.
+    """Write `saved`: the model of `folder` with its embeddings, and `lender`'s language posteriors.
 
     Args:
         folder: of a saved model without a language encoder.
