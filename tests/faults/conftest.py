@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from tests.regression.tiny import SMALLEST, make_tiny_project, run
 
-SMALLER = SMALLEST | {"compare": ["laspa", "baseline"], "system": "laspa", "train.epochs": 3}
+SMALLER = SMALLEST | {"compare": ["laspa", "baseline"]}
 
 
 class Finished(NamedTuple):
