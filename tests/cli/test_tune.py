@@ -145,4 +145,4 @@ def test_a_sweep_runs_in_a_checkout_alone_and_ends_as_its_script_does(project: P
     (project / "pipelines/stage.py").write_bytes((PARAMS_FILE.parent / "pipelines/stage.py").read_bytes())
     ended = run(project, "tune")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("error: data/a.parquet: No such file; nothing half-written was kept")
+    assert ended.stderr.startswith("error: data/a.parquet: No such file; make it (dvc repro)")
