@@ -15,6 +15,7 @@ help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 repro: $(INSTALLED) ## Run the whole pipeline on the corpus of params.yaml and print the result
+	@python -m json.tool .dvc/tmp/rwlock &>/dev/null || rm -f .dvc/tmp/rwlock  # a killed DVC may leave half of it
 	@dvc repro systems trials validate_features
 	@dvc stage list --name-only | sed -n '/^evaluate@/p' | xargs -P 2 -n 1 dvc --wait-for-lock repro  # two at once
 	@dvc repro

@@ -29,7 +29,7 @@ def test_two_repros_at_once_give_one_result(finished: Finished, tmp_path: Path) 
     assert ended == [0, 0] or "lock" in said, said[-4000:]
     run(folder, "dvc", "repro")
     check_same(folder, finished.folder)
-    keep("two_repros", statuses=sorted(ended))
+    keep("two_repros", runs=len(ended), statuses=sorted(ended))
 
 
 def test_a_clock_that_jumps_changes_nothing(
