@@ -16,6 +16,7 @@ from laspa.terminal import show_any_name
 
 PARAMS_FILE = Path("params.yaml")
 WATCH_SECONDS = 1.0
+ADOPTING = ("systemd", "init")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -65,9 +66,18 @@ def from_root(params: Params) -> Params:
 def dvc_process() -> psutil.Process | None:
     """The process of DVC that runs this stage, the nearest that is not in the stage; None if unknown."""
     name = os.environ.get("DVC_STAGE")
-    with suppress(psutil.Error):  # another user's, or gone
-        parents = psutil.Process().parents() if name else []
-        return next((one for one in parents if one.environ().get("DVC_STAGE") != name), None)
+    with suppress(psutil.Error):  # gone
+        return (
+            next((one for one in psutil.Process().parents() if _stage_of(one) != name), None)
+            if name
+            else None
+        )
+    return None
+
+
+def _stage_of(process: psutil.Process) -> str | None:
+    with suppress(psutil.AccessDenied):  # another user's, such as the machine's first
+        return process.environ().get("DVC_STAGE")
     return None
 
 
@@ -75,6 +85,9 @@ def end_with_dvc() -> None:
     """End this stage and its processes when its DVC was killed: the next one would meet them."""
     if (dvc := dvc_process()) is None:
         return
+    # What adopts a process whose parent is gone: DVC was killed while Python started.
+    if (dvc.pid == 1 or dvc.name() in ADOPTING) and "dvc" not in " ".join(dvc.cmdline()):
+        sys.exit("error: the DVC that started this stage is gone; run again")
 
     def watch() -> None:
         with suppress(psutil.NoSuchProcess):

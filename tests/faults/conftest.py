@@ -33,7 +33,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Finish
     import os
 
     if one := os.environ.get("LASPA_FINISHED"):
-        return Finished(Path(one) / "project", Path(one) / "fresh", float((Path(one) / "seconds").read_text()))
+        return Finished(
+            Path(one) / "project", Path(one) / "fresh", float((Path(one) / "seconds").read_text())
+        )
     base = tmp_path_factory.getbasetemp()
     place = (base if worker_id == "master" else base.parent) / "finished"
     with FileLock(f"{place}.lock"):

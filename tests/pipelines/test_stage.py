@@ -140,3 +140,25 @@ def test_a_stage_ends_with_the_dvc_that_runs_it(tmp_path: Path) -> None:
     dvc.wait()
     _, alive = psutil.wait_procs(processes, timeout=30)
     assert not alive
+
+
+def test_a_stage_does_not_begin_without_the_dvc_that_started_it(tmp_path: Path) -> None:
+    """It was killed while Python started."""
+    program = (
+        "import time; time.sleep(1)\nfrom pathlib import Path\nfrom pipelines import stage\n"
+        f"stage.run(lambda: Path({str(tmp_path / 'begun')!r}).touch())\n"
+    )
+    starter = (
+        "import os, subprocess, sys\n"
+        f"subprocess.run([sys.executable, '-c', {program!r}], env={{**os.environ, 'DVC_STAGE': 'x'}})\n"
+    )
+    dvc = subprocess.Popen([sys.executable, "-c", starter], cwd=Path(__file__).parents[2])
+    deadline = time.monotonic() + 60
+    while not (processes := psutil.Process(dvc.pid).children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    dvc.kill()
+    dvc.wait()
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive
+    assert not (tmp_path / "begun").exists()
