@@ -44,7 +44,7 @@ class Measured:
 
     @classmethod
     def read(cls, folder: Path) -> "Measured":
-        """What `pipelines.systems` wrote."""
+        """What `pipelines.studies.run` wrote."""
         scores = pd.read_parquet(folder / "scores.parquet")
         return cls([read_json(folder / f"{name}.json") for name in scores], scores.to_numpy(dtype=float))
 

@@ -1,4 +1,4 @@
-"""What pipelines.shifts measured as studies/shifts.json and as a figure, docs/images/shifts.svg."""
+"""What pipelines.studies.run measured as studies/shifts.json and as a figure, docs/images/shifts.svg."""
 
 from pathlib import Path
 from typing import Any
