@@ -11,7 +11,7 @@ from pipelines.studies.study_page import choice_changes
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_shows_what_each_choice_changes_against_the_default() -> None:
+def test_the_page_shows_what_each_choice_changes() -> None:
     changes = choice_changes(read_yaml(ROOT / "params.yaml"))
     committed = read_json(ROOT / "reports/study.json")["choices"]
     page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
