@@ -17,6 +17,7 @@ from pipelines.tracking.logged_model import log_model
 
 DATA, TRAINED, EVALUATION = Path("data"), Path("data/trained"), Path("data/evaluation")
 MODEL, METRICS = Path("data/model"), Path("reports/metrics.json")
+OTHERS_CONDITIONS = ("cross_same", "all")
 FURTHER_METRICS = (
     *("language_probe_accuracy", "language_probe_chance", "mapc", "mse"),
     *("added_parameters_percent", "trial_list"),
@@ -40,18 +41,28 @@ def main() -> None:
         system,
         params.evaluate,
     )
-    write_json(METRICS, metrics(found), sort=False)
+    others = [name for name in params.compare if name != system]
+    further = {name: read_json(EVALUATION / name / "metrics.json")["conditions"] for name in others}
+    write_json(METRICS, metrics(found, further), sort=False)
     log_model(MODEL, scored, found, params)
 
 
-def metrics(found: dict[str, Any]) -> dict[str, Any]:
-    """What `dvc exp show` and `dvc metrics diff` print of an evaluation, what matters most first.
+def metrics(found: dict[str, Any], others: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What `dvc exp show` and `dvc metrics diff` print, what matters most first.
 
-    Few enough rows to read; `seen`, `unseen` and official lists are in reports/summary.json.
+    Few enough rows to read; all that is left out, such as official lists, is in reports/summary.json.
+
+    Args:
+        found: the default system's evaluation.
+        others: the rates by condition of the other systems that were trained with it.
     """
     conditions = found["conditions"]
     shown = {name: {key: conditions[name][key] for key in RATES} for name in CONDITIONS if name in conditions}
-    return {"conditions": shown} | {name: found[name] for name in FURTHER_METRICS}
+    eers = {
+        system: {name: conditions[name]["eer"] for name in OTHERS_CONDITIONS if name in conditions}
+        for system, conditions in others.items()
+    }
+    return {"conditions": shown, "systems": eers} | {name: found[name] for name in FURTHER_METRICS}
 
 
 if __name__ == "__main__":

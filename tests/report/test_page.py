@@ -233,7 +233,7 @@ def test_another_process_writes_the_same_bytes(folder: Path, page: str, results:
         "from laspa.report.page_figures import page_figures\nfrom laspa.report.page import render\n"
         "from laspa.report.prefix_heads import read_prefix_heads\n"
         "from laspa.report.results import read_results\nfrom pipelines.tracking.runs import flat_params\n"
-        f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}).resolve())\n"
+        f"params = flat_params(load_params({str(REPOSITORY / 'params.yaml')!r}).resolve('laspa'))\n"
         "summary = json.loads(Path('reports/summary.json').read_text())\n"
         "results = read_results(Path('data'), summary, params, {'Features, digest': 'cd' * 32}, "
         "{'prefix_heads': read_prefix_heads(Path('studies/prefix_heads.json'))})\n"
