@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--smallest", action="store_true", help="one seed, one epoch, in the folder smallest")
     options = parser.parse_args()
     plans = PLANS[options.study](load_params(stage.PARAMS_FILE), options.name)
+    kind = f"shifts-{options.name}" if options.study == "shifts" else options.study  # corpora apart
     for name, plan in plans.items():
         if options.device:
             plan = replace(plan, params=with_overrides(plan.params, {"train.device": options.device}))
@@ -72,7 +73,7 @@ def main() -> None:
             smaller = with_overrides(plan.params, {"train.epochs": 1})
             plan = replace(plan, params=smaller, seeds=plan.seeds[:1], folder="smallest")
         runs, results = with_seeds(plan.params, plan.seeds), STUDIES / options.study / plan.folder
-        measure_seeds(name, options.study, runs, plan.data, results, plan.split, plan.inspect)
+        measure_seeds(name, kind, runs, plan.data, results, plan.split, plan.inspect)
     if options.study == "shifts":
         shutil.rmtree(_corpus(options.name))
 
@@ -103,6 +104,8 @@ def _replication(params: Params, name: str) -> dict[str, Plan]:
 def _backbones(params: Params, name: str) -> dict[str, Plan]:
     """A system over a backbone; larger tuners than the paper's are refused."""
     study, (encoder, _, system) = params.backbones, name.partition("-")
+    if not system:
+        raise LaspaError(f"backbones: {name} should be ENCODER-SYSTEM, such as resnet34_s-laspa")
     changes = {"train.crop_seconds": study.crop_seconds, "train.precision": study.precision}
     changes |= {"model.speaker_encoder": encoder} | _epochs(study.epochs)
     run = with_overrides(on_budget(params, system), changes)
