@@ -104,8 +104,6 @@ def _replication(params: Params, name: str) -> dict[str, Plan]:
 def _backbones(params: Params, name: str) -> dict[str, Plan]:
     """A system over a backbone; larger tuners than the paper's are refused."""
     study, (encoder, _, system) = params.backbones, name.partition("-")
-    if not system:
-        raise LaspaError(f"backbones: {name} should be ENCODER-SYSTEM, such as resnet34_s-laspa")
     changes = {"train.crop_seconds": study.crop_seconds, "train.precision": study.precision}
     changes |= {"model.speaker_encoder": encoder} | _epochs(study.epochs)
     run = with_overrides(on_budget(params, system), changes)
