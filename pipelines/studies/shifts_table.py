@@ -12,11 +12,8 @@ from laspa.report.seeds import over_seeds, read_seeds
 from laspa.report.svg import INK, ORANGE, file_svg, styled
 from pipelines import stage
 
-CELLS, TABLE, FIGURE = (
-    Path("studies/shifts/cells"),
-    Path("studies/shifts.json"),
-    Path("docs/images/shifts.svg"),
-)
+CELLS, TABLE = Path("studies/shifts/cells"), Path("studies/shifts.json")
+FIGURE = Path("docs/images/shifts.svg")
 REFERENCE, CONDITION = "laspa", "cross_same"
 PANELS = ("centred", "warped", "centred and warped")
 USUAL_BILINGUAL = 0.2

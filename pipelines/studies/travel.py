@@ -27,10 +27,8 @@ from pipelines import stage
 from pipelines.studies.systems import with_seeds
 
 DATA, STUDY = Path("data"), Path("studies/travel")
-THIRD, PARTIAL = (
-    STUDY / "third",
-    Path("data/.partial/travel"),
-)  # the dev set, by pipelines.studies.third_family
+THIRD = STUDY / "third"  # the dev set, by pipelines.studies.third_family
+PARTIAL = Path("data/.partial/travel")
 
 
 def main() -> None:
