@@ -2,15 +2,7 @@
 
 from typing import Any
 
-from laspa.report.summary import (
-    BASELINE,
-    Summary,
-    difference,
-    headliners,
-    main_condition,
-    relative,
-    verdict,
-)
+from laspa.report.summary import BASELINE, Summary, difference, headliners, main_condition, relative, verdict
 from laspa.trials.conditions import CONDITIONS
 from laspa.trials.splits import OTHER
 
