@@ -1,13 +1,15 @@
 """Stage model: the system that `system` names with its calibration and card, and its metrics for DVC."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from laspa.evaluation.evaluate import METRICS as RATES
 from laspa.evaluation.split import load_split
-from laspa.files import read_json, write_json
+from laspa.files import read_json, sha256_file, write_json
 from laspa.models.device import torch_device
-from laspa.models.saving import load_model
+from laspa.models.hearing import can_lend, save_with_language_encoder
+from laspa.models.saving import WEIGHTS_FILE, load_model
 from laspa.packaging.package import package
 from laspa.packaging.thresholds import score_split
 from laspa.params import load_params
@@ -27,24 +29,33 @@ FURTHER_METRICS = (
 def main() -> None:
     params = load_params(stage.PARAMS_FILE).resolve()
     system, device = params.system, torch_device(params.train.device)
-    model, _ = load_model(TRAINED / system)
     dev, test = (load_split(DATA, name) for name in ("dev", "test"))
     found = read_json(EVALUATION / system / "metrics.json")
-    scored = score_split(model, test, device)
-    package(
-        TRAINED / system,
-        MODEL,
-        score_split(model, dev, device),
-        scored,
-        found,
-        test.manifest,
-        system,
-        params.evaluate,
-    )
+    with TemporaryDirectory() as temporary:
+        trained, heard_by = with_languages(system, params.compare, Path(temporary) / "model")
+        model, _ = load_model(trained)
+        scored = score_split(model, test, device)
+        of_dev = score_split(model, dev, device)
+        package(trained, MODEL, of_dev, scored, found, test.manifest, system, params.evaluate, heard_by)
     others = [name for name in params.compare if name != system]
     further = {name: read_json(EVALUATION / name / "metrics.json")["conditions"] for name in others}
     write_json(METRICS, metrics(found, further), sort=False)
-    log_model(MODEL, scored, found, params)
+    log_model(MODEL, sha256_file(TRAINED / system / WEIGHTS_FILE), scored, found, params)
+
+
+def with_languages(system: str, compared: list[str], saved: Path) -> tuple[Path, str | None]:
+    """The folder of a system's model that tells languages, and the system whose language encoder it has.
+
+    A model that has none, such as the baseline, gets that of the next compared system which can lend it.
+    """
+    trained = TRAINED / system
+    if load_model(trained)[0].language_encoder is not None:
+        return trained, None
+    lenders = (name for name in reversed(compared) if can_lend(load_model(TRAINED / name)[0]))
+    if (lender := next(lenders, None)) is None:
+        return trained, None
+    save_with_language_encoder(trained, TRAINED / lender, saved)
+    return saved, lender
 
 
 def metrics(found: dict[str, Any], others: dict[str, dict[str, Any]]) -> dict[str, Any]:
