@@ -21,8 +21,10 @@ DATA, TRAINED, EVALUATION = Path("data"), Path("data/trained"), Path("data/evalu
 MODEL, METRICS = Path("data/model"), Path("reports/metrics.json")
 OTHERS_CONDITIONS = ("cross_same", "all")
 FURTHER_METRICS = (
-    *("language_probe_accuracy", "language_probe_chance", "mapc", "mse"),
-    *("added_parameters_percent", "trial_list"),
+    "language_probe_accuracy",
+    "language_probe_chance",
+    "added_parameters_percent",
+    "trial_list",
 )
 
 
