@@ -287,7 +287,7 @@ def time_epoch(settings: Features) -> None:
             data = TrainingSet(mels, classes, classes, [], [], 100.0, store.utterance_ids)
             generator = np.random.default_rng(1)
             made = batches(data, draw(data, BATCH, generator), CROP_FRAMES, generator)
-            return [batch.mel[0, 0] for batch in made]
+            return [batch.mel[0, 0].clone() for batch in made]  # a view would keep the batch
 
         systems: dict[str, Mels] = {
             "all frames in memory": Whole(mapped.copy(), store),
