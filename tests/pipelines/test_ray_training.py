@@ -91,7 +91,7 @@ def test_too_few_processors_are_named(
 ) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: there)
     with pytest.raises(LaspaError, match=problem):
-        parallel._check_resources(with_overrides(params, {"train.device": device}))
+        parallel._check_resources(with_overrides(params, {"train.device": device}), 2)
 
 
 def test_workers_take_gpus_where_there_is_one_for_each(
@@ -100,4 +100,4 @@ def test_workers_take_gpus_where_there_is_one_for_each(
     options = with_overrides(params, {"train.device": "auto"})
     for count, expected in ((0, False), (1, False), (2, True)):
         monkeypatch.setattr(ray, "cluster_resources", lambda count=count: {"CPU": 8.0, "GPU": count})
-        assert parallel._check_resources(options) is expected
+        assert parallel._check_resources(options, 2) is expected
