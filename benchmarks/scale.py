@@ -117,31 +117,40 @@ def index(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     return {"rows": len(data.train), "mib": round(own["anonymous"]), **timed("open")}
 
 
-def evaluate(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """VoxCeleb1 whole: E and H, AS-norm with all of VoxCeleb2 as the cohort, calibration, intervals.
-
-    Embedding is timed on --embedded utterances of the features; the vectors that are scored are random.
-    """
+def embed(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Embeddings of --embedded utterances of all the features, streamed from the disk."""
     import torch
 
-    from laspa.evaluation.as_norm import as_norm
-    from laspa.evaluation.calibration import fit_calibration
     from laspa.evaluation.embedding import embed_speakers
-    from laspa.evaluation.evaluate import measure
-    from laspa.evaluation.metadata import Metadata
-    from laspa.evaluation.scores import cosine_scores
     from laspa.features.store import FeatureStore
     from laspa.models.laspa import Laspa
-    from laspa.trials.lists import TrialList
 
     torch.set_num_threads(1)
+    forget(folder / "data/features")
     store = FeatureStore(folder / "data/features")
     model = Laspa(params(), MELS, SPEAKERS, 4)
     model.mel_settings = store.settings
     ids = store.utterance_ids[:: max(1, len(store) // options.embedded)][: options.embedded]
     timed = clock()
     embed_speakers(model, store, ids, torch.device("cpu"))
-    found = {"embedded": len(ids), **timed("embedding")}
+    return {"embedded": len(ids), **timed("embedding")}
+
+
+def evaluate(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """VoxCeleb1 whole: E and H, AS-norm with all of VoxCeleb2 as the cohort, calibration, intervals.
+
+    The vectors are random: `embed` has the time and memory of embedding.
+    """
+    import pyarrow as pa
+
+    from laspa.evaluation.as_norm import as_norm
+    from laspa.evaluation.calibration import fit_calibration
+    from laspa.evaluation.evaluate import measure
+    from laspa.evaluation.metadata import Metadata
+    from laspa.evaluation.scores import cosine_scores
+    from laspa.trials.lists import TrialList
+
+    found: dict[str, float] = {}
     generator = np.random.default_rng(0)
     speaker = np.sort(generator.integers(1_251, size=VOXCELEB1))  # VoxCeleb1's
     vectors = generator.standard_normal((VOXCELEB1, DIMENSION), dtype=np.float32)
@@ -149,8 +158,6 @@ def evaluate(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     cohort = generator.standard_normal((VOXCELEB2, DIMENSION), dtype=np.float32)
     others = np.char.add("c", np.sort(generator.integers(SPEAKERS, size=VOXCELEB2)).astype(str))
     names = np.char.add("t", speaker.astype(str))
-    import pyarrow as pa
-
     for name, count in OFFICIAL.items():
         enroll, test = generator.integers(VOXCELEB1, size=(2, count), dtype=np.int32)
         same = generator.random(count) < 0.5
@@ -294,6 +301,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
     "batches": read_batches,
     "train": train,
     "index": index,
+    "embed": embed,
     "evaluate": evaluate,
     "sweep": sweep,
     "manifest": manifest,
@@ -331,7 +339,7 @@ def run_part(part: str, options: argparse.Namespace) -> dict[str, Any]:
         "limit_gib": gib if group else None,
         "peak_mib": peaks,
     }
-    if part in ("train", "evaluate"):
+    if part in ("train", "embed"):
         measured["curve"] = curve[:: max(1, len(curve) // 20)]
     return measured
 
