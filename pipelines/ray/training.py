@@ -111,7 +111,11 @@ def _listen(records: Queue, on_epoch: Callable[[Record], None]) -> str:
 
 
 def _fewest(most: int) -> int:
-    """The fewest workers to go on with; without the environment's consent all of them."""
+    """The fewest workers to go on with, from the environment; all of them where it says nothing.
+
+    Raises:
+        LaspaError: another text than a number of workers.
+    """
     text = os.environ.get(FEWEST, str(most))
     if not text.isdecimal() or not 1 <= int(text) <= most:
         raise LaspaError(f"{FEWEST} is {text!r}; give a number from 1 to train.workers, {most}, or unset it")
@@ -127,10 +131,11 @@ def _check_resources(params: Params, fewest: int) -> bool:
     options, there = params.train, ray.cluster_resources()
     gpus = options.device == "cuda" or (options.device == "auto" and there.get("GPU", 0) >= options.workers)
     wanted = {"CPU": fewest * options.threads} | ({"GPU": fewest} if gpus else {})
+    setting = "params.yaml: train.workers" if fewest == options.workers else FEWEST
     for resource, count in wanted.items():
         if there.get(resource, 0) < count:
             raise LaspaError(
-                f"params.yaml: train.workers is {fewest}, which takes {count} {resource}, but Ray "
+                f"{setting} is {fewest}, which takes {count} {resource}, but Ray "
                 f"has {there.get(resource, 0):g}; lower it, or join a larger cluster by RAY_ADDRESS"
             )
     return gpus

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.services
 EPOCHS, LOST_AFTER = 30, 3
 ELASTIC_EPOCHS = 400  # so many that a node is lost and comes back in their midst
 OBJECT_STORE = 80 * 1024**2  # bytes a node, the least that Ray takes
-PORTS = ("metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
+PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
 
 
 def node() -> dict[str, Any]:
