@@ -115,9 +115,7 @@ def test_the_fewest_workers_are_all_or_what_the_environment_says(
     if fewest is not None:
         assert parallel._fewest(4) == fewest
     else:
-        with pytest.raises(
-            LaspaError, match=rf"LASPA_FEWEST_WORKERS is '{text}'; give a number from 1 to .* 4"
-        ):
+        with pytest.raises(LaspaError, match=rf"LASPA_FEWEST_WORKERS is '{text}'; give a number"):
             parallel._fewest(4)
 
 
