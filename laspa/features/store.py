@@ -199,7 +199,7 @@ class FeatureStore:
         places = (self._place[rows] + first * frame).tolist()
         begin = np.arange(len(rows)) * (made.shape[1] * frame)
         ends = (begin + lengths * frame).tolist()
-        view = memoryview(made.reshape(-1).view(np.uint8))
+        view = made.reshape(-1).view(np.uint8).data
         buffers = [view[one:end] for one, end in zip(begin.tolist(), ends, strict=True)]
         self._pieces.read(list(zip(self._shard[rows].tolist(), places, buffers, strict=True)))
 
