@@ -33,10 +33,10 @@ OWN_FOLDER = ("index", "manifest", "validate")  # parts that write, but not what
 STEPS = 60  # of training
 OFFICIAL = {"E": 579_818, "H": 550_894}  # trials of VoxCeleb1's lists
 RESAMPLES = 100
-CLASSES, DIMENSION = (6_000, 100_000, 300_000), 192
+CLASSES, DIMENSION = (6_000, 100_000, 1_000_000), 192
 LIMIT = 2.0  # GiB of a part's process, page cache included
 # Ray kills its workers near the limit of a cgroup, page cache or not.
-LIMITS: dict[str, float | None] = {"evaluate": 4.0, "softmax": 4.0, "sweep": None}
+LIMITS: dict[str, float | None] = {"evaluate": 4.0, "softmax": 8.0, "sweep": None}
 
 
 def forget(folder: Path) -> None:
