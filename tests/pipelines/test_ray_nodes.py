@@ -11,20 +11,14 @@ import pytest
 from laspa.params import Params, load_params, with_overrides
 from laspa.training.loop import Record
 from pipelines.ray import training as parallel
-from tests.servers import PATIENCE_SECONDS, free_port
+from tests.servers import PATIENCE_SECONDS
 from tests.tuning.tiny import make_tiny_sweep
 
 pytestmark = pytest.mark.services
 
 EPOCHS, LOST_AFTER = 20, 3
 ELASTIC_EPOCHS = 400  # so many that a node is lost and comes back in their midst
-OBJECT_STORE = 80 * 1024**2  # bytes a node, the least that Ray takes
-PORTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
-
-
-def node() -> dict[str, Any]:
-    """Options of a node with one CPU. With ports given a busy machine may be slow to start its agents."""
-    return {"num_cpus": 1, "object_store_memory": OBJECT_STORE} | {name: free_port() for name in PORTS}
+NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 1024**2}  # bytes, the least that Ray takes
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +57,8 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(services, "get_node", patient(services.get_node))
     cluster = Cluster()
     try:
-        cluster.add_node(wait=False, include_dashboard=False, **node())
-        cluster.second = cluster.add_node(wait=False, **node())
+        cluster.add_node(wait=False, include_dashboard=False, **NODE)
+        cluster.second = cluster.add_node(wait=False, **NODE)
         cluster.wait_for_nodes(timeout=PATIENCE_SECONDS)
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
         yield cluster
@@ -97,7 +91,7 @@ def test_a_lost_node_is_replaced_and_the_losses_are_those_of_a_run_without_loss(
     def lose(record: Record) -> None:
         if record["epoch"] == LOST_AFTER:
             nodes.remove_node(nodes.second, allow_graceful=False)
-            nodes.add_node(wait=False, **node())
+            nodes.add_node(wait=False, **NODE)
 
     assert run(params, folder, tmp_path / "lost", lose) == whole
     assert [record["epoch"] for record in whole] == list(range(1, EPOCHS + 1))
@@ -116,7 +110,7 @@ def test_two_workers_then_one_then_two(
             if seen == [2]:
                 nodes.remove_node(nodes.second, allow_graceful=False)
             elif seen == [2, 1]:
-                nodes.add_node(wait=False, **node())
+                nodes.add_node(wait=False, **NODE)
 
     long = with_overrides(params, {"train.epochs": ELASTIC_EPOCHS})
     records = run(long, folder, tmp_path, come_and_go)
