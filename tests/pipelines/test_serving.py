@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import requests
 import soundfile
 
+from benchmarks.serving import flat, load
 from laspa.recogniser.recogniser import Recogniser
 from laspa.recogniser.requests import MOST_SECONDS
 from pipelines.serving import app
@@ -203,9 +205,20 @@ def test_a_server_that_is_killed_under_load_answers_again(saved: Path, tmp_path:
         server.kill()
 
 
+def test_two_thousand_requests_leave_the_memory_as_it_was(server: Server) -> None:
+    assert server.process is not None
+    row = {"audio": encoded(voice(2.0), "WAV")}
+    held = load(server.url, row, psutil.Process(server.process.pid), 2000, CLIENTS)
+    assert flat(held), held
+
+
+def test_memory_that_grows_by_fifteen_kilobytes_a_request_is_not_flat() -> None:
+    assert not flat([500 + 200 * part * 0.015 for part in range(11)])  # MiB
+    assert flat([500, 510, 517, 517, 517, 518, 517, 517, 517, 517, 517])
+
+
 def memory(server: Server) -> int:
     """Bytes that the server holds."""
-    psutil = pytest.importorskip("psutil")
     assert server.process is not None
     return int(psutil.Process(server.process.pid).memory_info().rss)
 
@@ -213,11 +226,8 @@ def memory(server: Server) -> int:
 def test_two_replicas_of_ray_serve_give_the_same_answers(
     server: Server, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    try:
-        from ray import serve
-    except ImportError:
-        pytest.skip("no Ray Serve: pip install 'ray[serve]'")
     import ray
+    from ray import serve
 
     from deploy.ray_serve import application
 
