@@ -1,5 +1,6 @@
 """The server of a registered model: right answers, short refusals, and nothing that grows or stays behind."""
 
+import asyncio
 import base64
 import io
 import json
@@ -215,6 +216,39 @@ def test_two_thousand_requests_leave_the_memory_as_it_was(server: Server) -> Non
 def test_memory_that_grows_by_fifteen_kilobytes_a_request_is_not_flat() -> None:
     assert not flat([500 + 200 * part * 0.015 for part in range(11)])  # MiB
     assert flat([500, 510, 517, 517, 517, 518, 517, 517, 517, 517, 517])
+
+
+@pytest.mark.parametrize(("wait", "ninth"), [(0.05, 503), (SECONDS, 200)])
+def test_a_ninth_request_waits_and_is_then_refused(
+    wait: float, ninth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "WAIT_SECONDS", wait)
+    statuses: list[int] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def ask_all() -> None:
+        end = asyncio.Event()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            await end.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body"})
+
+        limits = app.Limits(slow)
+        request = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
+        asked = [asyncio.create_task(limits(request, receive, send)) for _ in range(app.MOST_IN_WORK + 1)]
+        await asyncio.wait(asked, timeout=1)
+        end.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(ask_all())
+    assert sorted(statuses) == [200] * app.MOST_IN_WORK + [ninth]
 
 
 def memory(server: Server) -> int:
