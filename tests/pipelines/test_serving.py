@@ -267,7 +267,7 @@ def test_two_replicas_of_ray_serve_give_the_same_answers(
 
     port = servers.free_port()
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    ray.init(num_cpus=3, include_dashboard=False, logging_level="ERROR")
+    ray.init("local", num_cpus=3, include_dashboard=False, logging_level="ERROR")
     try:
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         serve.run(application({"model": str(saved), "replicas": 2, "cpus": 1}), name="laspa")
