@@ -226,7 +226,7 @@ def _add_export(commands: Any) -> None:
     about = (
         "One ONNX file that needs no torch: recordings in, embeddings out, with calibration and languages."
     )
-    add = _command(commands, "export:export", "write a trained model as an ONNX file", about).add_argument
+    add = _command(commands, "models:export", "write a trained model as an ONNX file", about).add_argument
     add("--model", default="data/model", metavar="FOLDER", help="as train saves it (default data/model)")
     add("--output", default="model.onnx", metavar="FILE", help="default: model.onnx")
     add("--input", choices=("waveform", "mel"), default="waveform", help="of the graph (default waveform)")

@@ -7,15 +7,7 @@ import numpy as np
 
 from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
-from laspa.evaluation.error_rates import (
-    act_dcf,
-    cllr,
-    eer,
-    eer_convex_hull,
-    frr_at_far,
-    min_cllr,
-    min_dcf,
-)
+from laspa.evaluation.error_rates import act_dcf, cllr, eer, eer_convex_hull, frr_at_far, min_cllr, min_dcf
 from laspa.evaluation.intervals import Name, percentile_interval, resampled_rates
 from laspa.evaluation.metadata import Metadata
 from laspa.trials.conditions import CONDITIONS

@@ -15,7 +15,7 @@ NOT_MEASURED: PrefixHeads = {"cells": []}  # in git until somebody measures it: 
 
 
 def collect(folder: Path, manifest_sha256: str) -> PrefixHeads:
-    """All cells under `folder`, as `pipelines.prefix_heads` wrote them.
+    """All cells under `folder`, as `pipelines.studies.run` wrote them.
 
     Returns:
         What all cells share (`seeds`, `epochs`, the dev `trial_list`, `manifest_sha256`), and `cells`

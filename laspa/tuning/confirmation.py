@@ -18,7 +18,7 @@ def confirmation(best: Values, default: list[dict[str, Any]], found: list[dict[s
 
     Args:
         best: what the sweep found.
-        default, found: results of `pipelines.systems`, the same seeds in the same order.
+        default, found: results of `pipelines.studies.run`, the same seeds in the same order.
 
     Raises:
         LaspaError: the two differ in seeds, epochs or trial list.
