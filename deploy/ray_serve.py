@@ -1,7 +1,7 @@
 """The registered champion on a Ray cluster: the answers and limits of `make serve`, from several replicas.
 
 On a cluster's head, in the project's folder, with MLFLOW_TRACKING_URI at a server that all nodes reach:
-    pip install 'ray[serve]'
+    pip install 'laspa[serving]'
     serve run deploy.ray_serve:application replicas=2
 Ray's proxy binds 127.0.0.1 unless told otherwise. docs/serving.md
 """

@@ -59,10 +59,12 @@ def load_model(folder: Path, weights: str = WEIGHTS_FILE) -> tuple[Laspa, dict[s
     model = Laspa(system, settings["num_mels"], len(config["speakers"]), len(config["languages"]))
     model.mel_settings = settings
     tensors, _ = read_tensors(folder / weights)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise LaspaError(f"{folder / weights}: not weights of {folder / CONFIG_FILE}: {error}") from None
+    if differ := _differing(tensors, model.state_dict()):
+        raise LaspaError(
+            f"{folder / weights}: not weights of {folder / CONFIG_FILE}: {differ}; copy the whole "
+            "folder again, or train it again"
+        )
+    model.load_state_dict(tensors)
     return model, config
 
 
@@ -197,17 +199,8 @@ def restore_state(
     for name, value in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = value
-    ours = model.state_dict()
-    differ = [
-        f"{name} is {_shape(parts['model'].get(name))} there and {_shape(ours.get(name))} here"
-        for name in sorted(ours.keys() | parts["model"].keys())
-        if _shape(parts["model"].get(name)) != _shape(ours.get(name))
-    ]
-    if differ:
-        raise LaspaError(
-            f"{path}: the state of another model: {differ[0]}{' and more' if len(differ) > 1 else ''}; "
-            "delete it to train from the start"
-        )
+    if differ := _differing(parts["model"], model.state_dict()):
+        raise LaspaError(f"{path}: the state of another model: {differ}; delete it to train from the start")
     model.load_state_dict(parts["model"])
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in parts["optimizer"].items():
@@ -215,6 +208,16 @@ def restore_state(
         moments.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return parts["best"]
+
+
+def _differing(there: dict[str, Tensor], here: dict[str, Tensor]) -> str:
+    """The first tensor of another shape, and whether there are more; empty if none differs."""
+    differ = [
+        f"{name} is {_shape(there.get(name))} there and {_shape(here.get(name))} here"
+        for name in sorted(here.keys() | there.keys())
+        if _shape(there.get(name)) != _shape(here.get(name))
+    ]
+    return differ[0] + " and more" * (len(differ) > 1) if differ else ""
 
 
 def _shape(tensor: Tensor | None) -> str:

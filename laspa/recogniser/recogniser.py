@@ -1,5 +1,6 @@
 """`Recogniser`: a trained model that is asked about recordings."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -247,10 +248,13 @@ class Recogniser:
             sample_rate, channel, vad: as of `embed`.
 
         Raises:
-            LaspaError: as `hear`; a model without calibration and no `threshold`; an unknown `far`.
+            LaspaError: as `hear`; a model without calibration and no `threshold`; an unknown `far`; a
+                `threshold` or `prior` that is none.
         """
         if not 0 < prior < 1:
             raise LaspaError(f"prior is {prior:g}; give a probability above 0 and below 1")
+        if threshold is not None and not math.isfinite(threshold):
+            raise LaspaError(f"threshold is {threshold:g}; give a finite number")
         decision = self.decision
         if decision is None and threshold is None:
             lacks = f"{self.backend.folder}: has no {CALIBRATION_FILE}"

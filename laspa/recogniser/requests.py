@@ -90,7 +90,8 @@ def decode_recording(text: Any, name: str = "audio") -> Recording:
         raise
     except Exception:  # libsndfile and its wrapper raise errors of many kinds
         raise LaspaError(
-            f"{name} is not a recording that can be decoded; send the base64 of WAV, FLAC, OGG or MP3"
+            f"{name} is not a recording that can be decoded; send the base64 of a whole WAV, FLAC, OGG or "
+            "MP3 file"
         ) from None
 
 

@@ -59,7 +59,8 @@ class Store:
             how many names the store has now.
 
         Raises:
-            LaspaError: a bad name, a name given twice or enrolled already, or embeddings of another size.
+            LaspaError: a bad name, a name given twice or enrolled already, embeddings of another size, or a
+                place that cannot be written.
         """
         for name in names:
             check_name(name)
@@ -145,8 +146,14 @@ class Store:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f".{self.path.name}.lock")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock.touch()  # FileLock waits for a file that it may not write as for one that is locked
+        except OSError as error:
+            raise LaspaError(
+                f"{self.path}: cannot be written here ({error.strerror}); name a store in another folder"
+            ) from None
         try:
             with FileLock(lock, timeout=LOCK_SECONDS):
                 for left in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # of a killed enrolment

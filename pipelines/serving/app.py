@@ -23,7 +23,8 @@ from pipelines.tracking.tracked_run import quieten_mlflow
 HOST, PORT = "127.0.0.1", 8080
 MODEL = f"models:/laspa@{CHAMPION}"
 MOST_BODY = 2 * (MOST_BYTES * 4 // 3) + 2**16  # two recordings as base64
-MOST_IN_WORK = 8  # requests whose bodies are in memory; the others are told to come again
+MOST_IN_WORK = 8  # requests whose bodies are in memory
+WAIT_SECONDS = 1.0  # of the others, before they are told to come again: a client's next one may be early
 READ_SECONDS = 30.0  # for a body to arrive
 ANSWER_SECONDS = "60"  # MLflow's limit on the whole request
 MESSAGE_CHARACTERS = 500
@@ -38,22 +39,23 @@ class Limits:
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
-        self._in_work = 0
+        self._free = asyncio.Semaphore(MOST_IN_WORK)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
-        elif self._in_work >= MOST_IN_WORK:
-            await _refuse(
-                send, HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_IN_WORK} requests are in work; try again"
-            )
-        else:
-            self._in_work += 1
-            try:
-                await self._answer(scope, receive, send)
-            finally:
-                self._in_work -= 1
+            return
+        try:
+            await asyncio.wait_for(self._free.acquire(), WAIT_SECONDS)
+        except TimeoutError:
+            busy = f"{MOST_IN_WORK} requests are in work; try again"
+            await _refuse(send, HTTPStatus.SERVICE_UNAVAILABLE, busy)
+            return
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._free.release()
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

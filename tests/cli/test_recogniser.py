@@ -101,6 +101,7 @@ def test_enrol_and_identify(capsys):
         (["verify", "sound/a.wav", "stereo.wav"], ["stereo.wav: its 2 channels differ", "--channel 1"]),
         (["verify", "sound/a.wav", "sound/b.wav", "--far", "0.5"], ["--far 0.5", "0.01"]),
         (["verify", "sound/a.wav", "sound/b.wav", "--prior", "0"], ["prior is 0"]),
+        (["verify", "sound/a.wav", "sound/b.wav", "--threshold", "nan"], ["threshold is nan"]),
         (["verify", "sound/a.wav", "sound/b.wav", "--model", "other"], ["has no calibration.json"]),
         (["verify", "sound/a.wav", "sound/b.wav", "--model", "none"], ["none: no such model folder"]),
         (["embed", "sound", "--output", "x.txt"], ["ends in .parquet"]),

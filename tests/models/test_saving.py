@@ -1,5 +1,6 @@
 """Models and states on disk: they come back, and what is damaged or of another model is named."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -74,6 +75,11 @@ def test_a_saved_model_comes_back_and_a_damaged_one_is_named(params, data, tmp_p
     assert torch.equal(
         load_model(tmp_path / "model", LAST_FILE)[0].speaker_head.centres, last["speaker_head.centres"]
     )
+    larger = tmp_path / "larger"
+    shutil.copytree(tmp_path / "model", larger)
+    write_json(larger / "config.json", config | {"speakers": [*data.speakers, "new"]})
+    with pytest.raises(LaspaError, match=r"speaker_head\.centres is .* there and .* here; copy"):
+        load_model(larger)
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(LaspaError, match="not a whole safetensors file"):

@@ -1,5 +1,6 @@
 """The server of a registered model: right answers, short refusals, and nothing that grows or stays behind."""
 
+import asyncio
 import base64
 import io
 import json
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import requests
 import soundfile
 
+from benchmarks.serving import flat, load
 from laspa.recogniser.recogniser import Recogniser
 from laspa.recogniser.requests import MOST_SECONDS
 from pipelines.serving import app
@@ -203,9 +206,53 @@ def test_a_server_that_is_killed_under_load_answers_again(saved: Path, tmp_path:
         server.kill()
 
 
+def test_two_thousand_requests_leave_the_memory_as_it_was(server: Server) -> None:
+    assert server.process is not None
+    row = {"audio": encoded(voice(2.0), "WAV")}
+    held = load(server.url, row, psutil.Process(server.process.pid), 2000, CLIENTS)
+    assert flat(held), held
+
+
+def test_memory_that_grows_by_fifteen_kilobytes_a_request_is_not_flat() -> None:
+    assert not flat([500 + 200 * part * 0.015 for part in range(11)])  # MiB
+    assert flat([500, 510, 517, 517, 517, 518, 517, 517, 517, 517, 517])
+
+
+@pytest.mark.parametrize(("wait", "ninth"), [(0.05, 503), (SECONDS, 200)])
+def test_a_ninth_request_waits_and_is_then_refused(
+    wait: float, ninth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "WAIT_SECONDS", wait)
+    statuses: list[int] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def ask_all() -> None:
+        end = asyncio.Event()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            await end.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body"})
+
+        limits = app.Limits(slow)
+        request = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
+        asked = [asyncio.create_task(limits(request, receive, send)) for _ in range(app.MOST_IN_WORK + 1)]
+        await asyncio.wait(asked, timeout=1)
+        end.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(ask_all())
+    assert sorted(statuses) == [200] * app.MOST_IN_WORK + [ninth]
+
+
 def memory(server: Server) -> int:
     """Bytes that the server holds."""
-    psutil = pytest.importorskip("psutil")
     assert server.process is not None
     return int(psutil.Process(server.process.pid).memory_info().rss)
 
@@ -213,26 +260,26 @@ def memory(server: Server) -> int:
 def test_two_replicas_of_ray_serve_give_the_same_answers(
     server: Server, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    try:
-        from ray import serve
-    except ImportError:
-        pytest.skip("no Ray Serve: pip install 'ray[serve]'")
     import ray
+    from ray import serve
 
     from deploy.ray_serve import application
 
     port = servers.free_port()
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    ray.init(num_cpus=3, include_dashboard=False, logging_level="ERROR")
+    ray.init("local", num_cpus=3, include_dashboard=False, logging_level="ERROR")
     try:
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         serve.run(application({"model": str(saved), "replicas": 2, "cpus": 1}), name="laspa")
         url = f"http://127.0.0.1:{port}/invocations"
         text = encoded(voice(1.0))
-        wanted = server.post({"audio": text}).json()
+        (wanted,) = server.post({"audio": text}).json()["predictions"]
         for _ in range(6):
             answer = requests.post(url, json={"dataframe_records": [{"audio": text}]}, timeout=SECONDS)
-            assert answer.json() == wanted
+            (found,) = answer.json()["predictions"]
+            np.testing.assert_allclose(found["embedding"], wanted["embedding"], atol=1e-6)  # of unit length
+            assert found["language"]["code"] == wanted["language"]["code"]
+            assert found["seconds"] == wanted["seconds"]
         bad = requests.post(url, json={"dataframe_records": [{"audio": "/etc/passwd"}]}, timeout=SECONDS)
         assert bad.status_code == 400
     finally:

@@ -116,5 +116,6 @@ def test_a_killed_enrolment_leaves_the_store_whole(tmp_path):
 
 def test_a_store_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(OSError, match="file"):
-        Store(tmp_path / "file" / "people.parquet", "m").enrol(["ann"], unit(1), [1])
+    for path in (tmp_path / "file" / "people.parquet", Path("/proc/people.parquet")):
+        with pytest.raises(LaspaError, match=r"people\.parquet: cannot be written here"):
+            Store(path, "m").enrol(["ann"], unit(1), [1])
