@@ -278,6 +278,12 @@ def test_embeddings_that_do_not_fit_are_refused(corpus, capsys):
     ragged = {"utterance_id": ["a", "b"], "vector": [[1.0], [1.0, 2.0]]}
     pq.write_table(pa.table(ragged), "ragged.parquet")
     assert "ragged.parquet: vectors of 2 lengths" in refused(capsys, *arguments, "ragged.parquet")
+    for vectors, wrong in (
+        ([[0.0], [1.0]], "the vector of a is zero"),
+        (["1", "2"], "its column vector is string"),
+    ):
+        pq.write_table(pa.table(ragged | {"vector": vectors}), "ragged.parquet")
+        assert f"ragged.parquet: {wrong}" in refused(capsys, *arguments, "ragged.parquet")
     assert not Path("out.txt").exists()
 
 
