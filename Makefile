@@ -15,6 +15,8 @@ help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 repro: $(INSTALLED) ## Run the whole pipeline on the corpus of params.yaml and print the result
+	@dvc repro systems trials validate_features
+	@dvc stage list --name-only | sed -n '/^evaluate@/p' | xargs -P 2 -n 1 dvc --wait-for-lock repro  # two at once
 	@dvc repro
 	@python -m pipelines.result
 
@@ -54,7 +56,7 @@ results: $(INSTALLED) ## Run the comparison on the full budget, after `make repr
 	@dvc --cd studies/results repro
 
 # `dvc exp show` has 300 columns: every metric, all of params.yaml, every dependency. This leaves what tells most.
-EERS := conditions.(cross_same|same_same|cross_cross|all).eer$$
+EERS := conditions.(cross_same|all).eer$$|systems\.
 REST := Created|conditions|language_probe|m(apc|se)$$|added_|trial_list|.*/
 experiments: $(INSTALLED) ## Compare the experiments: their EERs, and the params that they changed
 	@[ -t 1 ] || export COLUMNS=160; dvc exp show --no-pager --only-changed --keep '$(EERS)' --drop '$(REST)'

@@ -23,7 +23,8 @@ MEASURED = Path("data/.partial/confirm_results")
 
 
 def main() -> None:
-    params = load_params(stage.PARAMS_FILE).resolve()
+    params = load_params(stage.PARAMS_FILE)
+    params = params.resolve(params.tune.system)
     trials = read_trials(RESULTS)
     file = RESULTS / BEST_FILE
     best: Values = read_yaml(file)

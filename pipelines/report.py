@@ -12,6 +12,7 @@ from laspa.report.page import plot_tables, render
 from laspa.report.page_figures import page_figures
 from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import read_results
+from laspa.report.summary import in_detail
 from laspa.report.svg import file_svg
 from pipelines import stage
 from pipelines.resolve import read_run
@@ -32,12 +33,11 @@ SHOWN_PARAMS = {*Params.model_fields} - {
 
 def main() -> None:
     options = load_params(stage.PARAMS_FILE)
-    params = read_run(options.system)
     features = read_json(MODEL / CONFIG_FILE)["features"]
     mels = {"Features": json.dumps(features["settings"]), "Features, digest": features["digest"]}
-    flat = tracking.flat_params(params, SHOWN_PARAMS)
     manifest = read_manifest(DATA / "manifest.parquet")
     summary = read_summary(DATA, options.system, options.compare, manifest, options.evaluate)
+    flat = tracking.flat_params(read_run(in_detail(summary)), SHOWN_PARAMS)
     on_demand = {"ablation": read_json(ABLATION), "prefix_heads": read_prefix_heads(PREFIX_HEADS)}
     results = read_results(DATA, summary, flat, mels, on_demand | {"study": read_json(STUDY)})
     figures = page_figures(results)
@@ -49,7 +49,7 @@ def main() -> None:
             table.to_csv(folder / name, index=False, lineterminator="\n")
         for name, shown in figures.items():
             write_text(folder / f"{name}.svg", file_svg(shown.figure))
-    with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), params, last=True) as run:
+    with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), read_run(options.system), last=True) as run:
         run.log_artifacts(PLOTS, "plots")
         run.log_artifacts(PAGE, "report")
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from laspa.evaluation.embedding import Embeddings
 from laspa.evaluation.split import Split, load_split
-from laspa.evaluation.system import evaluate_system
+from laspa.evaluation.system import evaluate_other, evaluate_system, pair_norm_rates
 from laspa.files import atomic_path, read_json, sha256_file, write_json
 from laspa.models.device import torch_device
 from laspa.models.encoders import check_encoders
@@ -66,9 +66,9 @@ def measure_seeds(
 ) -> None:
     """Train and measure each run on the tables under `data`; write `results`/`system`.
 
-    Each seed-N.json holds the metrics and history of a seed; scores.parquet has one column of scores per
-    seed, in the order of the split's trial list. If the process is killed, the next call reuses finished
-    seeds.
+    Each seed-N.json holds the metrics and history of a seed; scores_LIST.parquet has one column of scores per
+    seed, in the order of that trial list: the split's, and with test also that of other voices, if there is
+    one. If the process is killed, the next call reuses finished seeds.
 
     Args:
         system: the name that the tracked runs carry.
@@ -94,13 +94,14 @@ def measure_seeds(
             for record in result["history"]:
                 tracked[seed].log_metrics(**epoch_metrics(record))
             tracked[seed].log_metrics(evaluation_metrics(result))
-            folder_of_seeds[seed] = result, np.load(stem.with_suffix(".npy"))
+            folder_of_seeds[seed] = result, dict(np.load(stem.with_suffix(".npz")))
     with atomic_path(results / system) as folder:
         folder.mkdir()
         for seed, (result, _) in sorted(folder_of_seeds.items()):
             write_json(folder / f"seed-{seed}.json", result)
-        columns = {f"seed-{seed}": scores for seed, (_, scores) in sorted(folder_of_seeds.items())}
-        pd.DataFrame(columns).to_parquet(folder / "scores.parquet", index=False)
+        for name in next(iter(folder_of_seeds.values()))[1]:
+            columns = {f"seed-{seed}": scores[name] for seed, (_, scores) in sorted(folder_of_seeds.items())}
+            pd.DataFrame(columns).to_parquet(folder / f"scores_{name}.parquet", index=False)
     shutil.rmtree(partial)
 
 
@@ -144,18 +145,27 @@ def _run(params: Params, data: Path, partial: Path, split: str, inspect: Inspect
     trained = train_system(params, training, partial)
     device = torch_device(params.train.device)
     scored = load_split(data, split)
-    measured = evaluate_system(trained.model, training.train.languages, scored, params.evaluate, device)
-    with atomic_path(finished.with_suffix(".npy")) as temporary, temporary.open("wb") as file:
-        np.save(file, measured.scores)
+    model, options = trained.model, params.evaluate
+    measured = evaluate_system(model, training.train.languages, scored, options, device)
+    scores: dict[str, Any] = {split: measured.scores}
+    further: dict[str, Any] = {}
+    if split == "test":
+        vectors = measured.embeddings
+        further["pair_norm"] = pair_norm_rates(scored, vectors.utterance_ids, vectors.speaker, options)
+        for name, (rates, _, found) in evaluate_other(model, data, options, device).items():
+            further[name], scores[name] = rates, found
+    with atomic_path(finished.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+        np.savez(file, **scores)
     result: dict[str, Any] = {
         "seed": params.seed,
         "epochs": params.train.epochs,
         "history": trained.history,
-        "parameters": trained.model.parameter_counts(),
+        "parameters": model.parameter_counts(),
         **measured.metrics,
+        **further,
     }
     if inspect is not None:
-        result |= inspect(params, trained.model, training.train, scored, measured.embeddings)
+        result |= inspect(params, model, training.train, scored, measured.embeddings)
     write_json(finished.with_suffix(".json"), result)
     return finished
 

@@ -22,7 +22,8 @@ COPIES = PARTIAL.parent / "tables"
 
 
 def main() -> None:
-    params = stage.from_root(load_params(stage.PARAMS_FILE).resolve())
+    params = load_params(stage.PARAMS_FILE)
+    params = stage.from_root(params.resolve(params.tune.system))
     drawn = draw_trials(params)
     if params.train.device == "cuda" and not params.tune.gpus:
         raise LaspaError(

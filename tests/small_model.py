@@ -22,7 +22,7 @@ LANGUAGES = ["de", "en"]
 def small_model(folder: Path, changes: dict | None = None, seed: int = 0) -> Path:
     """Saved in `folder`, without calibration."""
     params = with_overrides(
-        load_params(Path(__file__).parents[1] / "params.yaml").resolve(), SMALL | (changes or {})
+        load_params(Path(__file__).parents[1] / "params.yaml").resolve("laspa"), SMALL | (changes or {})
     )
     torch.manual_seed(seed)
     settings = mel_settings(params.features)

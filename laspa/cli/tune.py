@@ -47,7 +47,7 @@ def apply(options: argparse.Namespace) -> None:
             edited = False
         if not edited:
             raise LaspaError(f"{file}: cannot be edited in place; write the values of {options.best} by hand")
-    before = old.resolve().model_dump()
+    before = old.resolve(old.tune.system).model_dump()
     for name, value in best.items():
         was = get(before, name)
         print(f"{name}: {was} → {value}" if was != value else f"{name}: {was}, as before")
@@ -77,8 +77,9 @@ def show(options: argparse.Namespace) -> None:
 
 
 def _place(params: Params, name: str) -> str:
-    """Where the chosen system has a param: among its own changes, or at the top level."""
-    return f"systems.{params.system}.{name}" if name in flatten(params.systems[params.system]) else name
+    """Where the system of the sweep has a param: among its own changes, or at the top level."""
+    system = params.tune.system
+    return f"systems.{system}.{name}" if name in flatten(params.systems[system]) else name
 
 
 def _hydra(value: Any) -> str:
@@ -98,5 +99,5 @@ def _best(path: str, params: Params) -> Values:
     best = read_yaml(file)
     if not isinstance(best, dict) or not all(isinstance(name, str) for name in best):
         raise LaspaError(f"{file} is {best!r} but should hold dotted names and values")
-    with_overrides(params.resolve(), best, str(file))
+    with_overrides(params.resolve(params.tune.system), best, str(file))
     return best

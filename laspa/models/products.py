@@ -21,7 +21,7 @@ _overrides = torch.library.Library("aten", "IMPL")  # holds as long as it is ref
 
 
 def use_numpy_products() -> None:
-    """Let numpy multiply torch's float32 matrices on a CPU, in this process, with the portable switches alone."""
+    """Let numpy multiply torch's float32 matrices on a CPU, if this process has the portable switches."""
     if os.environ.get("MKL_CBWR") != PORTABLE["MKL_CBWR"]:
         return
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # that there was a kernel before

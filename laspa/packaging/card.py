@@ -27,6 +27,7 @@ def render_card(
     why_none: str,
     metrics: dict[str, Any],
     manifest: pd.DataFrame,
+    heard_by: str | None,
 ) -> str:
     """The card as Markdown with YAML front matter; the same results give the same bytes. Arguments are
     those of `package`, and what it has found."""
@@ -43,6 +44,7 @@ def render_card(
     return environment.get_template("README.md").render(
         front_matter=_front_matter(name, config, metrics, licence, _corpora(parts["test"])),
         name=name,
+        heard_by=heard_by,
         digest=digest,
         config=config,
         calibration=calibration,

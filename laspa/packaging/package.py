@@ -27,6 +27,7 @@ def package(
     manifest: pd.DataFrame,
     name: str,
     options: Evaluate,
+    heard_by: str | None = None,
 ) -> None:
     """Write `folder` from a trained model, whole or not at all.
 
@@ -40,6 +41,7 @@ def package(
         manifest: of the data that it was trained and tested on.
         name: of the system.
         options: resamples and seed of the intervals.
+        heard_by: the system whose language encoder the model has, where that is another.
     """
     digest = sha256_file(trained / WEIGHTS_FILE)
     calibration, why_none = None, ""
@@ -59,7 +61,7 @@ def package(
             },
         }
     card = render_card(
-        name, digest, read_json(trained / CONFIG_FILE), calibration, why_none, metrics, manifest
+        name, digest, read_json(trained / CONFIG_FILE), calibration, why_none, metrics, manifest, heard_by
     )
     with atomic_path(folder) as temporary:
         temporary.mkdir()

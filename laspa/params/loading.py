@@ -124,7 +124,9 @@ def load_params(path: Path | str) -> Params:
             key, the nearest known one.
     """
     params = _validate(read_yaml(path), str(path))
-    for name in dict.fromkeys((params.system, *params.compare, *params.ablate.systems, *params.systems)):
+    for name in dict.fromkeys(
+        (params.system, params.tune.system, *params.compare, *params.ablate.systems, *params.systems)
+    ):
         params.resolve(name, str(path))
     for place, variant in params.study.variants().items():
         # These may contradict the params of an experiment, until the study is run.

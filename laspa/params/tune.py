@@ -10,6 +10,7 @@ from laspa.params.base import Count, Positive, Section, Seed
 class Tune(Section):
     """The search for hyperparameters, run on demand; laspa/tuning/space.py checks the space."""
 
+    system: str
     space: dict[str, dict[str, Any]]
     sampler: Literal["random", "optuna", "grid"]
     seed: Seed

@@ -32,8 +32,8 @@ def render(results: Results, figures: dict[str, PageFigure]) -> str:
     return template.render(
         results=results,
         summary=summary,
-        trained=results.default,
-        others=(results.default.get(OTHER) or {}).get("trial_list"),
+        trained=results.metrics,
+        others=(results.metrics.get(OTHER) or {}).get("trial_list"),
         figures=figures,
         text=text,
         prefix_heads=prefix_heads,
@@ -138,7 +138,7 @@ def _budget(results: Results) -> dict[str, str]:
 
 
 def _provenance(results: Results) -> dict[str, str]:
-    trial_list = results.default.get("trial_list") or {}
+    trial_list = results.metrics.get("trial_list") or {}
     return {
         "Corpus": ", ".join(sorted(results.manifest["corpus"].unique())),
         "Trial list": f"{trial_list.get('name', '–')}: {trial_list.get('trials', 0):,} trials of "

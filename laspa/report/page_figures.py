@@ -62,7 +62,7 @@ def _prefix_heads(results: Results) -> Named:
 
 
 def _trials(results: Results) -> Named:
-    conditions = results.default["conditions"]
+    conditions = results.metrics["conditions"]
     told = "; ".join(
         f"{about.label} {percent(conditions[name]['eer'])} %"
         for name, about in CONDITIONS.items()

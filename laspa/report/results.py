@@ -11,15 +11,15 @@ from laspa.errors import LaspaError
 from laspa.files import read_json, sha256_file
 from laspa.manifest.tables import read_manifest
 from laspa.report.prefix_heads import PrefixHeads
-from laspa.report.summary import Summary
+from laspa.report.summary import Summary, in_detail
 
 
 @dataclass
 class Results:
     """Everything the page shows.
 
-    summary: reports/summary.json; train: data/history of the default system.
-    scores, embeddings: of the default system on the test trials; manifest: every utterance.
+    summary: reports/summary.json; train: data/history of the system that is shown in detail.
+    scores, embeddings: of that system on the test trials; manifest: every utterance.
     detail, probe, attention, gradients: what docs/evaluation.md says of them.
     reconstructions: `{"utterance_id", "original", "reconstructed"}`, mels as (frames, mels); may be empty.
     params: dotted names and values, as text; features: settings and digest of the mels.
@@ -46,9 +46,14 @@ class Results:
     study: dict[str, Any] | None = None
 
     @property
-    def default(self) -> dict[str, Any]:
-        """The metrics of the default system."""
-        return dict(self.summary["systems"][self.summary["default"]])
+    def system(self) -> str:
+        """The system that is shown in detail."""
+        return in_detail(self.summary)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Of that system."""
+        return dict(self.summary["systems"][self.system])
 
 
 def read_results(
@@ -58,7 +63,7 @@ def read_results(
     features: dict[str, str],
     on_demand: dict[str, Any] | None = None,
 ) -> Results:
-    """Read what the stages before the report have written under `data` about the default system.
+    """Read what the stages before the report have written under `data` about the system shown in detail.
 
     Args:
         on_demand: what was measured on demand: `ablation`, as pipelines.ablation_table wrote it,
@@ -67,18 +72,18 @@ def read_results(
     Raises:
         LaspaError: a file that is missing or is not what it should be.
     """
-    default, more = summary["default"], on_demand or {}
-    evaluation = data / "evaluation" / default
+    system, more = in_detail(summary), on_demand or {}
+    evaluation = data / "evaluation" / system
     scores = ["enroll", "test", "target", "same_language", "score"]
     manifest_sha256 = sha256_file(data / "manifest.parquet")
     ablation, study = more.get("ablation"), more.get("study")
     if ablation and (ablation["manifest_sha256"] != manifest_sha256 or not ablation["systems"]):
         ablation = None
-    if study and study["trial_list"] != summary["systems"][default]["trial_list"]:
+    if study and study["trial_list"] != summary["systems"][system]["trial_list"]:
         study = None
     return Results(
         summary=summary,
-        train=read_json(data / "history" / f"{default}.json"),
+        train=read_json(data / "history" / f"{system}.json"),
         scores=_read_table(evaluation / "scores.parquet", scores),
         embeddings=_read_table(evaluation / "embeddings.parquet", ["utterance_id", "vector"]),
         detail=read_json(evaluation / "detail.json"),

@@ -16,6 +16,7 @@ from laspa.report.seeds import interval
 from laspa.report.summary import BASELINE, MAIN_CONDITIONS
 from laspa.report.text import interval_text, percent, points_text
 from laspa.trials.lists import TrialList
+from laspa.trials.splits import OTHER
 
 RESAMPLES = 500  # of the speakers, the same for all systems
 CEILING = "ceiling"
@@ -31,22 +32,30 @@ DESCRIPTIONS = {
 
 
 # Each EER of a system's tables, and where its results hold it.
-EERS = {name: ("conditions", name, "eer") for name in MAIN_CONDITIONS}
+Paths = dict[str, tuple[str, ...]]
+EERS: Paths = {name: ("conditions", name, "eer") for name in MAIN_CONDITIONS}
 EERS[UNSEEN] = ("unseen", "cross_same", "eer")
+MAIN_EERS = {name: EERS[name] for name in MAIN_CONDITIONS}
+PAIR_NORM = "pair_norm"
 
 
 @dataclass
 class Measured:
-    """One system: its results by seed, and its test scores, (trials, seeds)."""
+    """One system: its results by seed, and its scores by trial list, (trials, seeds)."""
 
     results: list[dict[str, Any]]
-    scores: np.ndarray
+    scores: dict[str, np.ndarray]
 
     @classmethod
     def read(cls, folder: Path) -> "Measured":
         """What `pipelines.systems` wrote."""
-        scores = pd.read_parquet(folder / "scores.parquet")
-        return cls([read_json(folder / f"{name}.json") for name in scores], scores.to_numpy(dtype=float))
+        tables = {
+            path.stem.removeprefix("scores_"): pd.read_parquet(path)
+            for path in folder.glob("scores_*.parquet")
+        }
+        seeds = next(iter(tables.values())).columns
+        results = [read_json(folder / f"{seed}.json") for seed in seeds]
+        return cls(results, {name: table.to_numpy(dtype=float) for name, table in tables.items()})
 
     def over_seeds(self, *path: str) -> dict[str, Any]:
         """Mean and t-interval over seeds of what stands at `path` in each result."""
@@ -55,43 +64,70 @@ class Measured:
             values = [value[key] for value in values]
         return interval([float(value) for value in values])
 
+    def eers(self, paths: Paths, *place: str) -> dict[str, dict[str, Any]]:
+        """`over_seeds` of each path under `place`; of none where a seed has no rates there."""
+        known: list[Any] = self.results
+        for key in (*place, "conditions"):
+            known = [one.get(key, {}) for one in known]
+        if not all(known):
+            return {}
+        return {name: self.over_seeds(*place, *path) for name, path in paths.items()}
+
 
 def study_summary(
-    measured: dict[str, Measured], trials: TrialList, manifest: pd.DataFrame, seed: int
+    measured: dict[str, Measured], lists: dict[str, TrialList], manifest: pd.DataFrame, seed: int
 ) -> dict[str, Any]:
     """All numbers of the page.
 
+    Args:
+        lists: `test`, and `other` where there are other voices.
+
     Returns:
-        `systems.NAME`: `eer.CONDITION` and `language_probe`, mean and t-interval over seeds, and
-        against the baseline `difference.CONDITION`, mean over seeds and interval over paired
-        resamples of the speakers, `relative`, and `of_gap`, the share of the way to the ceiling.
+        `systems.NAME`: `eer.CONDITION`, `pair_norm.CONDITION` and `language_probe`, mean and t-interval over
+        seeds, and against the baseline `difference.CONDITION`, mean over seeds and interval over paired
+        resamples of the speakers, `relative`, and `of_gap`, the share of the way to the ceiling;
+        `systems.NAME.other` has the first two and the difference on other voices.
     """
-    metadata = manifest_metadata(trials, manifest)
-    drawn = {name: _resampled(system, trials, metadata, seed) for name, system in measured.items()}
     systems: dict[str, dict[str, Any]] = {
         name: {
-            "eer": {key: system.over_seeds(*path) for key, path in EERS.items()},
+            "eer": system.eers(EERS),
+            "pair_norm": system.eers(MAIN_EERS, PAIR_NORM),
             "language_probe": system.over_seeds("language_probe_accuracy"),
         }
         for name, system in measured.items()
     }
-    base = systems[BASELINE]["eer"]
-    gap = systems[CEILING]["eer"]["cross_same"]["mean"] - base["cross_same"]["mean"]
+    for name, found in _differences(measured, "test", lists["test"], manifest, seed, EERS).items():
+        systems[name]["difference"] = found
+    if OTHER in lists:
+        for name, found in _differences(
+            measured, OTHER, lists[OTHER], manifest, seed, MAIN_EERS, OTHER
+        ).items():
+            systems[name][OTHER] = {"difference": found}
+        for name, system in measured.items():
+            rates = {
+                "eer": system.eers(MAIN_EERS, OTHER),
+                "pair_norm": system.eers(MAIN_EERS, OTHER, PAIR_NORM),
+            }
+            if rates["eer"]:
+                systems[name][OTHER] = systems[name].get(OTHER, {}) | rates
+    base = systems[BASELINE]["eer"]["cross_same"]["mean"]
+    gap = systems[CEILING]["eer"]["cross_same"]["mean"] - base
     for name in systems.keys() - {BASELINE}:
-        differences = {}
-        for key, found in systems[name]["eer"].items():
-            low, high = percentile_interval(drawn[name][key] - drawn[BASELINE][key])
-            differences[key] = {"mean": found["mean"] - base[key]["mean"], "low": low, "high": high}
-        gain = differences["cross_same"]["mean"]
-        systems[name]["difference"] = differences
-        systems[name] |= {"relative": gain / base["cross_same"]["mean"], "of_gap": gain / gap}
+        gain = systems[name]["difference"]["cross_same"]["mean"]
+        systems[name] |= {"relative": gain / base, "of_gap": gain / gap}
+    about = {
+        f"{'' if name == 'test' else name + '_'}trial_list": list_info(
+            trials, name, manifest_metadata(trials, manifest)
+        )
+        for name, trials in lists.items()
+    }
     return {
         "systems": systems,
         "seeds": len(measured[BASELINE].results),
         "epochs": measured[BASELINE].results[0]["epochs"],
         "chance": measured[BASELINE].over_seeds("language_probe_chance"),
         "resamples": RESAMPLES,
-        "trial_list": list_info(trials, "test", metadata),
+        **about,
     }
 
 
@@ -120,14 +156,42 @@ def results_page(summary: dict[str, Any]) -> str:
     return template.render(**summary, descriptions=DESCRIPTIONS, base=BASELINE)
 
 
-def _resampled(system: Measured, trials: TrialList, metadata: Metadata, seed: int) -> dict[str, np.ndarray]:
+def _differences(
+    measured: dict[str, Measured],
+    name: str,
+    trials: TrialList,
+    manifest: pd.DataFrame,
+    seed: int,
+    paths: Paths,
+    *place: str,
+) -> dict[str, dict[str, dict[str, float]]]:
+    """By system and condition of a trial list, the difference to the baseline: its mean over seeds, and the
+    interval over resamples of the speakers."""
+    metadata = manifest_metadata(trials, manifest)
+    scored = {system: one for system, one in measured.items() if name in one.scores}
+    drawn = {
+        system: _resampled(one.scores[name], trials, metadata, seed, UNSEEN in paths)
+        for system, one in scored.items()
+    }
+    means = {system: one.eers(paths, *place) for system, one in scored.items()}
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for system in scored.keys() - {BASELINE}:
+        found[system] = {}
+        for key, rate in means[system].items():
+            low, high = percentile_interval(drawn[system][key] - drawn[BASELINE][key])
+            mean = rate["mean"] - means[BASELINE][key]["mean"]
+            found[system][key] = {"mean": mean, "low": low, "high": high}
+    return found
+
+
+def _resampled(
+    scores: np.ndarray, trials: TrialList, metadata: Metadata, seed: int, unseen: bool
+) -> dict[str, np.ndarray]:
     """EERs of each resample of the speakers, averaged over seeds: (resamples,) per condition."""
     masks, speakers = condition_masks(trials, metadata), metadata.speakers(trials)
     assert speakers is not None
     subsets = {name: masks[name] for name in MAIN_CONDITIONS}
-    subsets[UNSEEN] = masks["cross_same"] & trials.relations["unseen_language"]
-    by_seed = [
-        resampled_rates(scores, trials.labels(), speakers, subsets, RESAMPLES, seed)
-        for scores in system.scores.T
-    ]
+    if unseen:
+        subsets[UNSEEN] = masks["cross_same"] & trials.relations["unseen_language"]
+    by_seed = [resampled_rates(one, trials.labels(), speakers, subsets, RESAMPLES, seed) for one in scores.T]
     return {name: np.mean([one[name]["eer"] for one in by_seed], axis=0) for name in subsets}

@@ -20,6 +20,14 @@ def headliners(summary: Summary) -> list[str]:
     return sorted(summary["systems"], key=lambda name: (last.get(name, 2), name))
 
 
+def in_detail(summary: Summary) -> str:
+    """The system that the page shows in detail: the default; for the baseline, LASPA or what is beside it."""
+    others = [name for name in headliners(summary) if name != BASELINE]
+    if summary["default"] in others or not others:
+        return str(summary["default"])
+    return LASPA if LASPA in others else others[-1]
+
+
 def rate(
     summary: Summary, system: str, condition: str, metric: str = "eer", part: str = ""
 ) -> dict[str, Any] | None:

@@ -3,10 +3,9 @@
 from typing import Any
 
 from laspa.report.summary import (
-    BASELINE,
     Summary,
     difference,
-    headliners,
+    in_detail,
     main_condition,
     relative,
     verdict,
@@ -88,11 +87,10 @@ def takeaway(summary: Summary, system: str | None = None) -> str:
     """In one sentence, whether a system beats the baseline: on this corpus, and on other voices.
 
     Args:
-        system: by default the default; if that is the baseline, the last of those beside it.
+        system: by default the one that is shown in detail.
     """
     if system is None:
-        others = [name for name in headliners(summary) if name != BASELINE]
-        system = summary["default"] if summary["default"] in others else (others or [BASELINE])[-1]
+        system = in_detail(summary)
     told: list[str] = []
     for place, about in PLACES.items():
         changes, sizes, where = [], [], []

@@ -120,7 +120,8 @@ def train(
             gradients: dict[str, Tensor] = {}
             flow: dict[str, Tensor] = {}
             norm = torch.zeros((), device=device)
-            label = f"{'epoch' if phase == 'train' else 'fine-tuning epoch'} {number}/{options.epochs}"
+            kind = "epoch" if phase == "train" else "fine-tuning epoch"
+            label = f"{params.system}, {kind} {number}/{options.epochs}"
             model.train()
             for part in frozen:
                 part.eval()  # batch normalisation keeps its statistics

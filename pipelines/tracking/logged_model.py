@@ -47,11 +47,12 @@ REQUIREMENTS = (
 )
 
 
-def log_model(folder: Path, scored: Scored, metrics: dict[str, Any], params: Params) -> None:
+def log_model(folder: Path, trained: str, scored: Scored, metrics: dict[str, Any], params: Params) -> None:
     """Log the model to the run that trained it, and its error rates to the run of the pipeline.
 
     Args:
         folder: as `Recogniser.load` reads it.
+        trained: digest of the weights that the run trained; those of `folder` may have further parts.
         scored: the test list, by this model.
         metrics: as reports/metrics.json, of the same list.
     """
@@ -59,7 +60,7 @@ def log_model(folder: Path, scored: Scored, metrics: dict[str, Any], params: Par
     flat = {name: value for name, value in evaluation_metrics(metrics).items() if value is not None}
     tags = {MODEL_TAG: digest, LIST_TAG: list_digest}
     # The run ends, and so has sent everything, before the folder goes.
-    with TemporaryDirectory() as temporary, run_of_model(digest, params) as run:
+    with TemporaryDirectory() as temporary, run_of_model(trained, params) as run:
         saved = save_model(Path(temporary) / "saved", folder, scored)
         _send(run, saved, tags, flat)
 

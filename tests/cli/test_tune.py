@@ -45,7 +45,7 @@ def test_apply_changes_the_values_and_nothing_else(project: Path, capsys: pytest
 def test_apply_changes_a_value_where_the_chosen_system_has_it(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plus = PARAMS_FILE.read_text(encoding="utf-8").replace("system: laspa ", "system: laspa_plus ", 1)
+    plus = PARAMS_FILE.read_text(encoding="utf-8").replace("  system: laspa\n", "  system: laspa_plus\n", 1)
     (project / "params.yaml").write_text(plus, encoding="utf-8")
     (project / "reports/tune/best.yaml").write_text("train.warp: 0.125\ntrain.crop_spread: 0.25\n")
     assert main(["tune", "show"]) == 0
@@ -65,7 +65,7 @@ def test_apply_sets_a_value_that_a_yaml_merge_brings_beside_the_merge(
     text = PARAMS_FILE.read_text(encoding="utf-8").replace(
         "laspa_plus: {train: {warp: 0.04,", "laspa_plus: {train: {<<: {warp: 0.04},", 1
     )
-    text = text.replace("system: laspa ", "system: laspa_plus ", 1)
+    text = text.replace("  system: laspa\n", "  system: laspa_plus\n", 1)
     (project / "params.yaml").write_text(text, encoding="utf-8")
     (project / "reports/tune/best.yaml").write_text("train.warp: 0.125\n")
     assert main(["tune", "apply"]) == 0

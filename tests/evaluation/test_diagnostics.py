@@ -17,7 +17,9 @@ CPU = torch.device("cpu")
 
 def build(**changes) -> Laspa:
     torch.manual_seed(0)
-    params = with_overrides(load_params(Path(__file__).parents[2] / "params.yaml").resolve(), SMALL | changes)
+    params = with_overrides(
+        load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa"), SMALL | changes
+    )
     return Laspa(params, num_mels=20, num_speakers=5, num_languages=3).eval()
 
 

@@ -91,7 +91,7 @@ def test_a_run_leaves_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         program = (
             "from pipelines.tracking import runs; from laspa.params import load_params\n"
             "runs.SERVER_PATIENCE_SECONDS = 1.0\n"
-            "with runs.start_run('x', 'train', load_params('params.yaml').resolve()) as run:\n"
+            "with runs.start_run('x', 'train', load_params('params.yaml').resolve('laspa')) as run:\n"
             "    run.set_tag('a', 'b')\n"
         )
         command = [sys.executable, "-c", program]

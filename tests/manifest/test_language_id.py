@@ -39,7 +39,7 @@ LANGUAGES = ("en", "de")
 
 
 def params() -> Params:
-    return with_overrides(load_params(Path(__file__).parents[2] / "params.yaml").resolve(), TINY)
+    return with_overrides(load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa"), TINY)
 
 
 def speech(language: str, voice: int, take: int, seconds: float = 0.8) -> np.ndarray:

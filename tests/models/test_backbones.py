@@ -152,7 +152,7 @@ def test_common_numbers_of_mels_work_or_are_refused_by_name(name, num_mels):
 @pytest.mark.parametrize("name", REFERENCE)
 def test_prefix_tuners_add_at_most_the_published_share(name):
     num_mels = REFERENCE[name][0]
-    defaults = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
+    defaults = load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa")
     params = with_overrides(defaults, {"model.speaker_encoder": name})
     assert (params.prefix_len, params.num_heads, params.model.embedding_dim) == (8, 2, 192)
     with torch.device("meta"):

@@ -46,7 +46,8 @@ def test_an_offset_that_all_speakers_of_a_language_share_goes():
 def test_a_model_scores_what_is_centred_by_its_own_posterior():
     torch.manual_seed(0)
     params = with_overrides(
-        load_params(PARAMS).resolve(), {"model.speaker_encoder": "tdnn_small", "model.centring": "language"}
+        load_params(PARAMS).resolve("laspa"),
+        {"model.speaker_encoder": "tdnn_small", "model.centring": "language"},
     )
     model = Laspa(params, num_mels=20, num_speakers=4, num_languages=3)
     mel = torch.randn(5, 40, 20)
@@ -62,4 +63,6 @@ def test_a_model_scores_what_is_centred_by_its_own_posterior():
 
 def test_centring_without_a_language_classifier_is_refused():
     with pytest.raises(LaspaError, match="centring is language but"):
-        with_overrides(load_params(PARAMS).resolve(), {"model.centring": "language", "loss_weights.nll": 0})
+        with_overrides(
+            load_params(PARAMS).resolve("laspa"), {"model.centring": "language", "loss_weights.nll": 0}
+        )

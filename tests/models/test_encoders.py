@@ -32,7 +32,9 @@ def test_padding_changes_no_embedding(name, frames):
 
 @pytest.mark.parametrize("key", ["model.speaker_encoder", "model.language_encoder"])
 def test_an_unknown_encoder_is_named_with_those_there_are(key):
-    params = with_overrides(load_params(Path(__file__).parents[2] / "params.yaml").resolve(), {key: "tdn"})
+    params = with_overrides(
+        load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa"), {key: "tdn"}
+    )
     with pytest.raises(LaspaError) as error:
         check_encoders(params.model)
     assert str(error.value) == f"params.yaml: {key} is 'tdn' but should be one of {', '.join(ENCODERS)}"

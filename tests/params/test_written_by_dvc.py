@@ -17,9 +17,10 @@ from laspa.params.loading import read_yaml, yaml_scalar
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63)
-# Without what no YAML file can hold, and what OmegaConf takes for a reference to another param.
+# Without what no YAML file can hold, what OmegaConf takes for a reference to another param, and what DVC's
+# own library, ruamel.yaml, does not read at the start of a line of a list.
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=120).filter(
-    lambda text: "$" not in text and text != "???"
+    lambda text: "$" not in text and not text.startswith("?")
 )
 SCALARS = NUMBERS | st.booleans() | TEXTS
 TRAPS = [1e-05, 1e16, 5e-324, -0.0, "no", "on", "1e5", "0o17", "1_000", "1:30", "2026-01-01", "null", "~", ""]
@@ -113,10 +114,10 @@ def test_the_line_works_for_a_draw_of_a_sweep(
         patch.setattr("builtins.print", lambda *words: shown.extend(words))
         assert main(["tune", "show", "--best", str(folder / "best.yaml"), "--params", str(file)]) == 0
     apply_overrides(file, shlex.split(" ".join(shown))[4::2])
-    resolved = load_params(file).resolve()
+    resolved = load_params(file).resolve("laspa")
     assert {name: get(resolved.model_dump(), name) for name in best} == best
     assert resolved == with_overrides(
-        load_params(PARAMS_FILE).resolve(), best | {"systems": resolved.systems}
+        load_params(PARAMS_FILE).resolve("laspa"), best | {"systems": resolved.systems}
     )
 
 

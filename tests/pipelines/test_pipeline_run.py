@@ -24,7 +24,7 @@ from pathlib import Path
 from laspa.params import load_params
 from pipelines.tracking import runs
 name, end = sys.argv[1:]
-with runs.start_run(name, name, load_params(Path("params.yaml")).resolve(), last=end == "last") as run:
+with runs.start_run(name, name, load_params(Path("params.yaml")).resolve("laspa"), last=end == "last") as run:
     print(run.run_id, flush=True)
     if end == "killed":
         os._exit(9)
@@ -57,7 +57,7 @@ def root(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def params() -> Params:
-    return load_params(REPOSITORY / "params.yaml").resolve()
+    return load_params(REPOSITORY / "params.yaml").resolve("laspa")
 
 
 @pytest.fixture

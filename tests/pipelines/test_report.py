@@ -60,7 +60,7 @@ def test_the_stage(
 
     @contextmanager
     def run_of_model(sha256: str, params: Any, last: bool) -> Iterator[Recorder]:
-        assert params.prefix_len
+        assert params.system == "baseline"
         assert last  # of a repro
         digests.append(sha256)
         yield recorder
@@ -68,7 +68,7 @@ def test_the_stage(
     monkeypatch.setattr(report.tracking, "run_of_model", run_of_model)
     monkeypatch.chdir(tmp_path)
     resolve.main()
-    shutil.copytree("data/trained/laspa", "data/model")  # of the stage model
+    shutil.copytree("data/trained/baseline", "data/model")  # of the stage model
     ablation_table.main()
     written = []
     for _ in range(2):
@@ -81,9 +81,9 @@ def test_the_stage(
     assert {"reports/index.html", "reports/summary.json", "reports/plots/det.csv"} <= names
     assert {"reports/plots/training.csv", "reports/plots/dev.csv", "reports/plots/result-home.svg"} <= names
     assert recorder.artifacts == {"plots": "reports/plots", "report": "reports/index.html"}
-    assert digests == [hashlib.sha256(b"weights of laspa").hexdigest()] * 2
+    assert digests == [hashlib.sha256(b"weights of baseline").hexdigest()] * 2
     summary = read_json(Path("reports/summary.json"))
-    assert (set(summary["systems"]), summary["default"]) == (compared, "laspa")
+    assert (set(summary["systems"]), summary["default"]) == (compared, "baseline")
     page = Path("reports/index.html").read_text(encoding="utf-8")
     assert "LASPA − prefix" in page
     write_json(report.ABLATION, read_json(report.ABLATION) | {"manifest_sha256": "another corpus"})
@@ -98,13 +98,14 @@ def test_dvc_s_metric_is_that_of_the_default_and_few_rows_long(
 ) -> None:
     write_results(tmp_path, speakers=5, utterances=3)
     measured = read_json(tmp_path / "data/evaluation/laspa_plus/metrics.json")
-    metrics = model.metrics(measured)
+    others = dict.fromkeys(("laspa", "laspa_plus"), measured["conditions"])
+    metrics = model.metrics(measured, others)
     assert list(metrics["conditions"]) == list(CONDITIONS)
     for name, rates in metrics["conditions"].items():
         assert list(rates)[:3] == ["eer", "eer_low", "eer_high"]
         assert rates == measured["conditions"][name]
     assert metrics["trial_list"] == measured["trial_list"]
-    fixed = ("trials", "targets", "trial_list", "language_probe_chance")
+    fixed = ("trials", "targets", "trial_list", "language_probe_chance", "added_parameters")
     changing = [name for name in flatten(metrics) if not any(part in name for part in fixed)]
     assert len(changing) <= 30  # rows of `dvc metrics diff` after another training
 
@@ -112,7 +113,7 @@ def test_dvc_s_metric_is_that_of_the_default_and_few_rows_long(
 def test_without_results_the_stage_to_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(LaspaError, match=r"laspa\.json: no such file; run the stage that writes it"):
+    with pytest.raises(LaspaError, match=r"config\.json: no such file; run the stage that writes it"):
         report.main()
     with pytest.raises(LaspaError, match=r"summary\.json"):
         result.main()

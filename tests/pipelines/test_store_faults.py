@@ -23,7 +23,7 @@ AT_ONCE_SECONDS = 0.5  # a thread may wait that long for a busy processor
 
 @pytest.fixture(scope="module")
 def params() -> Params:
-    return load_params(REPOSITORY / "params.yaml").resolve()
+    return load_params(REPOSITORY / "params.yaml").resolve("laspa")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def metrics(folder: Path, key: str) -> list[tuple[int, float]]:
 TRACK = """
 from laspa.params import load_params
 from pipelines.tracking.runs import start_run
-with start_run("a", "train", load_params({params!r}).resolve()) as run:
+with start_run("a", "train", load_params({params!r}).resolve("laspa")) as run:
     run.log_metrics({{"loss/total": 1.5}}, 1)
     run.log_artifacts("f.txt", "model")
 """

@@ -63,7 +63,7 @@ def write(number: int, experiment: str, uri: str | None, kept: Path | None, toge
     if uri:
         os.environ["MLFLOW_TRACKING_URI"] = uri
     tracking.EXPERIMENT = experiment
-    params = load_params(ROOT / "params.yaml").resolve()
+    params = load_params(ROOT / "params.yaml").resolve("laspa")
     together.wait()
     with tracking.start_run(f"writer {number}", "train", params) as run:
         for step in range(STEPS):
@@ -140,7 +140,7 @@ def test_a_server_that_is_killed_and_started_again_loses_no_metric(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
-    params = load_params(ROOT / "params.yaml").resolve()
+    params = load_params(ROOT / "params.yaml").resolve("laspa")
     with tracking.start_run("outage", "train", params) as run:
         run.log_metrics({"loss/total": 0.0}, 0)
         server.kill()

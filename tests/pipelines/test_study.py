@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")
 
 
-def test_the_page_shows_what_each_choice_changes_against_the_default() -> None:
+def test_the_page_shows_what_each_choice_changes() -> None:
     changes = choice_changes(read_yaml(ROOT / "params.yaml"))
     committed = read_json(ROOT / "reports/study.json")["choices"]
     page = (ROOT / "docs/results.md").read_text(encoding="utf-8")

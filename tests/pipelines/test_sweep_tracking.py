@@ -11,7 +11,7 @@ from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, STOPPED,
 from pipelines.tracking.sweep_runs import SweepRuns
 from pipelines.tracking.tracked_run import client_of
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa")
 
 
 def history(epochs: int) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def log_one_run(name: str, folder: Path) -> None:
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     os.chdir(folder)
-    with tracking.start_run(name, "train", load_params(REPOSITORY / "params.yaml").resolve()) as run:
+    with tracking.start_run(name, "train", load_params(REPOSITORY / "params.yaml").resolve("laspa")) as run:
         for step in range(STEPS):
             run.log_metrics({"loss/total": float(step)}, step)
 
@@ -56,7 +56,7 @@ def root(tmp_path: Path, raced: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def params() -> Params:
-    return load_params(REPOSITORY / "params.yaml").resolve()
+    return load_params(REPOSITORY / "params.yaml").resolve("laspa")
 
 
 def stored(root: Path, run_id: str | None) -> Any:
@@ -190,7 +190,7 @@ def test_a_process_killed_without_a_word_does_not_run_for_ever(root: Path, param
     code = (
         "import os, sys\nfrom laspa.params import load_params\n"
         "from pipelines.tracking import runs\nruns.EXPERIMENT = 'empty'\n"
-        f"params = load_params({str(REPOSITORY / 'params.yaml')!r}).resolve()\n"
+        f"params = load_params({str(REPOSITORY / 'params.yaml')!r}).resolve('laspa')\n"
         "with runs.start_run('victim', 'train', params) as run:\n"
         "    print(run.run_id, flush=True)\n    os._exit(9)\n"
     )

@@ -71,7 +71,7 @@ def summary_of() -> Callable[[Path], Summary]:
 
 @pytest.fixture(scope="session")
 def results(folder: Path, summary_of: Callable[[Path], Summary]) -> Results:
-    params = flat_params(load_params(Path(__file__).parents[2] / "params.yaml").resolve())
+    params = flat_params(load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa"))
     on_demand = {"prefix_heads": read_prefix_heads(folder / "studies/prefix_heads.json")}
     return read_results(
         folder / "data", summary_of(folder), params, {"Features, digest": "cd" * 32}, on_demand

@@ -99,7 +99,7 @@ def test_what_was_measured_on_demand_is_shown_beside_the_run(folder: Path, resul
 
 
 def test_what_was_measured_on_other_data_is_left_out(folder: Path, results: Results) -> None:
-    study = {"trial_list": results.default["trial_list"], "systems": {}}
+    study = {"trial_list": results.metrics["trial_list"], "systems": {}}
     ablation = {"manifest_sha256": results.manifest_sha256, "systems": {"laspa": {}}}
     moved = {"study": study | {"trial_list": {}}, "ablation": ablation | {"manifest_sha256": "ab"}}
     for on_demand, there in (({"study": study, "ablation": ablation}, True), (moved, False)):

@@ -60,12 +60,20 @@ def measured(trials: pd.DataFrame, language_effect: float, seeds: int = 3) -> Me
                     "all": rate(np.ones_like(same)),
                 },
                 "unseen": {"cross_same": rate(cross_same & unseen)},
+                "other": {
+                    "conditions": {
+                        "cross_same": rate(cross_same),
+                        "same_same": rate(same),
+                        "all": rate(same | True),
+                    },
+                    "pair_norm": {"conditions": {}, "not_measured": "too few speakers"},
+                },
                 "language_probe_accuracy": 0.5 + 0.1 * seed,
                 "language_probe_chance": 0.5,
             }
         )
         columns.append(score)
-    return Measured(results, np.stack(columns, axis=1))
+    return Measured(results, {"test": np.stack(columns, axis=1), "other": np.stack(columns, axis=1)})
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +86,9 @@ def summary(trials: pd.DataFrame, manifest: pd.DataFrame) -> dict:
     }
     choices = {name: systems[name] for name in ("same", "laspa")}
     changes = {"same": {}, "laspa": {"model.mapc": "matrix", "prefix_len": 4}}
-    return study_summary(systems, trial_list(trials), manifest, seed=0) | choices_summary(choices, changes)
+    return study_summary(
+        systems, {"test": trial_list(trials), "other": trial_list(trials)}, manifest, seed=0
+    ) | choices_summary(choices, changes)
 
 
 def test_a_system_is_no_different_from_itself(summary):
@@ -104,11 +114,23 @@ def test_means_and_intervals_are_those_over_seeds(summary):
     assert probe["low"] == pytest.approx(0.6 - 0.24842, abs=1e-4)
 
 
-def test_the_page_has_a_row_for_each_system_in_both_tables(summary):
+def test_other_voices_have_rates_and_differences_of_their_own(summary):
+    # The same trials here, so the same figures as at home; no pair norm, since it was not measured.
+    for found in summary["systems"].values():
+        assert found["other"]["eer"]["all"] == found["eer"]["all"]
+        assert found["other"]["pair_norm"] == {}
+    found = summary["systems"]["laspa"]
+    assert found["other"]["difference"]["cross_same"] == found["difference"]["cross_same"]
+    assert "difference" not in summary["systems"]["baseline"]["other"]
+
+
+def test_the_page_has_a_row_for_each_system_in_all_tables(summary):
     lines = results_page(summary).splitlines()
     assert lines[0] == "# Results"
-    assert sum(line.startswith("| `baseline` |") for line in lines) == 2  # what it is, and its EER
-    assert sum(line.startswith("| `laspa` |") for line in lines) == 4
+    assert (
+        sum(line.startswith("| `baseline` |") for line in lines) == 3
+    )  # what it is, its EERs at home and away
+    assert sum(line.startswith("| `laspa` |") for line in lines) == 5
     assert "chance is 50.0 %" in " ".join(lines)
 
 

@@ -15,7 +15,7 @@ from laspa.training.mel_augmentation import (
     with_noise,
 )
 
-TRAIN = load_params(Path(__file__).parents[2] / "params.yaml").resolve().train
+TRAIN = load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa").train
 
 
 def test_a_mask_hides_one_block_of_bands_and_one_of_frames_of_every_width_up_to_the_most() -> None:

@@ -40,7 +40,7 @@ WORKERS = 2
 
 @pytest.fixture(scope="module")
 def params() -> Params:
-    return with_overrides(load_params(Path(__file__).parents[2] / "params.yaml").resolve(), TINY)
+    return with_overrides(load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa"), TINY)
 
 
 def part(rank: int) -> TrainingSet:

@@ -13,7 +13,7 @@ from laspa.tuning.output import read_trials, write_output
 from laspa.tuning.space import draw_trials
 from laspa.tuning.trial_files import FINISHED, PRUNED, Trial
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa")
 BEST = {"prefix_len": 16}
 
 

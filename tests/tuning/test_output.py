@@ -16,7 +16,7 @@ from laspa.tuning.output import best_trial, write_output
 from laspa.tuning.space import Dimension, draw_trials, search_space
 from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, STOPPED, Trial
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa")
 
 
 def history(*rates: float) -> list[dict[str, Any]]:

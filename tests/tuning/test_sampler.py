@@ -13,7 +13,7 @@ from laspa.tuning.space import draw_trials
 from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, Trial, TrialFiles
 from pipelines import tune
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa")
 SPACE = {
     "aam_margin": {"uniform": [0.0, 1.0]},
     "num_heads": {"choice": [1, 2, 3, 4]},  # 3 does not divide the dimension, 4

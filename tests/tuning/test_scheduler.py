@@ -16,7 +16,7 @@ from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, RUNNING, Trial
 from pipelines.ray import session as ray_session
 from pipelines.ray import sweep
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa")
 GRACE = PARAMS.tune.grace_epochs
 
 

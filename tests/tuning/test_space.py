@@ -9,7 +9,7 @@ from laspa.errors import LaspaError
 from laspa.params import Params, load_params, with_overrides
 from laspa.tuning.space import draw_trials, search_space, trial_params
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve()
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa")
 
 
 def with_space(space: dict[str, Any], **tune: Any) -> Params:

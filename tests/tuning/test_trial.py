@@ -32,7 +32,7 @@ def config(params: Params, data: TrainingData) -> dict[str, Any]:
 
 def test_the_test_split_is_never_read(folder: Path, tmp_path: Path, reports: list[dict[str, Any]]) -> None:
     """The folder has rows of test speakers in the manifest, but neither their trials nor their features."""
-    params = trial_params(load_params(folder / "params.yaml").resolve(), {"prefix_len": 4})
+    params = trial_params(load_params(folder / "params.yaml").resolve("laspa"), {"prefix_len": 4})
     assert not (folder / "data/trials/test.parquet").exists()
     data = load_training_data(folder / "data")
     assert not any(name.startswith(("s10", "s11")) for name in data.dev.features.utterance_ids)
@@ -44,7 +44,7 @@ def test_the_test_split_is_never_read(folder: Path, tmp_path: Path, reports: lis
 def test_a_trial_that_died_goes_on_from_its_last_epoch(
     folder: Path, tmp_path: Path, reports: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = trial_params(load_params(folder / "params.yaml").resolve(), {"prefix_len": 2})
+    params = trial_params(load_params(folder / "params.yaml").resolve("laspa"), {"prefix_len": 2})
     data = load_training_data(folder / "data")
     trained: list[int] = []
     batches = training.batches
@@ -74,7 +74,9 @@ def test_a_trial_that_died_goes_on_from_its_last_epoch(
 def test_a_loss_that_is_not_finite_ends_the_trial_with_its_reason(
     folder: Path, tmp_path: Path, reports: list[dict[str, Any]]
 ) -> None:
-    params = trial_params(load_params(folder / "params.yaml").resolve(), {"train.learning_rate": 10**30})
+    params = trial_params(
+        load_params(folder / "params.yaml").resolve("laspa"), {"train.learning_rate": 10**30}
+    )
     data = load_training_data(folder / "data")
     trial.train_trial(config(params, data), str(folder / "data"), tmp_path, Storage(str(tmp_path)))
     assert reports[-1]["error"].startswith("training: ")
