@@ -164,7 +164,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     tensors, _ = original("wespeaker_resnet34")
     tensors["conv1.weight"][0, 0, 0, 0] = torch.nan
     torch.save(tensors, tmp_path / "theirs.pt")
-    with pytest.raises(LaspaError, match="NaN or infinity in 1 tensors, speaker_encoder.* among them"):
+    with pytest.raises(LaspaError, match=r"NaN or infinity in 1 tensors, speaker_encoder.* among them"):
         import_checkpoint("wespeaker_resnet34", tmp_path / "theirs.pt", tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
