@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.manifest.tables import read_parquet
 from laspa.text import lines
 from laspa.trials.columns import first_fields, line_of_row
 from laspa.trials.lists import (
@@ -21,7 +22,6 @@ from laspa.trials.lists import (
     blocks,
     check_duplicates,
     is_parquet,
-    read_parquet,
     read_trials_text,
     refuse_blanks,
     rows_of,
