@@ -15,6 +15,7 @@ help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 repro: $(INSTALLED) ## Run the whole pipeline on the corpus of params.yaml and print the result
+	@python -m json.tool .dvc/tmp/rwlock &>/dev/null || rm -f .dvc/tmp/rwlock  # a killed DVC may leave half of it
 	@dvc repro systems trials validate_features
 	@dvc stage list --name-only | sed -n '/^evaluate@/p' | xargs -P 2 -n 1 dvc --wait-for-lock repro  # two at once
 	@dvc repro
@@ -30,7 +31,7 @@ services: $(INSTALLED) ## Run the tests that start clusters and servers: Ray, Po
 	@python -m pytest -q -m services
 
 faults: $(INSTALLED) ## Kill, fill disks, damage inputs, lie and search for secrets; write tests/faults/summary.json
-	@python -m pytest -q -m 'faults or not faults' tests/faults
+	@python -m pytest -q --numprocesses 2 --dist loadfile -m 'faults or not faults' tests/faults
 
 # The tools have an environment of their own, so that they are no part of what they look at.
 AUDIT := build/audit

@@ -76,7 +76,7 @@ def read_json(path: Path | str) -> Any:
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; run the stage that writes it (dvc repro)") from None
     except (ValueError, RecursionError) as error:
-        raise LaspaError(f"{path}: not valid JSON ({error})") from None
+        raise LaspaError(f"{path}: not valid JSON ({error}); delete it, make it again") from None
 
 
 @contextmanager

@@ -29,8 +29,8 @@ from laspa.report.text import judged, percent, points_text, system_label
 from laspa.trials.splits import OTHER
 from pipelines import stage
 from pipelines.result import SUMMARY, result_text
-from pipelines.study_page import PAGE as STUDY_PAGE
-from pipelines.study_page import SUMMARY as STUDY
+from pipelines.studies.study_page import PAGE as STUDY_PAGE
+from pipelines.studies.study_page import SUMMARY as STUDY
 
 ADAPTING, FIGURE = Path("docs/adapting.md"), Path("docs/images/result.svg")
 NUMBER = re.compile(

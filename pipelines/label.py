@@ -3,11 +3,7 @@
 from pathlib import Path
 
 from laspa.manifest.index import locator, read_index
-from laspa.manifest.language_labels import (
-    check_unlabelled,
-    without_language,
-    write_labels,
-)
+from laspa.manifest.language_labels import check_unlabelled, without_language, write_labels
 from laspa.params import load_params
 from pipelines import stage
 

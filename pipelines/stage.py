@@ -1,6 +1,5 @@
 """What every stage script shares: how it starts, and how bad input is shown."""
 
-import errno
 import os
 import sys
 import threading
@@ -11,12 +10,13 @@ from pathlib import Path
 
 import psutil
 
-from laspa.errors import LaspaError, one_line
+from laspa.errors import LaspaError, system_fault
 from laspa.params import Params, with_overrides
 from laspa.terminal import show_any_name
 
 PARAMS_FILE = Path("params.yaml")
 WATCH_SECONDS = 1.0
+ADOPTING = ("systemd", "init")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -27,14 +27,14 @@ def run(main: Callable[[], None]) -> None:
         main()
     except LaspaError as error:
         sys.exit(f"error: {error}")
-    except OSError as error:
-        sys.exit(f"error: {_reason(error)}; nothing half-written was kept, run again when it is mended")
     except KeyboardInterrupt:
         sys.exit("interrupted; run again to resume")
-    except Exception as error:  # some libraries wrap the system's errors in their own
-        if os.strerror(errno.ENOSPC) not in str(error):
+    except Exception as error:
+        if not (fault := system_fault(error)):
             raise
-        sys.exit("error: the disk is full; nothing half-written was kept, make room and run again")
+        missing = isinstance(error, FileNotFoundError)
+        remedy = "make it (dvc repro) and" if missing else "nothing half-written was kept, mend this and"
+        sys.exit(f"error: {fault}; {remedy} run again")
 
 
 def argument(script: str, name: str) -> str:
@@ -42,13 +42,6 @@ def argument(script: str, name: str) -> str:
     if len(sys.argv) != 2:
         raise LaspaError(f"usage: python -m pipelines.{script} {name}")
     return sys.argv[1]
-
-
-def _reason(error: OSError) -> str:
-    """What failed and why; pyarrow's errors are only a message, and of a missing file only its name."""
-    if error.strerror:
-        return f"{error.filename or 'writing'}: {error.strerror}"
-    return f"{error}: no such file" if isinstance(error, FileNotFoundError) else one_line(error)
 
 
 def from_root(params: Params) -> Params:
@@ -73,9 +66,18 @@ def from_root(params: Params) -> Params:
 def dvc_process() -> psutil.Process | None:
     """The process of DVC that runs this stage, the nearest that is not in the stage; None if unknown."""
     name = os.environ.get("DVC_STAGE")
-    with suppress(psutil.Error):  # another user's, or gone
-        parents = psutil.Process().parents() if name else []
-        return next((one for one in parents if one.environ().get("DVC_STAGE") != name), None)
+    with suppress(psutil.Error):  # gone
+        return (
+            next((one for one in psutil.Process().parents() if _stage_of(one) != name), None)
+            if name
+            else None
+        )
+    return None
+
+
+def _stage_of(process: psutil.Process) -> str | None:
+    with suppress(psutil.AccessDenied):  # another user's, such as the machine's first
+        return process.environ().get("DVC_STAGE")
     return None
 
 
@@ -83,6 +85,9 @@ def end_with_dvc() -> None:
     """End this stage and its processes when its DVC was killed: the next one would meet them."""
     if (dvc := dvc_process()) is None:
         return
+    # What adopts a process whose parent is gone: DVC was killed while Python started.
+    if (dvc.pid == 1 or dvc.name() in ADOPTING) and "dvc" not in " ".join(dvc.cmdline()):
+        sys.exit("error: the DVC that started this stage is gone; run again")
 
     def watch() -> None:
         with suppress(psutil.NoSuchProcess):

@@ -1,10 +1,12 @@
 """A real HTTP server on 127.0.0.1 that misbehaves as told: for tests of downloads."""
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 
@@ -26,8 +28,14 @@ class BadServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64  # a connection beyond the queue waits a second
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        """Serve; with a PEM file of certificate and key over TLS."""
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.scheme = "http"
+        if certificate:
+            context, self.scheme = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "https"
+            context.load_cert_chain(certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, list[str]] = {}
         self.always: dict[str, str] = {}
@@ -38,16 +46,16 @@ class BadServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that go away are part of the tests."""
 
 
 @contextmanager
-def bad_server() -> Iterator[BadServer]:
+def bad_server(certificate: Path | None = None) -> Iterator[BadServer]:
     """A server that runs while the block does."""
-    with BadServer() as server:
+    with BadServer(certificate) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

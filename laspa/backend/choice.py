@@ -53,10 +53,7 @@ class Inner(NamedTuple):
 
 
 def choose(
-    speech: Speech,
-    combinations: Iterable[tuple[str, ...]],
-    seed: int,
-    by_posterior: bool = False,
+    speech: Speech, combinations: Iterable[tuple[str, ...]], seed: int, by_posterior: bool = False
 ) -> Choice:
     """The combination with the lowest EER over all trials of inner folds, the simplest of equals."""
     if len(np.unique(speech.speakers)) < FEWEST_SPEAKERS:

@@ -53,13 +53,7 @@ def judge(speech: Speech, validated: Validated, resamples: int, seed: int) -> Ve
     number = np.unique(speech.speakers, return_inverse=True)[1]
     sides = number[enroll], number[test]
     compared = compare_parts(
-        validated.before,
-        validated.after,
-        target,
-        sides,
-        with_both_classes(masks, target),
-        resamples,
-        seed,
+        validated.before, validated.after, target, sides, with_both_classes(masks, target), resamples, seed
     )
     reason = ""
     within = compared.get("same_same")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from laspa.arithmetic import use_arithmetic
-from laspa.errors import LaspaError
+from laspa.errors import LaspaError, system_fault
 from laspa.terminal import show_any_name
 
 # Nothing heavy is imported here, so that `laspa --help` answers at once: each command names the function
@@ -41,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except BrokenPipeError:  # as in `laspa metrics … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        print(f"error: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
+    except Exception as error:
+        if not (fault := system_fault(error)):
+            raise
+        print(f"error: {fault}", file=sys.stderr)
         return BAD_INPUT
     return status or 0
 
@@ -226,7 +228,7 @@ def _add_export(commands: Any) -> None:
     about = (
         "One ONNX file that needs no torch: recordings in, embeddings out, with calibration and languages."
     )
-    add = _command(commands, "export:export", "write a trained model as an ONNX file", about).add_argument
+    add = _command(commands, "models:export", "write a trained model as an ONNX file", about).add_argument
     add("--model", default="data/model", metavar="FOLDER", help="as train saves it (default data/model)")
     add("--output", default="model.onnx", metavar="FILE", help="default: model.onnx")
     add("--input", choices=("waveform", "mel"), default="waveform", help="of the graph (default waveform)")

@@ -11,14 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from laspa.audio.decoders import READ, MissingDecoder
+from laspa.audio.decoders import READ
 from laspa.audio.kinds import is_recording
+from laspa.corpora.disk import files as walked
 from laspa.errors import LaspaError
 from laspa.evaluation.score_files import MODEL_KEY
 from laspa.files import atomic_path
 from laspa.hooks import hook
 from laspa.progress import progress
 from laspa.recogniser.recogniser import Language, Recogniser
+from laspa.recogniser.shards import Job, embed_in_shards, embeddings, local_engine, write_skipped
 from laspa.recogniser.store import Store, check_name
 from laspa.text import is_utf_8, printable, read_table, refuse_unfit
 
@@ -27,59 +29,38 @@ SAME, DIFFERENT = 0, 1  # exit status of verify
 
 
 def embed(options: argparse.Namespace) -> None:
-    """Write a table of embeddings, whole or not at all."""
-    files = list(_files(options))
-    output = Path(options.output)
+    """Write a table of embeddings, whole or not at all, or a folder of shards."""
+    files, output = list(_files(options)), Path(options.output)
+    skip = options.on_bad_audio == "skip"
+    job = Job(options.model, options.device, options.channel, options.vad, skip, options.front_end)
+    if not output.suffix:
+        engine = local_engine if options.engine == "local" else hook("laspa.embed", options.engine, "tune")
+        written, count = embed_in_shards(files, output, job, options.shard_size, engine)
+        print(
+            f"{written} embeddings in {output}"
+            + (f"; {count} skipped: {output}.skipped.csv" if count else "")
+        )
+        return
     if output.suffix != ".parquet":
-        if output.suffix:
-            raise LaspaError(
-                f"--output {output}: a name that ends in .parquet is needed, or a folder's for shards"
-            )
-        return _embed_in_shards(options, files, output)
+        raise LaspaError(
+            f"--output {output}: a name that ends in .parquet is needed, or a folder's for shards"
+        )
     if options.engine != "local":
         raise LaspaError(f"--engine {options.engine} writes shards: --output {output} should name a folder")
-    recogniser = _recogniser(options)
+    recogniser = job.recogniser()
     skipped: list[tuple[str, str]] = []
-
-    def rows() -> Iterator[tuple[str, np.ndarray]]:
-        for name, path in progress(files, len(files), "embed", unit="file"):
-            try:
-                yield name, recogniser.embed(path, channel=options.channel, vad=options.vad)
-            except MissingDecoder:
-                raise
-            except LaspaError as error:
-                if options.on_bad_audio == "fail":
-                    raise
-                skipped.append((name, str(error).removeprefix(f"{path}: ")))
-
+    rows = embeddings(progress(files, len(files), "embed", unit="file"), recogniser, job, skipped)
     with atomic_path(output) as temporary:
-        written = _write(temporary, rows(), recogniser.digest)
+        written = _write(temporary, rows, recogniser.digest)
         if not written:
             raise LaspaError(f"none of {len(files)} recordings can be used; {skipped[0][0]}: {skipped[0][1]}")
     table = output.with_suffix(".skipped.csv")
-    table.unlink(missing_ok=True)
-    if skipped:
-        columns = {"utterance_id": [one for one, _ in skipped], "reason": [why for _, why in skipped]}
-        with atomic_path(table) as temporary:
-            pa.csv.write_csv(pa.table(columns), temporary)
+    write_skipped(table, skipped)
     print(f"{written} embeddings in {output}" + (f"; {len(skipped)} skipped: {table}" if skipped else ""))
 
 
 def _recogniser(options: argparse.Namespace, backend: str | None = None) -> Recogniser:
     return Recogniser.load(options.model, options.device, front_end=options.front_end, backend=backend)
-
-
-def _embed_in_shards(options: argparse.Namespace, files: list[tuple[str, Path]], folder: Path) -> None:
-    from laspa.recogniser.shards import Job, embed_in_shards, local_engine
-
-    engine = local_engine
-    if options.engine == "ray":
-        engine = hook("laspa.embed", "ray", "tune")
-    skip = options.on_bad_audio == "skip"
-    job = Job(options.model, options.device, options.channel, options.vad, skip, options.front_end)
-    written, skipped = embed_in_shards(files, folder, job, options.shard_size, engine)
-    table = f"; {skipped} skipped: {folder}.skipped.csv" if skipped else ""
-    print(f"{written} embeddings in {folder}{table}")
 
 
 def _write(path: Path, rows: Iterator[tuple[str, np.ndarray]], digest: str) -> int:
@@ -121,10 +102,11 @@ def _named_files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
         yield from ((str(one), one) for one in sources)
     elif sources[0].is_dir():
         folder = sources[0]
-        found = sorted(path for path in folder.rglob("*") if path.is_file() and is_recording(path))
+        there = (Path(name) for name, size in walked(folder) if size is not None)
+        found = sorted(path for path in there if is_recording(folder / path))
         if not found:
             raise LaspaError(f"{folder}: holds no recordings ({READ})")
-        yield from ((path.relative_to(folder).as_posix(), path) for path in found)
+        yield from ((path.as_posix(), folder / path) for path in found)
     else:
         yield from _listed(sources[0], Path(options.root))
 

@@ -244,9 +244,7 @@ VOXCELEB1: Corpus = Corpus(
     citation=CITATION,
     lists=(
         *_files(
-            ["vox1_meta.csv", "veri_test2.txt", "list_test_all2.txt", "list_test_hard2.txt"],
-            META,
-            MIRROR,
+            ["vox1_meta.csv", "veri_test2.txt", "list_test_all2.txt", "list_test_hard2.txt"], META, MIRROR
         ),
         *_files([LANGUAGE_LABELS, "list_test_bilingual.txt"], BILINGUAL),
     ),

@@ -7,15 +7,7 @@ import numpy as np
 
 from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
-from laspa.evaluation.error_rates import (
-    act_dcf,
-    cllr,
-    eer,
-    eer_convex_hull,
-    frr_at_far,
-    min_cllr,
-    min_dcf,
-)
+from laspa.evaluation.error_rates import act_dcf, cllr, eer, eer_convex_hull, frr_at_far, min_cllr, min_dcf
 from laspa.evaluation.intervals import Name, percentile_interval, resampled_rates
 from laspa.evaluation.metadata import Metadata
 from laspa.trials.conditions import CONDITIONS
@@ -133,7 +125,7 @@ def _known(values: np.ndarray | None, kind: str, trials: TrialList) -> np.ndarra
         what = "genders" if kind == "gender" else "languages"
         raise LaspaError(f"--by {kind}: the {what} of {trials.path} are not known; name a --manifest")
     if kind != "gender" and (missing := sum(value is None for value in values)):
-        raise LaspaError(f"--by {kind}: {missing} utterance(s) of {trials.path} have no language")
+        raise LaspaError(f"--by {kind}: {missing} utterance(s) of {trials.path} have no language; fill it in")
     return values
 
 

@@ -229,16 +229,10 @@ def linear_classifier(dimension: int, seed: int = 0) -> LogisticRegression:
     return LogisticRegression(C=REGULARISATION / dimension, max_iter=ITERATIONS)
 
 
-def _mlp(dimension: int, seed: int) -> ClassifierMixin:
-    return MLPClassifier(HIDDEN_UNITS, alpha=WEIGHT_PENALTY, max_iter=ITERATIONS, random_state=seed)
-
-
-def _quick(dimension: int, seed: int) -> ClassifierMixin:
-    return RidgeClassifier(RIDGE)
-
-
 _CLASSIFIERS: dict[str, Callable[[int, int], ClassifierMixin]] = {
     "linear": linear_classifier,
-    "mlp": _mlp,
-    "quick": _quick,
+    "mlp": lambda _, seed: MLPClassifier(
+        HIDDEN_UNITS, alpha=WEIGHT_PENALTY, max_iter=ITERATIONS, random_state=seed
+    ),
+    "quick": lambda *_: RidgeClassifier(RIDGE),
 }

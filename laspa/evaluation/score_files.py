@@ -151,12 +151,15 @@ def scores_of(trials: TrialList, scored: TrialList, scores: np.ndarray) -> np.nd
         row = int(np.flatnonzero(absent)[0])
         raise LaspaError(
             f"{scored.path}: no score for {int(absent.sum())} of {len(trials)} trials, the first is "
-            f"{trials.pair(row)} ({trials.place(row)})"
+            f"{trials.pair(row)} ({trials.place(row)}); score all of the list"
         )
     extra = ~np.isin(given, wanted)
     if extra.any():
         row = int(np.flatnonzero(extra)[0])
-        raise LaspaError(f"{scored.path}: {scored.pair(row)} is scored but is no trial of {trials.path}")
+        raise LaspaError(
+            f"{scored.path}: {scored.pair(row)} is scored but is no trial of {trials.path}; name the list "
+            "that was scored"
+        )
     return scores[order[found]]
 
 
@@ -194,11 +197,13 @@ def read_embeddings(path: str) -> tuple[pa.Array, np.ndarray]:
     if len(lengths) != 1 or column.null_count:
         raise LaspaError(f"{path}: vectors of {len(lengths)} lengths; expected one length for all")
     if len(pc.unique(ids)) != len(ids):
-        raise LaspaError(f"{path}: {len(ids) - len(pc.unique(ids))} utterance(s) stand there twice")
+        raise LaspaError(
+            f"{path}: {len(ids) - len(pc.unique(ids))} utterance(s) stand there twice; leave one"
+        )
     vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(ids), -1)
     if not np.isfinite(vectors).all():
         bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
-        raise LaspaError(f"{path}: the vector of {bad} has values that are not finite")
+        raise LaspaError(f"{path}: the vector of {bad} has values that are not finite; leave it out")
     if len(zero := np.flatnonzero(~vectors.any(axis=1))):
-        raise LaspaError(f"{path}: the vector of {ids[int(zero[0])]} is zero, which has no direction")
+        raise LaspaError(f"{path}: the vector of {ids[int(zero[0])]} is zero, has no direction; leave it out")
     return ids, vectors

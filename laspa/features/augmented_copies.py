@@ -17,11 +17,7 @@ ROOMS = ("simulated_rirs", "real_rirs")
 
 
 def plan_copies(
-    manifest: pd.DataFrame,
-    paths: Sequence[Path],
-    settings: Features,
-    options: Augment,
-    root: Path,
+    manifest: pd.DataFrame, paths: Sequence[Path], settings: Features, options: Augment, root: Path
 ) -> tuple[list[Utterance], pd.DataFrame]:
     """`settings.copies` copies of each training utterance, and rows for them in the manifest's columns.
 

@@ -73,7 +73,10 @@ def build_manifest(
         )
     good = table[table["problem"] == ""].copy()
     if good.empty:
-        raise LaspaError(f"none of {len(table)} recordings can be used; the first: {bad['problem'].iloc[0]}")
+        raise LaspaError(
+            f"none of {len(table)} recordings can be used; the first: {bad['problem'].iloc[0]}; repair or "
+            "replace them"
+        )
     prefix = good["speaker"] + "/" + good["language"] + "/"
     good["utterance_id"] = prefix + good["path"].map(lambda path: composed(Path(path).stem))
     twice = good["utterance_id"].duplicated(keep=False)

@@ -24,10 +24,7 @@ HUB = "speechbrain/lang-id-voxlingua107-ecapa"  # Valk and Alumäe, SLT 2021, ar
 
 
 def label(
-    paths: list[str],
-    locate: Callable[[str], Path],
-    options: Label,
-    device: torch.device,
+    paths: list[str], locate: Callable[[str], Path], options: Label, device: torch.device
 ) -> list[tuple[str, str, float | None]]:
     """(path, ISO 639-3 language, posterior) of each recording; und and None if it cannot be read.
 
@@ -121,7 +118,4 @@ def _voxlingua(options: Label, device: torch.device) -> Labeller:
     return tell
 
 
-LABELLERS: dict[str, Callable[[Label, torch.device], Labeller]] = {
-    "own": _own,
-    "voxlingua": _voxlingua,
-}
+LABELLERS: dict[str, Callable[[Label, torch.device], Labeller]] = {"own": _own, "voxlingua": _voxlingua}

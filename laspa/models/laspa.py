@@ -132,12 +132,7 @@ class Laspa(nn.Module):
         return self.scored(output), self.language_head(output.language).softmax(dim=1)
 
     def loss_terms(
-        self,
-        output: Output,
-        mel: Tensor,
-        speaker: Tensor,
-        language: Tensor,
-        margin: float,
+        self, output: Output, mel: Tensor, speaker: Tensor, language: Tensor, margin: float
     ) -> dict[str, Tensor]:
         """The unweighted terms whose weight is not zero, each a scalar.
 

@@ -15,24 +15,27 @@ class Evaluate(Section):
     seed: Seed
 
 
-class Ablate(Section):
-    """The systems of the ablation, and their budget: the same epochs and seeds for all (`make ablation`)."""
+class Budget(Section):
+    """What all systems of a study share."""
 
-    systems: list[str]
     seeds: Annotated[list[Seed], Field(min_length=1)]
     epochs: Count
+
+
+class Ablate(Budget):
+    """The systems of the ablation (`make ablation`)."""
+
+    systems: list[str]
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
 
 
-class Travel(Section):
-    """The systems measured on voices that they never heard (studies/travel), and their budget.
+class Travel(Budget):
+    """The systems measured on voices that they never heard (studies/travel).
 
     folders: of further recordings with a manifest.csv, measured and never trained on.
     """
 
     systems: list[str]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    epochs: Count
     folders: list[str]
 
 
@@ -49,21 +52,17 @@ class Variant(Section):
         return flatten(self.model_extra or {})
 
 
-class Replication(Section):
+class Replication(Budget):
     """Readings of LASPA, measured on dev (`dvc --cd studies/replication repro`)."""
 
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    epochs: Count
     systems: dict[str, Variant]
 
 
-class Backbones(Section):
+class Backbones(Budget):
     """Systems over each backbone, in hours on a CPU (`dvc --cd studies/backbones repro`)."""
 
     encoders: list[str]
     systems: list[str]
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    epochs: Count
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
     precision: Literal["float32", "bfloat16"]
 

@@ -12,15 +12,7 @@ from ruamel.yaml import YAML
 from laspa.errors import LaspaError
 from laspa.files import parsed
 from laspa.params.base import Seed
-from laspa.params.corpora import (
-    CommonVoice,
-    Download,
-    Folder,
-    OnDisk,
-    Synthetic,
-    SyntheticOther,
-    VoxCeleb,
-)
+from laspa.params.corpora import CommonVoice, Download, Folder, OnDisk, Synthetic, SyntheticOther, VoxCeleb
 from laspa.params.data import Augment, Features, Label, Manifest, Trials
 from laspa.params.dotted import flatten, put
 from laspa.params.evaluation import Ablate, Backbones, Evaluate, Replication, Study, Travel

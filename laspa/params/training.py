@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from laspa.params.base import Count, Interval, Positive, Section, Share
+from laspa.params.base import Count, Positive, Section, Share
 
 
 class FineTune(Section):
@@ -24,11 +24,8 @@ class Train(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
-    batch_by: Literal["utterance", "speaker"]
-    per_speaker: Count
     accumulate: Count
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
-    crop_spread: Annotated[float, Field(ge=0, le=0.9)]
     optimizer: Literal["adamw", "sgd"]
     learning_rate: Positive
     schedule: Literal["cosine", "exponential"]
@@ -52,8 +49,6 @@ class Train(Section):
     bend: Annotated[float, Field(ge=0, le=0.2)]
     mask_bands: Annotated[int, Field(ge=0, le=256)]
     mask_frames: Annotated[int, Field(ge=0, le=1000)]
-    noise_share: Share
-    noise_snr: Interval
 
     @model_validator(mode="after")
     def _choices_go_together(self) -> "Train":
@@ -61,7 +56,6 @@ class Train(Section):
             raise ValueError(
                 "final_rate is 0 but an exponential schedule never gets there; set it above 0, such as 0.01"
             )
-        self.check_ascending("noise_snr")
         if (self.resume == "weights-only") != bool(self.weights_from):
             raise ValueError(
                 f"resume is {self.resume} and weights_from {self.weights_from!r}; give the folder of a saved "

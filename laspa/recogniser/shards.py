@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -99,17 +100,9 @@ def embed_shard(shard: Shard, recogniser: Recogniser, job: Job) -> None:
     Raises:
         LaspaError: a bad recording that is not to be skipped.
     """
-    names, vectors, skipped = [], [], []
-    for name, recording in zip(shard.names, shard.recordings, strict=True):
-        try:
-            vectors.append(recogniser.embed(recording, channel=job.channel, vad=job.vad))
-            names.append(name)
-        except MissingDecoder:
-            raise
-        except LaspaError as error:
-            if not job.skip:
-                raise
-            skipped.append([name, str(error).removeprefix(f"{recording}: ")])
+    skipped: list[tuple[str, str]] = []
+    found = list(embeddings(zip(shard.names, shard.recordings, strict=True), recogniser, job, skipped))
+    names, vectors = [name for name, _ in found], [vector for _, vector in found]
     dim = recogniser.backend.dim
     values = pa.array([value for vector in vectors for value in vector], pa.float32())
     columns = {
@@ -120,6 +113,34 @@ def embed_shard(shard: Shard, recogniser: Recogniser, job: Job) -> None:
     with atomic_path(shard.path) as temporary:
         table = pa.table(columns).replace_schema_metadata(metadata)
         pq.write_table(table, temporary, compression="none")
+
+
+def embeddings(
+    files: Iterable[tuple[str, str | Path]], recogniser: Recogniser, job: Job, skipped: list[tuple[str, str]]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and embedding of each recording; with `job.skip` bad ones go into `skipped`, with the reason.
+
+    Raises:
+        LaspaError: a bad recording that is not to be skipped.
+    """
+    for name, recording in files:
+        try:
+            yield name, recogniser.embed(recording, channel=job.channel, vad=job.vad)
+        except MissingDecoder:
+            raise
+        except LaspaError as error:
+            if not job.skip:
+                raise
+            skipped.append((name, str(error).removeprefix(f"{recording}: ")))
+
+
+def write_skipped(table: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Write utterance_id and reason of each skipped recording; no file where there are none."""
+    table.unlink(missing_ok=True)
+    if rows:
+        columns = {"utterance_id": [one for one, _ in rows], "reason": [why for _, why in rows]}
+        with atomic_path(table) as temporary:
+            pa.csv.write_csv(pa.table(columns), temporary)
 
 
 def local_engine(job: Job, shards: list[Shard]) -> Iterator[None]:
@@ -166,10 +187,5 @@ def _finish(folder: Path, shards: list[Shard]) -> tuple[int, int]:
         written += about.num_rows
         if about.num_rows + len(skipped) != len(shard.names):
             raise LaspaError(f"{shard.path}: not the shard of these recordings; remove it and run again")
-    table = folder.with_name(f"{folder.name}.skipped.csv")
-    table.unlink(missing_ok=True)
-    if rows:
-        columns = {"utterance_id": [one for one, _ in rows], "reason": [why for _, why in rows]}
-        with atomic_path(table) as temporary:
-            pa.csv.write_csv(pa.table(columns), temporary)
+    write_skipped(folder.with_name(f"{folder.name}.skipped.csv"), rows)
     return written, len(rows)

@@ -119,11 +119,14 @@ class Store:
                 for group in {one[1] for one in best}
             }
         if not best:
-            raise LaspaError(f"{self.path}: nobody is enrolled")
+            raise LaspaError(f"{self.path}: nobody is enrolled; enrol somebody first (laspa enrol)")
         return [Match(names[group][row].as_py(), -score) for score, group, row in best]
 
     def _other_size(self, there: int, here: int) -> LaspaError:
-        return LaspaError(f"{self.path}: holds embeddings of {there} dimensions, not {here}")
+        return LaspaError(
+            f"{self.path}: holds embeddings of {there} dimensions, not {here}; use the model that it was "
+            "made with, or another store"
+        )
 
     def _open(self) -> pq.ParquetFile:
         if not self.path.exists():

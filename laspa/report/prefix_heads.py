@@ -15,7 +15,7 @@ NOT_MEASURED: PrefixHeads = {"cells": []}  # in git until somebody measures it: 
 
 
 def collect(folder: Path, manifest_sha256: str) -> PrefixHeads:
-    """All cells under `folder`, as `pipelines.prefix_heads` wrote them.
+    """All cells under `folder`, as `pipelines.studies.run` wrote them.
 
     Returns:
         What all cells share (`seeds`, `epochs`, the dev `trial_list`, `manifest_sha256`), and `cells`
@@ -40,7 +40,7 @@ def collect(folder: Path, manifest_sha256: str) -> PrefixHeads:
     cells = []
     for name, seeds in results.items():
         if not (size := CELL.fullmatch(name)):
-            raise LaspaError(f"{folder / name}: expected a folder prefix-N-heads-N")
+            raise LaspaError(f"{folder / name}: expected a folder prefix-N-heads-N; remove it")
         last = [one["history"][-1].get("attention") or {} for one in seeds]
         shares = {side: interval([one[side] for one in last])["mean"] for side in sorted(last[0])}
         cells.append(

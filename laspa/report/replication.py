@@ -82,7 +82,7 @@ def replication_page(table: dict[str, Any], backbones: dict[str, Any]) -> str:
 
     Args:
         table: studies/replication.json.
-        backbones: what `pipelines.backbones` measured, by ENCODER-SYSTEM; empty before.
+        backbones: what `pipelines.studies.table` measured, by ENCODER-SYSTEM; empty before.
     """
     filters = {"rate": interval_text, "points": points_text, "percent": percent}
     template = environment("laspa.report", **filters).get_template("replication.md")

@@ -66,7 +66,7 @@ def read_results(
     """Read what the stages before the report have written under `data` about the system shown in detail.
 
     Args:
-        on_demand: what was measured on demand: `ablation`, as pipelines.ablation_table wrote it,
+        on_demand: what was measured on demand: `ablation`, as pipelines.studies.table wrote it,
             `prefix_heads` and `study`. An ablation of another corpus or a study of other trials is left out.
 
     Raises:

@@ -48,7 +48,7 @@ class Measured:
 
     @classmethod
     def read(cls, folder: Path) -> "Measured":
-        """What `pipelines.systems` wrote."""
+        """What `pipelines.studies.run` wrote."""
         tables = {
             path.stem.removeprefix("scores_"): pd.read_parquet(path)
             for path in folder.glob("scores_*.parquet")

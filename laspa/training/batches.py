@@ -1,11 +1,9 @@
 """Training data: the train split's classes, where its mels are read, and batches of random crops."""
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -78,7 +76,8 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
     languages, language = np.unique(manifest["language"].to_numpy(dtype=str), return_inverse=True)
     if len(speakers) < 2:
         raise LaspaError(
-            f"data/manifest.parquet: split train has {len(speakers)} speaker(s); 2 or more are needed"
+            f"data/manifest.parquet: split train has {len(speakers)} speaker(s); 2 or more are needed: give "
+            "recordings of more, or lower manifest.dev_share and manifest.test_share"
         )
     return TrainingSet(
         features,
@@ -91,54 +90,28 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
     )
 
 
-def draw(
-    data: TrainingSet, batch_size: int, generator: np.random.Generator, by: str = "utterance", each: int = 1
-) -> np.ndarray:
-    """The utterances of an epoch's batches.
-
-    Args:
-        by: `utterance`: every utterance once in random order; those that fill no batch are dropped.
-            `speaker`: `each` utterances of every speaker drawn. Every speaker comes once before one comes
-            again, and so do the utterances of each: rare ones are repeated within an epoch.
-
-    Returns:
-        (batches, batch_size) indices of utterances.
-    """
+def draw(data: TrainingSet, batch_size: int, generator: np.random.Generator) -> np.ndarray:
+    """The utterances of an epoch's batches, (batches, batch_size): each at most once, in random order."""
     count = batches_per_epoch(data, batch_size)
-    if by == "utterance":
-        return generator.permutation(len(data))[: count * batch_size].reshape(count, batch_size)
-    members = [_endless(np.flatnonzero(data.speaker == one), generator) for one in np.unique(data.speaker)]
-    turns = _endless(np.arange(len(members)), generator)
-    wanted = math.ceil(batch_size / each)
-    rows = [
-        [next(members[group]) for group in islice(turns, wanted) for _ in range(each)][:batch_size]
-        for _ in range(count)
-    ]
-    return np.array(rows)
-
-
-def _endless(values: np.ndarray, generator: np.random.Generator) -> Iterator[int]:
-    while True:
-        yield from generator.permutation(values)
+    return generator.permutation(len(data))[: count * batch_size].reshape(count, batch_size)
 
 
 def batches(
     data: TrainingSet,
     drawn: np.ndarray,
-    crop_frames: int | np.ndarray,
+    crop_frames: int,
     generator: np.random.Generator,
     options: Train | None = None,
 ) -> Iterator[Batch]:
     """A random crop of each of the utterances `drawn`, (batches, batch_size), changed by `augment_mels`.
 
-    `crop_frames` is the length of all crops, or (batches,) lengths. An utterance shorter than a crop is
-    repeated.
+    An utterance shorter than a crop of `crop_frames` is repeated.
     """
     batch_size = drawn.shape[1]
-    for rows, frames in zip(drawn, np.broadcast_to(crop_frames, len(drawn)), strict=True):
-        starts = np.maximum(data.mels.num_frames[rows] - frames + 1, 1)
+    for rows in drawn:
+        starts = np.maximum(data.mels.num_frames[rows] - crop_frames + 1, 1)
         first = (generator.random(batch_size) * starts).astype(np.int64)
-        mel = torch.from_numpy(data.mels.crops(rows, first, int(frames))).float()
+        mel = torch.from_numpy(data.mels.crops(rows, first, crop_frames)).float()
         if options is not None:
             mel = augment_mels(mel, options, generator)
         yield Batch(mel, torch.from_numpy(data.speaker[rows]), torch.from_numpy(data.language[rows]))

@@ -23,7 +23,6 @@ from laspa.training.processes import ONE_PROCESS, Processes, share_norms
 from laspa.training.watch import out_of_range
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look makes a GPU wait
-CROP_STREAM = 2**31  # of random numbers; those below are the processes' own
 SHOWN_UTTERANCES = 3  # of a batch that an error names
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
@@ -242,11 +241,8 @@ def _draw_epoch(
     """The utterances of an epoch's batches, (batches, batch size), and the batches."""
     options, rank = params.train, processes.rank
     generator = np.random.default_rng([params.seed, epoch, *([rank] if rank else [])])
-    drawn = draw(data, options.batch_size // processes.size, generator, options.batch_by, options.per_speaker)
-    # The same in all processes, unlike what the generator draws: a batch has one length in all of them.
-    spread = np.random.default_rng([params.seed, epoch, CROP_STREAM]).uniform(-1, 1, len(drawn))
-    seconds = options.crop_seconds * (1 + options.crop_spread * spread)
-    crop_frames = np.maximum(1, (seconds * data.frames_per_second).round().astype(int))
+    drawn = draw(data, options.batch_size // processes.size, generator)
+    crop_frames = max(1, round(options.crop_seconds * data.frames_per_second))
     made = batches(data, drawn, crop_frames, generator, options)
     return drawn, prefetched(made) if device.type == "cuda" else made
 

@@ -18,14 +18,16 @@ def confirmation(best: Values, default: list[dict[str, Any]], found: list[dict[s
 
     Args:
         best: what the sweep found.
-        default, found: results of `pipelines.systems`, the same seeds in the same order.
+        default, found: results of `pipelines.studies.run`, the same seeds in the same order.
 
     Raises:
         LaspaError: the two differ in seeds, epochs or trial list.
     """
     for key in ("seed", "trial_list", "epochs"):
         if [result[key] for result in default] != [result[key] for result in found]:
-            raise LaspaError(f"confirm: the two sides differ in {key}, so they cannot be compared")
+            raise LaspaError(
+                f"confirm: the two sides differ in {key}, so they cannot be compared; run confirm anew"
+            )
     rates = {}
     for condition in (name for name in MAIN_CONDITIONS if name in default[0]["conditions"]):
         before, after = (

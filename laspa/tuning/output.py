@@ -86,7 +86,9 @@ def best_trial(trials: list[Trial]) -> Trial:
         return min(finished, key=lambda trial: (trial.best, trial.number))
     failed = [trial for trial in trials if trial.status == FAILED]
     if len(failed) == len(trials):
-        raise LaspaError(f"all {len(trials)} trials failed; the first: {failed[0].error}")
+        raise LaspaError(
+            f"all {len(trials)} trials failed; the first: {failed[0].error}; mend that, start again"
+        )
     raise LaspaError(
         f"params.yaml: tune.max_hours ended before the first of {len(trials)} trials did; raise it and start "
         "again to resume"

@@ -12,14 +12,7 @@ from optuna import distributions as kinds
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from laspa.params import Params
-from laspa.tuning.space import (
-    FRUITLESS_DRAWS,
-    Dimension,
-    Values,
-    current_values,
-    is_allowed,
-    search_space,
-)
+from laspa.tuning.space import FRUITLESS_DRAWS, Dimension, Values, current_values, is_allowed, search_space
 from laspa.tuning.trial_files import FINISHED, PRUNED, Trial, dev_eer
 
 GUIDED_DRAWS = 50  # after which a space with few valid combinations left is drawn from evenly; our choice

@@ -83,7 +83,9 @@ def draw_trials(params: Params) -> list[Values]:
     if params.tune.sampler == "random":
         trials += itertools.islice(_random(params, dimensions, trials[0]), params.tune.trials - 1)
         if len(trials) == 1 < params.tune.trials:
-            raise LaspaError("params.yaml: tune.space holds no valid combination but the current one")
+            raise LaspaError(
+                "params.yaml: tune.space holds no valid combination but the current one; give other values"
+            )
     return trials
 
 
@@ -192,5 +194,5 @@ def _grid(params: Params, dimensions: list[Dimension]) -> list[Values]:
     trials = [dict(zip(names, values, strict=True)) for values in combinations]
     trials = [values for values in trials if is_allowed(params, values)]
     if not trials:
-        raise LaspaError(f"params.yaml: none of the {size} combinations of tune.space is valid")
+        raise LaspaError(f"params.yaml: none of the {size} combinations of tune.space is valid; give others")
     return trials

@@ -33,10 +33,7 @@ FEATURE_TYPES = {"utterance_id": "str", "num_frames": "int32"} | dict.fromkeys(S
 FEATURE_TYPES |= {"silent": "bool"}
 MAX_SECONDS = 3_600.0  # an hour in one utterance is a recording that was never cut (our choice)
 MEAN_TOLERANCE = 0.01  # nepers, of a mean that is 0 but for half precision
-STD_RANGE = (
-    SILENT_STD,
-    12.0,
-)  # nepers; speech has 1 to 4, with digital silence around it 9 (our choice)
+STD_RANGE = (SILENT_STD, 12.0)  # nepers; speech has 1 to 4, with digital silence around it 9 (our choice)
 NEPERS_PER_DECIBEL = np.log(10) / 10  # of energies
 LEVEL_RANGE = (-30.0, 30.0)  # nepers around the mean: the log floor is 18 below full scale (our choice)
 RESAMPLED_FRAMES = 1  # a resampled recording may be a sample longer or shorter

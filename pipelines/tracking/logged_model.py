@@ -32,18 +32,8 @@ SCORES_ARTIFACT, SCORES_FILE = "scores", "test_scores.parquet"
 CODE = Path(__file__).parents[1] / "serving/model.py"
 # What `Recogniser` and that file import, pinned to what is installed. laspa itself comes with the model.
 REQUIREMENTS = (
-    *(
-        "mlflow",
-        "numpy",
-        "pandas",
-        "pyarrow",
-        "pydantic",
-        "pyyaml",
-        "requests",
-        "safetensors",
-        "scikit-learn",
-    ),
-    *("scipy", "soundfile", "soxr", "threadpoolctl", "torch", "torchaudio", "tqdm"),
+    *("mlflow", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "requests", "safetensors"),
+    *("scikit-learn", "scipy", "soundfile", "soxr", "threadpoolctl", "torch", "torchaudio", "tqdm"),
 )
 
 

@@ -250,7 +250,7 @@ def client_of(uri: str) -> Any:
 def quieten_mlflow() -> None:
     """No log lines, progress bars, usage reports or minutes of retries unless set; call it before import."""
     for name, value in (
-        ("MLFLOW_LOGGING_LEVEL", "WARNING"),
+        ("MLFLOW_LOGGING_LEVEL", "CRITICAL"),  # its errors are tracebacks; a line here says what failed
         ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
         ("MLFLOW_DISABLE_TELEMETRY", "true"),
         ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),  # the URL may hold a password

@@ -47,15 +47,15 @@ def test_apply_changes_a_value_where_the_chosen_system_has_it(
 ) -> None:
     plus = PARAMS_FILE.read_text(encoding="utf-8").replace("  system: laspa\n", "  system: laspa_plus\n", 1)
     (project / "params.yaml").write_text(plus, encoding="utf-8")
-    (project / "reports/tune/best.yaml").write_text("train.warp: 0.125\ntrain.crop_spread: 0.25\n")
+    (project / "reports/tune/best.yaml").write_text("train.warp: 0.125\ntrain.margin_warmup_share: 0.25\n")
     assert main(["tune", "show"]) == 0
     assert capsys.readouterr().out == (
-        "dvc exp run -S systems.laspa_plus.train.warp=0.125 -S train.crop_spread=0.25\n"
+        "dvc exp run -S systems.laspa_plus.train.warp=0.125 -S train.margin_warmup_share=0.25\n"
     )
     assert main(["tune", "apply"]) == 0
-    assert capsys.readouterr().out == "train.warp: 0.04 → 0.125\ntrain.crop_spread: 0.0 → 0.25\n"
+    assert capsys.readouterr().out == "train.warp: 0.04 → 0.125\ntrain.margin_warmup_share: 0.3 → 0.25\n"
     params = load_params("params.yaml")
-    assert (params.train.warp, params.train.crop_spread) == (0, 0.25)
+    assert (params.train.warp, params.train.margin_warmup_share) == (0, 0.25)
     assert params.systems["laspa_plus"]["train"] == {"warp": 0.125, "bend": 0.015}
 
 
@@ -145,4 +145,4 @@ def test_a_sweep_runs_in_a_checkout_alone_and_ends_as_its_script_does(project: P
     (project / "pipelines/stage.py").write_bytes((PARAMS_FILE.parent / "pipelines/stage.py").read_bytes())
     ended = run(project, "tune")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("error: data/a.parquet: No such file; nothing half-written was kept")
+    assert ended.stderr.startswith("error: data/a.parquet: No such file; make it (dvc repro)")

@@ -174,6 +174,17 @@ def test_limits(tmp_path: Path, content: bytes) -> None:
     assert found(tmp_path / "out") == FILES
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path, kind: bytes) -> None:
+    """16 MiB of zeros, 16 KiB in gzip: tarfile would read them all for the name of a member."""
+    bomb = tarfile.TarInfo("a")
+    bomb.type, bomb.size = kind, 2**24
+    content = bomb.tobuf(tarfile.USTAR_FORMAT) + bytes(bomb.size + 1024)
+    (tmp_path / "x").write_bytes(gzip.compress(content))
+    with pytest.raises(LaspaError, match=r"damaged or cut off \(a header of 16\.0 MiB\)"):
+        extract([tmp_path / "x"], tmp_path / "out")
+
+
 def test_too_little_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x").write_bytes(plain_tar())
     usage = type("Usage", (), {"free": archives.SPARE_BYTES + 4999})

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from tests.regression.tiny import FOREIGN_VARIABLES
 
 GONE_SECONDS = 120.0  # in which all processes end, on a busy machine
 ENOUGH_SECONDS = 20.0  # for a command to notice that a process of it is gone
+# What DVC does not keep: pages that say when they were made, and the features that the next run may use.
+NOT_KEPT = ("data/.gx/", "reports/data_docs/", "data/.partial/kept-features/")
 KINDS = ("all", "first", "one")  # all at once as at a power cut; the command alone; one of its processes
 
 
@@ -97,6 +100,22 @@ def living(process: psutil.Process) -> bool:
 def half_written(folder: Path) -> list[str]:
     """Files that a writer leaves when it is killed."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.tmp"))
+
+
+def running(folder: Path) -> int:
+    """Runs that MLflow takes for alive."""
+    with closing(sqlite3.connect(folder / "mlflow.db")) as base:
+        return int(base.execute("select count(*) from runs where status = 'RUNNING'").fetchone()[0])
+
+
+def check_same(folder: Path, expected: Path) -> None:
+    """Two projects hold the same results, nothing half-written, and no run that MLflow takes for alive."""
+    found, known = (contents(one, "data", "reports") for one in (folder, expected))
+    assert found.keys() == known.keys()
+    assert [name for name in found if found[name] != known[name] and not name.startswith(NOT_KEPT)] == []
+    assert (folder / "dvc.lock").read_bytes() == (expected / "dvc.lock").read_bytes()
+    assert half_written(folder) == []
+    assert running(folder) == 0
 
 
 def contents(folder: Path, *parts: str) -> dict[str, bytes]:

@@ -1,8 +1,11 @@
 """What the campaign tried and found, by part, in one JSON that docs/reliability.md cites."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from laspa.files import read_json, write_text
 
@@ -11,5 +14,6 @@ SUMMARY = Path(__file__).with_name("summary.json")
 
 def keep(part: str, **counts: Any) -> None:
     """Enter a part's counts; the other parts stay."""
-    known = read_json(SUMMARY) if SUMMARY.exists() else {}
-    write_text(SUMMARY, json.dumps(known | {part: counts}, indent=2, sort_keys=True) + "\n")
+    with FileLock(Path(tempfile.gettempdir()) / "laspa-faults-summary.lock"):
+        known = read_json(SUMMARY) if SUMMARY.exists() else {}
+        write_text(SUMMARY, json.dumps(known | {part: counts}, indent=2, sort_keys=True) + "\n")

@@ -1,5 +1,6 @@
 """Stages on a full disk, and in folders that may not be written: one line, nothing half-written."""
 
+import ctypes
 import os
 import resource
 import shutil
@@ -12,52 +13,57 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
-from tests.faults.killing import contents, half_written, start
+from tests.faults.conftest import Finished
+from tests.faults.killing import contents, half_written
 from tests.faults.summary import keep
-from tests.faults.test_kills import SMALLER, TIMED
-from tests.regression.tiny import FOREIGN_VARIABLES, make_tiny_project, run
+from tests.regression.tiny import FOREIGN_VARIABLES
 
 pytestmark = pytest.mark.faults
 
 SEED, WRITES = 1, int(os.environ.get("LASPA_FULL_DISKS", "20"))
-# The stages, with what they write.
-STAGES = {
-    "download": ["data/raw"],
-    "manifest": ["data/manifest.parquet", "data/skipped.csv"],
-    "trials": ["data/trials"],
-    "features": ["data/features"],
-    "resolve": ["data/systems"],
-    "train baseline": ["data/trained/baseline", "data/history/baseline.json"],
-    "evaluate baseline": ["data/evaluation/baseline"],
-    "model": ["data/model"],
-    "report": ["reports"],
-}
-NOBODY = 65534
+PAGE_BYTES, DISK_BYTES = 4096, 2**28  # of the small disk: a file takes whole pages
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # of linux/prctl.h and linux/capability.h
 
 
 @pytest.fixture(scope="module")
-def project() -> Iterator[Path]:
-    """A project that has run, in a folder that other users can enter."""
+def project(finished: Finished) -> Iterator[Path]:
+    """The finished project, on a small disk where one can be mounted."""
     with tempfile.TemporaryDirectory(prefix="laspa-faults-") as place:
-        Path(place).chmod(0o755)
-        folder = make_tiny_project(Path(place) / "project", SMALLER)
-        run(folder, "dvc", "repro")
-        # DVC links outputs to its cache, read-only; a stage finds them as it wrote them.
-        shutil.rmtree(folder / ".dvc/cache")
-        shutil.rmtree(folder / "data/.partial", ignore_errors=True)
-        yield folder
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", place]
+        mounted = (
+            os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+        )
+        try:
+            yield finished.copy(Path(place) / "project")
+        finally:
+            if mounted:
+                subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def stage(folder: Path, name: str, largest: int | None = None, user: int | None = None) -> tuple[int, str]:
-    """Run a stage's script; its status and output.
+def stages(folder: Path) -> dict[str, list[str]]:
+    """What each stage writes, by the words of its command, as in `train baseline`."""
+    lock = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))
+    return {
+        one["cmd"].removeprefix("pipelines/python -m pipelines."): [out["path"] for out in one["outs"]]
+        for one in lock["stages"].values()
+    }
+
+
+def stage(folder: Path, name: str, largest: int | None = None) -> tuple[int, str]:
+    """Run a stage's script, for which the modes of folders hold (root's rights to pass them are dropped).
 
     Args:
-        largest: bytes of a file, beyond which a write fails as on a full disk. user: that runs it.
+        largest: bytes of a file, beyond which a write fails as on a full disk.
+
+    Returns:
+        its status and output.
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_VARIABLES)}
 
     def limit() -> None:
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
         if largest is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
@@ -69,18 +75,27 @@ def stage(folder: Path, name: str, largest: int | None = None, user: int | None 
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        user=user,
         preexec_fn=limit,
         timeout=900,
     )
     return ended.returncode, ended.stdout
 
 
-def remove(folder: Path, name: str) -> None:
-    """What DVC does before it runs a stage."""
-    for part in STAGES[name]:
-        path = folder / part
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+def stage_on_a_full_disk(folder: Path, name: str, room: int) -> tuple[int, str]:
+    """Run a stage's script where `room` bytes are free."""
+    ballast = folder.parent / "ballast"
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - room)
+    try:
+        return stage(folder, name)
+    finally:
+        ballast.unlink()
+
+
+def written(folder: Path, parts: list[str]) -> dict[str, bytes]:
+    """The files that these outputs are, or hold."""
+    files = {part: (folder / part).read_bytes() for part in parts if (folder / part).is_file()}
+    return contents(folder, *parts) | files
 
 
 def check_refused(status: int, said: str) -> None:
@@ -90,52 +105,49 @@ def check_refused(status: int, said: str) -> None:
     assert sum(line.startswith("error: ") for line in said.splitlines()) == 1, said
 
 
-def test_a_full_disk_is_one_line_and_the_next_run_mends_it(project: Path) -> None:
-    generator, refused = np.random.default_rng(SEED), Counter[str]()
-    for _ in range(WRITES):
-        name = str(generator.choice(list(STAGES)))
-        expected = contents(project, *STAGES[name]) | {
-            part: (project / part).read_bytes() for part in STAGES[name] if (project / part).is_file()
-        }
-        largest = max(map(len, expected.values()))
-        remove(project, name)
-        status, said = stage(project, name, int(np.exp(generator.uniform(0, np.log(largest)))))
+@pytest.mark.parametrize("kind", ["full_disks", "file_size_limits"])
+def test_a_full_disk_is_one_line_and_the_next_run_mends_it(project: Path, kind: str) -> None:
+    full = kind == "full_disks"
+    if full and not os.path.ismount(project.parent):
+        pytest.skip("only root can mount a small disk")
+    generator, refused, known = np.random.default_rng(SEED), Counter[str](), stages(project)
+    for _ in range(WRITES // 2):
+        name = str(generator.choice(list(known)))
+        expected = written(project, known[name])
+        for part in known[name]:  # as DVC does before it runs a stage
+            path = project / part
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if full:
+            pages = sum(-(-len(content) // PAGE_BYTES) for content in expected.values())
+            status, said = stage_on_a_full_disk(project, name, PAGE_BYTES * int(generator.integers(pages)))
+        else:
+            largest = max(map(len, expected.values()))
+            status, said = stage(project, name, int(np.exp(generator.uniform(0, np.log(largest)))))
         check_refused(status, said)
         assert half_written(project) == []
-        assert [part for part in STAGES[name] if (project / part).is_dir() and part != "reports"] == [], said
+        for part in filter(lambda part: (project / part).exists(), known[name]):  # whole, or not there
+            whole = {file: content for file, content in expected.items() if f"{file}/".startswith(f"{part}/")}
+            assert written(project, [part]) == whole, said
         status, said = stage(project, name)
         assert status == 0, said
-        found = contents(project, *STAGES[name]) | {
-            part: (project / part).read_bytes() for part in STAGES[name] if (project / part).is_file()
-        }
-        assert found == expected
+        assert written(project, known[name]) == expected
         refused[name.split()[0]] += 1
-    keep("full disks", writes=refused.total(), stages=dict(refused))
+    keep(kind, writes=refused.total(), stages=dict(refused))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a stage as a user who may not write")
 def test_a_folder_that_may_not_be_written_is_one_line(project: Path) -> None:
-    for name in STAGES:
-        before = contents(project, "data", "reports")
-        status, said = stage(project, name, user=NOBODY)
-        check_refused(status, said)
-        assert "denied" in said
-        assert contents(project, "data", "reports") == before
-    keep("folders that may not be written", stages=len(STAGES))
-
-
-def test_two_repros_at_once_give_one_result(tmp_path: Path) -> None:
-    folder = make_tiny_project(tmp_path / "project", SMALLER)
-    reference = Path(shutil.copytree(folder, tmp_path / "reference", symlinks=True))
-    run(reference, "dvc", "repro")
-    both = [start(folder, "dvc", "repro") for _ in range(2)]
-    ended = [one.wait(1800) for one in both]
-    said = (tmp_path / "output.log").read_text(encoding="utf-8", errors="replace")
-    assert "Traceback" not in said, said[-4000:]
-    assert 0 in ended or "lock" in said
-    run(folder, "dvc", "repro")
-    one, other = (contents(place, "data", "reports") for place in (folder, reference))
-    assert one.keys() == other.keys()
-    assert [name for name in one if one[name] != other[name] and not name.startswith(TIMED)] == []
-    assert (folder / "dvc.lock").read_bytes() == (reference / "dvc.lock").read_bytes()
-    keep("two repros at once", statuses=ended)
+    before = contents(project, "data", "reports")
+    folders = [one for part in ("data", "reports") for one in (project / part, *(project / part).rglob("*/"))]
+    folders = [one for one in folders if one.is_dir()]
+    try:
+        for one in folders:
+            one.chmod(0o555)
+        for name in stages(project):
+            status, said = stage(project, name)
+            check_refused(status, said)
+            assert "denied" in said
+            assert contents(project, "data", "reports") == before
+    finally:
+        for one in folders:
+            one.chmod(0o755)
+    keep("read_only_folders", stages=len(stages(project)))

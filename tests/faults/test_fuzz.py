@@ -45,4 +45,4 @@ def test_damaged_inputs(tmp_path: Path) -> None:
 @pytest.mark.faults
 def test_many_damaged_inputs(tmp_path: Path) -> None:
     outcomes, readers = fuzz(tmp_path, MANY)
-    keep("damaged inputs", inputs=outcomes.total(), readers=readers, seconds_at_most=SECONDS, **outcomes)
+    keep("damaged_inputs", inputs=outcomes.total(), readers=readers, seconds_at_most=SECONDS, **outcomes)

@@ -96,4 +96,4 @@ def test_lying_headers(server: BadServer, tmp_path: Path) -> None:
 @pytest.mark.faults
 def test_many_lying_headers(server: BadServer, tmp_path: Path) -> None:
     outcomes = fetch_all(server, tmp_path, MANY)
-    keep("lying servers", downloads=MANY, right=outcomes.count("right"), refused=outcomes.count("refused"))
+    keep("lying_servers", downloads=MANY, right=outcomes.count("right"), refused=outcomes.count("refused"))

@@ -5,7 +5,7 @@ import shlex
 import yaml
 
 from laspa.cli.main import command_parser
-from pipelines.adapt_table import table
+from pipelines.studies.table import adapt_rows
 from tests.test_house import ROOT
 
 RATES = {"first": 0.0498, "second": 0.0173, "low": -0.0549, "high": -0.0166}
@@ -14,7 +14,7 @@ RATES = {"first": 0.0498, "second": 0.0173, "low": -0.0549, "high": -0.0166}
 def test_a_row_for_each_set_and_the_parts_that_were_allowed() -> None:
     pays = {"compared": {"all": RATES}, "pays": True, "parts": ["pair"]}
     declined = pays | {"pays": False, "parts": []}
-    lines = table({"people": {"pair": pays, "whiten": declined}}).splitlines()
+    lines = adapt_rows({"people": {"pair": pays, "whiten": declined}}).splitlines()
     assert lines[0] == "| set | parts allowed | all | cross_cross | cross_same | same_same | used |"
     assert lines[2] == "| people | pair | 4.98 → 1.73 (−5.49 to −1.66) | – | – | – | pair |"
     assert lines[3].endswith("| no |")

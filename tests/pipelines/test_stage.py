@@ -30,12 +30,19 @@ def raising(error: BaseException) -> Callable[[], None]:
             ["data/a.parquet", "No space left", "again"],
         ),
         (OSError(5, "Input/output error"), ["writing: Input/output error"]),
-        (FileNotFoundError("data/labels.parquet"), ["error: data/labels.parquet: no such file; nothing"]),
+        (
+            FileNotFoundError("data/labels.parquet"),
+            ["data/labels.parquet: no such file; make it (dvc repro) and run"],
+        ),
         (
             OSError("Couldn't deserialize thrift:\n no more data"),
             ["thrift: no more data; nothing half-written"],
         ),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), ["disk is full", "run again"]),
+        (
+            RuntimeError("I/O error: No space left on device (os error 28)"),
+            ["error: writing: No space left on device; ", "run again"],
+        ),
+        (RuntimeError("I/O error: File too large (os error 27)"), ["error: writing: File too large; "]),
         (KeyboardInterrupt(), ["interrupted", "run again"]),
     ],
 )
@@ -133,3 +140,25 @@ def test_a_stage_ends_with_the_dvc_that_runs_it(tmp_path: Path) -> None:
     dvc.wait()
     _, alive = psutil.wait_procs(processes, timeout=30)
     assert not alive
+
+
+def test_a_stage_does_not_begin_without_the_dvc_that_started_it(tmp_path: Path) -> None:
+    """It was killed while Python started."""
+    program = (
+        "import time; time.sleep(1)\nfrom pathlib import Path\nfrom pipelines import stage\n"
+        f"stage.run(lambda: Path({str(tmp_path / 'begun')!r}).touch())\n"
+    )
+    starter = (
+        "import os, subprocess, sys\n"
+        f"subprocess.run([sys.executable, '-c', {program!r}], env={{**os.environ, 'DVC_STAGE': 'x'}})\n"
+    )
+    dvc = subprocess.Popen([sys.executable, "-c", starter], cwd=Path(__file__).parents[2])
+    deadline = time.monotonic() + 60
+    while not (processes := psutil.Process(dvc.pid).children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    dvc.kill()
+    dvc.wait()
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive
+    assert not (tmp_path / "begun").exists()

@@ -83,8 +83,9 @@ def measure(project: Path) -> None:
     run(project, "dvc", "repro")
     run(project, "dvc", "--cd", "studies/ablation", "repro")
     for prefix_len in ("0", "8"):
-        run(project, "python", "-m", "pipelines.prefix_heads", prefix_len, "2")
-    run(project, "python", "-m", "pipelines.prefix_heads_table")
+        cell = f"prefix-{prefix_len}-heads-2"
+        run(project, "python", "-m", "pipelines.studies.run", "prefix_heads", cell)
+    run(project, "python", "-m", "pipelines.studies.table", "prefix_heads")
     run(project, "dvc", "repro")
 
 

@@ -48,13 +48,6 @@ def test_an_utterance_shorter_than_a_crop_is_repeated():
     assert row == [0, 1, 2, 0, 1, 2, 0]
 
 
-def test_each_batch_may_have_its_own_length():
-    data = counting_set([30] * 8)
-    generator = np.random.default_rng(0)
-    made = batches(data, draw(data, 4, generator), np.array([5, 9]), generator)
-    assert [batch.mel.shape[1] for batch in made] == [5, 9]
-
-
 def test_an_epoch_visits_every_utterance_at_most_once_and_drops_the_rest():
     data = counting_set([9] * 11)
     seen = [s for batch in epoch(data, 4, 5, seed=0) for s in batch.speaker.tolist()]
@@ -66,20 +59,6 @@ def test_the_generators_seed_decides_the_epoch():
     first, again, other = (next(epoch(data, 8, 10, seed)).mel for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-
-
-def labelled(speaker: list[int], language: list[int]) -> TrainingSet:
-    mels = InMemory(np.zeros((len(speaker), 1)), np.ones(len(speaker), dtype=int))
-    return TrainingSet(mels, np.array(speaker), np.array(language), [], [], 100.0, [])
-
-
-def test_batches_by_speaker_hold_several_utterances_of_each_drawn():
-    data = labelled([0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 3], [0] * 12)
-    drawn = draw(data, 4, np.random.default_rng(0), by="speaker", each=2)
-    speakers = data.speaker[drawn]
-    assert (speakers[:, 0::2] == speakers[:, 1::2]).all()
-    assert (drawn[:, 0::2] != drawn[:, 1::2]).all()
-    assert sorted(speakers[:2, ::2].ravel().tolist()) == [0, 1, 2, 3]  # all before one comes again
 
 
 def test_prefetching_changes_nothing_and_hands_errors_on():

@@ -151,27 +151,6 @@ def test_a_loss_that_is_not_finite_later_leaves_the_state_of_the_epoch_before(pa
     assert run(params, data, tmp_path / "state").history == whole.history
 
 
-def test_crops_are_of_random_length_where_asked_and_else_of_one(params, data, tmp_path, monkeypatch):
-    def lengths(spread):
-        seen = []
-        given = training.batches
-
-        def watched(*arguments):
-            for batch in given(*arguments):
-                seen.append(batch.mel.shape[1])
-                yield batch
-
-        with monkeypatch.context() as patched:
-            patched.setattr(training, "batches", watched)
-            run(with_overrides(params, {"train.crop_spread": spread}), data, tmp_path / str(spread))
-        return seen
-
-    assert set(lengths(0.0)) == {30}
-    spread = lengths(0.5)
-    assert len(set(spread)) > 5
-    assert 15 <= min(spread) < 25 < 35 < max(spread) <= 45
-
-
 def test_a_step_that_overflows_under_a_scaler_is_left_out_and_stops_nothing(
     params, data, tmp_path, monkeypatch
 ):
@@ -212,7 +191,6 @@ SWITCHES = {
     "sgd": {"train.optimizer": "sgd", "train.learning_rate": 0.05},
     "exponential": {"train.schedule": "exponential", "train.final_rate": 0.05},
     "bfloat16": {"train.precision": "bfloat16"},
-    "by_speaker": {"train.batch_by": "speaker", "train.per_speaker": 2},
     "accumulate": {"train.accumulate": 2},
     "sub_centres": {"model.sub_centres": 3},
     "deterministic": {"train.deterministic": True},
@@ -298,7 +276,7 @@ def test_half_precision_by_float16_needs_a_gpu(params, data, tmp_path):
 
 
 RARE = {
-    "a speaker with one utterance": ("speaker", [0] * 20 + [1] * 19 + [2], {"train.batch_by": "speaker"}),
+    "a speaker with one utterance": ("speaker", [0] * 20 + [1] * 19 + [2], {}),
     "a language with one utterance": ("language", [0] * 39 + [1], {}),
     "batches of one language": ("language", [0] * 39 + [1], {"train.batch_size": 2}),
 }

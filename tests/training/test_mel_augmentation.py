@@ -1,4 +1,4 @@
-"""Warped axes, masks and noise on the mels of crops."""
+"""Warped axes and masks on the mels of crops."""
 
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from laspa.training.mel_augmentation import (
     masked,
     read_bands,
     warped_axis,
-    with_noise,
 )
 
 TRAIN = load_params(Path(__file__).parents[2] / "params.yaml").resolve("laspa").train
@@ -37,52 +36,6 @@ def test_a_mask_hides_one_block_of_bands_and_one_of_frames_of_every_width_up_to_
 
 def test_a_mask_wider_than_the_crop_hides_at_most_all_of_it() -> None:
     assert masked(torch.ones(50, 3, 2), 9, 9, np.random.default_rng(0)).shape == (50, 3, 2)
-
-
-def test_noise_has_the_power_asked_for_and_leaves_each_bands_mean() -> None:
-    rng = np.random.default_rng(1)
-    mel = torch.from_numpy(rng.normal(size=(40, 400, 10))).float()
-    noisy = with_noise(mel, 1.0, [3.0, 3.0], np.random.default_rng(0))
-    torch.testing.assert_close(noisy.mean(dim=1), mel.mean(dim=1), rtol=0, atol=1e-4)
-    clean, drowned = (with_noise(mel, 1.0, [snr, snr], np.random.default_rng(0)) for snr in (90.0, -90.0))
-    torch.testing.assert_close(clean, mel, rtol=0, atol=1e-2)
-    # Of the speech nothing is left, and log e has a variance of π²/6.
-    centred = (drowned - drowned.mean(dim=1, keepdim=True)).double()
-    assert abs(float(torch.corrcoef(torch.stack([centred.flatten(), mel.double().flatten()]))[0, 1])) < 0.02
-    assert float(centred.var()) == pytest.approx(np.pi**2 / 6, rel=0.03)
-
-
-def test_noise_by_hand() -> None:
-    """Of constant power 1 at 0 dB and without colour, log(1 + e) minus its mean, e exponential."""
-
-    class Given:
-        def random(self, size):
-            return np.zeros(size)
-
-        def normal(self, mean, deviation, size):
-            return np.zeros(size)
-
-        def uniform(self, low, high, size):
-            return np.full(size, low)
-
-        def standard_exponential(self, size, dtype):
-            return np.array([[[1.0], [3.0]]], dtype)
-
-    noisy = with_noise(torch.zeros(1, 2, 1), 1.0, [0.0, 0.0], Given())  # type: ignore[arg-type]
-    # log 2 and log 4, less their mean log √8.
-    assert noisy.flatten().tolist() == pytest.approx([-0.5 * np.log(2), 0.5 * np.log(2)])
-    quieter = with_noise(torch.zeros(1, 2, 1), 1.0, [10.0, 10.0], Given())  # type: ignore[arg-type]
-    difference = float(quieter[0, 1] - quieter[0, 0])
-    assert difference == pytest.approx(np.log(1.3 / 1.1), rel=1e-5)
-
-
-def test_only_the_share_asked_for_is_changed_and_the_seed_decides() -> None:
-    mel = torch.randn(2000, 6, 4, generator=torch.Generator().manual_seed(0))
-    one, again = (with_noise(mel, 0.3, [0, 15], np.random.default_rng(5)) for _ in range(2))
-    assert torch.equal(one, again)
-    changed = (one != mel).flatten(1).any(dim=1)
-    assert float(changed.float().mean()) == pytest.approx(0.3, abs=0.04)
-    assert torch.equal(with_noise(mel, 0.0, [0, 15], np.random.default_rng(5)), mel)
 
 
 def test_mels_are_read_between_bands_linearly_and_not_beyond_the_ends() -> None:
@@ -112,6 +65,6 @@ def test_only_what_is_asked_for_is_done() -> None:
     off = TRAIN.model_copy(update={"warp": 0.0, "bend": 0.0})
     mel = torch.randn(16, 20, 10, generator=torch.Generator().manual_seed(0))
     assert augment_mels(mel, off, np.random.default_rng(0)) is mel
-    for switch in ({"mask_bands": 8}, {"mask_frames": 8}, {"noise_share": 1.0}, {"warp": 0.1}, {"bend": 0.1}):
+    for switch in ({"mask_bands": 8}, {"mask_frames": 8}, {"warp": 0.1}, {"bend": 0.1}):
         changed = augment_mels(mel, off.model_copy(update=switch), np.random.default_rng(0))
         assert not torch.equal(changed, mel), switch

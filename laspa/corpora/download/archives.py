@@ -21,6 +21,7 @@ MOST_FILES = 5_000_000
 MOST_BYTES = 2 * 2**40
 SPARE_BYTES = 256 * 2**20  # of the disk, left free by a download and an extraction
 COPY_BYTES = 2**20
+LONGEST_HEADER = 2**20  # bytes of a member's names and notes, which tarfile reads into memory
 GZIP = b"\x1f\x8b"
 MOST_LAYERS = 2  # of gzip around a tar: NISP's parts are a gzip of a gzip
 
@@ -30,6 +31,16 @@ class Limits(NamedTuple):
 
     files: int = MOST_FILES
     bytes: int = MOST_BYTES
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A member of a tar; one whose header would fill the memory is refused."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        headers = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
+        if self.type in headers and self.size > LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {in_bytes(self.size)}")
+        return super()._proc_member(tar)  # type: ignore[misc]
 
 
 class _Member(NamedTuple):
@@ -80,7 +91,9 @@ def _write(members: Iterator[_Member], joined: "_Joined", folder: Path, archive:
         for number, member in enumerate(members, start=1):
             target = folder / _inside(member.name, archive)
             if number > limits.files:
-                raise LaspaError(f"{archive}: more than {limits.files} members; that is no corpus")
+                raise LaspaError(
+                    f"{archive}: more than {limits.files} members, as no corpus has; check its source"
+                )
             if member.content is None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
@@ -93,7 +106,8 @@ def _write(members: Iterator[_Member], joined: "_Joined", folder: Path, archive:
                 while chunk := member.content.read(COPY_BYTES):
                     written += len(chunk)
                     if written > limits.bytes:
-                        raise LaspaError(f"{archive}: unpacks to more than {in_bytes(limits.bytes)}")
+                        most = in_bytes(limits.bytes)
+                        raise LaspaError(f"{archive}: unpacks to more than {most}; check its source")
                     file.write(chunk)
             if target.stat().st_size != member.size:  # tarfile returns a short file without an error
                 raise EOFError("the last file is cut off")
@@ -112,7 +126,7 @@ def _inside(name: str, archive: str) -> PurePosixPath:
 
 def _tar_members(joined: "_Joined", archive: str) -> Iterator[_Member]:
     stream = _without_gzip(joined)
-    with tarfile.open(fileobj=stream, mode="r|") as tar:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo) as tar:
         for member in tar:
             if member.isdir():
                 yield _Member(member.name, 0, None)

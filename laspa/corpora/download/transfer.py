@@ -24,6 +24,7 @@ CHUNK_BYTES = 64 * 2**10
 LONGEST_WAIT = 60.0  # seconds between two tries, unless the server asks for more
 LONGEST_RETRY_AFTER = 300.0  # seconds that a server may ask for
 RETRIED = {408, 425, 429}  # beside 5xx: statuses after which another try may succeed (RFC 9110, RFC 6585)
+UNTRUSTED = re.compile(r"certificate verify failed: (.*?) \(_ssl")
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
 
 
@@ -239,8 +240,13 @@ class Transfer:
             response = self._session.get(self.url, headers=headers, stream=True, timeout=stall, auth=auth)
         except requests.Timeout:
             raise Interrupted(f"no answer for {stall:g} s") from None
-        except requests.exceptions.SSLError:
-            raise Refused("the server's certificate is not trusted") from None
+        except requests.exceptions.SSLError as error:
+            if (found := UNTRUSTED.search(str(error))) is None:  # cut off while TLS began: another try may do
+                raise Interrupted("no encrypted connection") from None
+            raise Refused(
+                f"the server's certificate is not trusted ({found[1]}); check the address and this machine's "
+                "clock, or name your network's own certificates in REQUESTS_CA_BUNDLE"
+            ) from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             raise Interrupted("no connection") from None
         except requests.RequestException as error:  # too many redirects, a malformed address

@@ -39,24 +39,8 @@ LIMITS = {
     "width": dict.fromkeys("fm", (-0.5, 0.5)),
 }
 # Standard deviations of the offset that speakers of a language share, and of each one's own; our choice.
-SHARED = {
-    "pitch": 0.05,
-    "range": 0.3,
-    "tempo": 0.1,
-    "stress": 0.3,
-    "tract": 0.03,
-    "frequency": 0.015,
-    "width": 0.2,
-}
-PERSONAL = {
-    "pitch": 0.05,
-    "range": 0.15,
-    "tempo": 0.05,
-    "stress": 0.1,
-    "tract": 0.015,
-    "frequency": 0.02,
-    "width": 0.1,
-}
+SHARED = dict(zip(SIZES, (0.05, 0.3, 0.1, 0.3, 0.03, 0.015, 0.2), strict=True))
+PERSONAL = dict(zip(SIZES, (0.05, 0.15, 0.05, 0.1, 0.015, 0.02, 0.1), strict=True))
 
 Voice = dict[str, np.ndarray]  # by name, arrays of SIZES
 

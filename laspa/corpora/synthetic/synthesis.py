@@ -95,8 +95,7 @@ def synthesise(recipe: Recipe, languages: list[str], everyone: list[Speaker], fo
                 f"speak; it speaks {', '.join(sorted(known))}"
             )
     folder.mkdir(parents=True, exist_ok=True)
-    for half_written in folder.glob(".*.tmp"):  # left by a run that was killed
-        shutil.rmtree(half_written, ignore_errors=True)
+    _remove_half_written(folder)  # left by a run that was killed
     missing = [speaker for speaker in everyone if not (folder / speaker.name).exists()]
     made = _each_in_a_process(recipe, missing, folder, available_cores())
     for _ in progress(made, len(missing), "synthesise", unit="speaker"):
@@ -144,6 +143,12 @@ def _each_in_a_process(
         for process, _, _ in running.values():
             process.terminate()
             process.join()
+        _remove_half_written(folder)
+
+
+def _remove_half_written(folder: Path) -> None:
+    for half_written in folder.glob(".*.tmp"):
+        shutil.rmtree(half_written, ignore_errors=True)
 
 
 def _child(theirs: Connection, recipe: Recipe, speaker: Speaker, folder: Path) -> None:

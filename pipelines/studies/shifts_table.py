@@ -1,4 +1,4 @@
-"""What pipelines.shifts measured as studies/shifts.json and as a figure, docs/images/shifts.svg."""
+"""What pipelines.studies.run measured as studies/shifts.json and as a figure, docs/images/shifts.svg."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,8 @@ from laspa.report.seeds import over_seeds, read_seeds
 from laspa.report.svg import INK, ORANGE, file_svg, styled
 from pipelines import stage
 
-CELLS, TABLE, FIGURE = (
-    Path("studies/shifts/cells"),
-    Path("studies/shifts.json"),
-    Path("docs/images/shifts.svg"),
-)
+CELLS, TABLE = Path("studies/shifts/cells"), Path("studies/shifts.json")
+FIGURE = Path("docs/images/shifts.svg")
 REFERENCE, CONDITION = "laspa", "cross_same"
 PANELS = ("centred", "warped", "centred and warped")
 USUAL_BILINGUAL = 0.2

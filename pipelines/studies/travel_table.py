@@ -1,4 +1,4 @@
-"""What pipelines.travel measured as one table: studies/travel.json, and Markdown on standard output."""
+"""What pipelines.studies.travel measured: studies/travel.json, and Markdown on standard output."""
 
 from pathlib import Path
 from typing import Any

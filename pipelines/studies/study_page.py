@@ -1,4 +1,4 @@
-"""docs/results.md and reports/study.json, from what pipelines.study measured."""
+"""docs/results.md and reports/study.json, from what pipelines.studies.run measured."""
 
 from pathlib import Path
 from typing import Any

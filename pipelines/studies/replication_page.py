@@ -1,4 +1,4 @@
-"""studies/replication.json and docs/replication.md, from what pipelines.replicate measured.
+"""studies/replication.json and docs/replication.md, from what pipelines.studies.run measured.
 
 Rows of the JSON that params.yaml no longer names stay: they were measured before their switch left the code.
 """

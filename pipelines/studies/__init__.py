@@ -1,0 +1,1 @@
+"""The studies in studies/, run on demand: train and measure systems, write their tables and pages."""

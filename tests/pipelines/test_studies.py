@@ -1,0 +1,64 @@
+"""What each study trains: its budgets and changes, and that tuners stay small."""
+
+from pathlib import Path
+
+import pytest
+
+from laspa.errors import LaspaError
+from laspa.params import load_params, with_overrides
+from pipelines.studies.run import PLANS, check_added
+
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+
+
+@pytest.mark.parametrize("encoder", PARAMS.backbones.encoders)
+@pytest.mark.parametrize("system", PARAMS.backbones.systems)
+def test_tuners_add_at_most_the_papers_share_by_default(encoder: str, system: str) -> None:
+    (plan,) = PLANS["backbones"](PARAMS, f"{encoder}-{system}").values()
+    run = plan.params
+    assert (run.model.speaker_encoder, run.train.epochs, run.train.dev_every) == (encoder, 8, 2)
+    assert (run.train.crop_seconds, run.train.precision) == (0.75, "bfloat16")
+
+
+def test_larger_tuners_are_refused_by_name() -> None:
+    run = PLANS["backbones"](PARAMS, "redimnet_b0-laspa")["redimnet_b0-laspa"].params
+    with pytest.raises(
+        LaspaError, match=r"add \d\.\d\d % to redimnet_b0, more than the 1\.16 % of the paper"
+    ):
+        check_added(with_overrides(run, {"model.attention_dim": 64}))
+
+
+def test_a_reading_has_its_changes_and_the_studys_budget() -> None:
+    plan = PLANS["replication"](PARAMS, "distance_detached")["distance_detached"]
+    run = plan.params
+    assert (run.model.mapc, run.loss_weights.mapc, run.train.warp) == ("distance", 4.0, 0)
+    assert (run.train.epochs, run.train.dev_every, plan.split) == (8, 2, "dev")
+    assert (run.model.keys, run.model.content_dim) == ("pooled", 0)
+
+
+def test_the_ceiling_is_the_baseline_on_another_corpus() -> None:
+    ceiling, baseline = (
+        PLANS["results"](PARAMS, place)[place.removeprefix("systems.")]
+        for place in ("ceiling", "systems.baseline")
+    )
+    changed = baseline.params.synthetic.model_copy(update={"bilingual_share": 1.0, "train_utterances": 10})
+    assert ceiling.params == baseline.params.model_copy(update={"synthetic": changed})
+    assert ceiling.data == Path("studies/results/ceiling/data")
+    assert baseline.data == Path("data")
+    assert (baseline.params.train.epochs, baseline.params.train.dev_every) == (48, 12)
+    assert (baseline.seeds, baseline.split) == ([1, 2, 3], "test")
+
+
+def test_choices_have_a_budget_of_their_own() -> None:
+    plan = PLANS["results"](PARAMS, "choices.laspa_mapc_2")["laspa_mapc_2"]
+    run = plan.params
+    assert (run.train.epochs, run.train.dev_every, run.loss_weights.mapc) == (8, 8, 2.0)
+    assert (plan.folder, plan.split) == ("choices", "dev")
+
+
+def test_a_cell_changes_the_tuners_alone() -> None:
+    plan = PLANS["prefix_heads"](PARAMS, "prefix-0-heads-4")["prefix-0-heads-4"]
+    run = plan.params
+    assert (run.prefix_len, run.num_heads, run.train.epochs, plan.folder) == (0, 4, 24, "cells")
+    with pytest.raises(LaspaError, match="should be prefix-LENGTH-heads-NUMBER"):
+        PLANS["prefix_heads"](PARAMS, "0-4")
