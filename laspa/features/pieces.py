@@ -4,10 +4,9 @@ import errno
 import os
 import time
 from collections import OrderedDict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from laspa.errors import LaspaError
 
@@ -17,7 +16,7 @@ NO_WAIT = getattr(os, "RWF_NOWAIT", 0)  # Linux: read what is in the page cache,
 REMEDY = "run dvc repro features, then start again"
 
 State = tuple[int, int]  # size and time of the last change, in ns
-Piece = tuple[int, int, np.ndarray]  # number of the file, place in it, and the array to fill
+Piece = tuple[int, int, memoryview]  # number of the file, place in it, and the bytes to fill
 
 
 def state_of(descriptor: int) -> State:
@@ -41,7 +40,7 @@ class Pieces:
         self._close()
 
     def read(self, pieces: list[Piece]) -> None:
-        """Fill the arrays. A read that fails is tried again for `PATIENCE_SECONDS`.
+        """Fill the buffers. A read that fails is tried again for `PATIENCE_SECONDS`.
 
         Raises:
             LaspaError: a file that cannot be read, has changed or was truncated; the message names it.
@@ -49,13 +48,13 @@ class Pieces:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                missing = [piece for piece in pieces if not self._in_cache(*piece)]
-                for file, place, array in missing if hasattr(os, "posix_fadvise") else ():
+                missing = self._not_in_cache(pieces)
+                for file, place, buffer in missing if hasattr(os, "posix_fadvise") else ():
                     # All at once: a disk answers many small reads better than one after the other.
-                    begin = self._descriptor(file), place, array.nbytes
+                    begin = self._descriptor(file), place, len(buffer)
                     os.posix_fadvise(*begin, os.POSIX_FADV_WILLNEED)
-                for file, place, array in missing:
-                    if os.preadv(self._descriptor(file), [array.data], place) != array.nbytes:
+                for file, place, buffer in missing:
+                    if os.preadv(self._descriptor(file), [buffer], place) != len(buffer):
                         raise LaspaError(f"{self._files[file][0]}: was truncated while in use; {REMEDY}")
                 return
             except OSError as error:
@@ -65,16 +64,22 @@ class Pieces:
                 self._close()
                 time.sleep(RETRY_SECONDS)
 
-    def _in_cache(self, file: int, place: int, array: np.ndarray) -> bool:
-        """Whether the page cache had all of the piece, which then is in the array."""
-        try:
-            return os.preadv(self._descriptor(file), [array.data], place, NO_WAIT) == array.nbytes
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno == errno.EOPNOTSUPP:  # a file system that cannot tell
-                return False
-            raise
+    def _not_in_cache(self, pieces: list[Piece]) -> list[Piece]:
+        """Read the pieces that the page cache has whole; the others, in the order of their places."""
+        missing, read, opened = [], os.preadv, self._open
+        for piece in pieces:  # one loop without a call of our own: a warm epoch spends its time here
+            file, place, buffer = piece
+            try:
+                descriptor = opened.get(file) or self._descriptor(file)
+                if read(descriptor, (buffer,), place, NO_WAIT) == len(buffer):
+                    continue
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:  # of a file system that cannot tell
+                    raise
+            missing.append(piece)
+        return sorted(missing, key=itemgetter(0, 1))
 
     def _descriptor(self, file: int) -> int:
         if (known := self._open.get(file)) is not None:

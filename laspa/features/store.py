@@ -174,7 +174,7 @@ class FeatureStore:
         """Whole log-mels, followed by zeros: (rows, longest, mels) float16; raises as `crops`."""
         lengths = self.num_frames[rows]
         made = np.zeros((len(rows), lengths.max(initial=0), self.num_mels), MEL_DTYPE)
-        self._read(rows, np.zeros_like(lengths), [made[i, :n] for i, n in enumerate(lengths)])
+        self._read(rows, np.zeros_like(lengths), lengths, made)
         return made
 
     def crops(self, rows: np.ndarray, first: np.ndarray, frames: int) -> np.ndarray:
@@ -188,18 +188,20 @@ class FeatureStore:
         """
         made = np.empty((len(rows), frames, self.num_mels), MEL_DTYPE)
         lengths = np.minimum(self.num_frames[rows] - first, frames)
-        self._read(rows, first, [made[i, :n] for i, n in enumerate(lengths)])
+        self._read(rows, first, lengths, made)
         for i in np.flatnonzero(lengths < frames):
             made[i] = np.resize(made[i, : lengths[i]], made[i].shape)
         return made
 
-    def _read(self, rows: np.ndarray, first: np.ndarray, into: list[np.ndarray]) -> None:
-        """Fill each array of `into` from frame `first` of its row, in the order of the places on disk."""
-        shards = self._shard[rows]
-        places = self._place[rows] + first * self.num_mels * MEL_DTYPE.itemsize
-        order = np.lexsort((places, shards)).tolist()
-        pieces = list(zip(shards.tolist(), places.tolist(), into, strict=True))
-        self._pieces.read([pieces[i] for i in order])
+    def _read(self, rows: np.ndarray, first: np.ndarray, lengths: np.ndarray, made: np.ndarray) -> None:
+        """Begin each row of `made` with `lengths` frames of its utterance, from frame `first`."""
+        frame = self.num_mels * MEL_DTYPE.itemsize
+        places = (self._place[rows] + first * frame).tolist()
+        begin = np.arange(len(rows)) * (made.shape[1] * frame)
+        ends = (begin + lengths * frame).tolist()
+        view = made.reshape(-1).view(np.uint8).data
+        buffers = [view[one:end] for one, end in zip(begin.tolist(), ends, strict=True)]
+        self._pieces.read(list(zip(self._shard[rows].tolist(), places, buffers, strict=True)))
 
 
 class _Shard(NamedTuple):

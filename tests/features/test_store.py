@@ -1,5 +1,6 @@
 """The Parquet shards and the store that reads them."""
 
+import errno
 import os
 import pickle
 from pathlib import Path
@@ -220,6 +221,32 @@ def test_a_folder_that_is_away_for_a_moment_is_waited_for(
     monkeypatch.setattr(pieces, "PATIENCE_SECONDS", -1.0)
     with pytest.raises(LaspaError, match=r"part-00000.parquet: cannot be read \(No such file or directory\)"):
         store.get("s0/en/0000")
+
+
+def test_a_file_system_that_cannot_tell_what_is_in_the_page_cache_is_read_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.preadv
+
+    def refused(descriptor: int, buffers: list[Any], place: int, flags: int = 0) -> int:
+        if flags:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return read(descriptor, buffers, place)
+
+    store, other = FeatureStore(folder), FeatureStore(folder)
+    chosen, first = np.array([151, 5, 66, 13, 5]), np.array([0, 1, 1, 2, 0])
+    expected = store.crops(chosen, first, 4)
+    monkeypatch.setattr(pieces.os, "preadv", refused)
+    np.testing.assert_array_equal(other.crops(chosen, first, 4), expected)
+
+
+def test_a_file_system_without_a_memory_map_serves(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr("mmap.mmap", refused)
+    monkeypatch.setattr(pa, "memory_map", refused)
+    assert FeatureStore(folder).get("s0/en/0159").tobytes() == rows(160)[159].mel.tobytes()
 
 
 @pytest.mark.parametrize(

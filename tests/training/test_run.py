@@ -1,11 +1,17 @@
-"""A training run from the tables on disk: its name, and a corpus that has one language."""
+"""A training run from the tables on disk: its name, its parts, and features that change meanwhile."""
 
+import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from laspa.errors import LaspaError
+from laspa.features.store import FeatureStore, UtteranceMel, write_shard
 from laspa.params import load_params, with_overrides
+from laspa.training.processes import Processes
 from laspa.training.run import load_training_data, state_digest, train_system
 from tests.made_up import write_tables
 
@@ -62,3 +68,64 @@ def test_a_run_is_named_by_all_that_determines_it(params, tmp_path):
     assert state_digest(with_overrides(params, {"evaluate.bootstrap": 200}), data) == name
     for change in ({"seed": 2}, {"train.epochs": 2}, {"prefix_len": 1}):
         assert state_digest(with_overrides(params, change), data) != name
+
+
+def test_a_corpus_that_grew_is_another_run_and_does_not_stir_the_one_that_is_training(params, tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS_FILE.read_text())
+    write_tables(tmp_path, languages=("de", "en"))
+    features = tmp_path / "data/features"
+    params = with_overrides(params, {"train.epochs": 3})
+    whole = train_system(params, load_training_data(tmp_path / "data"), tmp_path / "whole")
+    manifest = pd.read_parquet(tmp_path / "data/manifest.parquet")
+    more = manifest[manifest["speaker"] == "s0"].copy()
+    more["utterance_id"] = "more/" + more["utterance_id"]
+
+    def grow(record):
+        if record["epoch"] == 1:
+            mels = FeatureStore(features)
+            rows = (UtteranceMel(name, mels.get(name.removeprefix("more/"))) for name in more["utterance_id"])
+            write_shard(features / "part-00001.parquet", rows, mels.settings)
+            pd.concat([manifest, more]).to_parquet(tmp_path / "data/manifest.parquet")
+
+    data = load_training_data(tmp_path / "data")
+    assert train_system(params, data, tmp_path / "states", grow).history == whole.history
+    grown = load_training_data(tmp_path / "data")
+    assert len(grown.train) == len(data.train) + len(more)
+    assert state_digest(params, grown) != state_digest(params, data)
+
+
+def test_a_shard_truncated_under_a_training_is_named_and_the_state_is_kept(params, tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS_FILE.read_text())
+    write_tables(tmp_path, languages=("de", "en"))
+    params = with_overrides(params, {"train.epochs": 3})
+    whole = train_system(params, load_training_data(tmp_path / "data"), tmp_path / "whole")
+    shard, seen = tmp_path / "data/features/part-00000.parquet", []
+    shutil.copy2(shard, tmp_path / "kept")
+
+    def truncate(record):
+        seen.append(record["epoch"])
+        if record["epoch"] == 2:
+            os.truncate(shard, shard.stat().st_size // 10)
+
+    data = load_training_data(tmp_path / "data")
+    with pytest.raises(LaspaError, match=r"part-00000.parquet: was truncated while in use; run dvc repro"):
+        train_system(params, data, tmp_path / "states", truncate)
+    assert seen == [1, 2]
+    shutil.copy2(tmp_path / "kept", shard)
+    again = train_system(params, load_training_data(tmp_path / "data"), tmp_path / "states")
+    assert again.history == whole.history
+
+
+def test_a_process_opens_the_shards_of_its_part_alone(params, tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS_FILE.read_text())
+    write_tables(tmp_path, languages=("de", "en"))
+    features = tmp_path / "data/features"
+    mels = FeatureStore(features)
+    (features / "part-00000.parquet").unlink()
+    for number, some in enumerate(np.array_split(mels.utterance_ids, 6)):  # a speaker each; two are of dev
+        rows = (UtteranceMel(name, np.zeros((60, mels.num_mels), np.float16)) for name in some)
+        write_shard(features / f"part-{number:05d}.parquet", rows, mels.settings)
+    for rank, own in enumerate([{0, 1}, {2, 3}]):
+        store = load_training_data(tmp_path / "data", Processes(rank, 2)).train.mels
+        store.crops(np.arange(len(store)), np.zeros(len(store), int), 30)
+        assert set(store._pieces._open) == own

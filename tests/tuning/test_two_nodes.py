@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import fs
 
 from laspa.files import read_json
 from pipelines.tracking.tracked_run import client_of
+from tests import servers
 from tests.tuning.test_sweep import PATIENCE_SECONDS, Sweep, wait
 from tests.tuning.tiny import make_tiny_sweep, start_tune
 
 pytestmark = pytest.mark.services
 
-EPOCHS = 60
+EPOCHS, BUCKET = 60, "laspa"
 OBJECT_STORE = 80 * 1024**2  # bytes a node, the least that Ray takes
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": OBJECT_STORE}
 
@@ -82,3 +84,39 @@ def test_tables_come_from_a_uri_and_journal_and_results_go_to_one(swept: tuple[S
     assert (theirs / "trials.csv").read_bytes() == (ours / "trials.csv").read_bytes()
     assert not (root / "bucket/sweep").exists()
     assert not list((root / "bucket").glob("*.safetensors"))
+
+
+def test_two_nodes_read_their_features_from_s3_and_keep_their_states_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    changes = {
+        "tune.space": {"prefix_len": {"choice": [2, 4]}},
+        "tune.sampler": "grid",
+        "tune.scheduler": "none",
+        "tune.concurrent": 2,
+        "tune.storage": f"s3://{BUCKET}/sweep",
+        "tune.data": f"s3://{BUCKET}/data",
+    }
+    sweep = Sweep(make_tiny_sweep(tmp_path / "project", changes))
+    with servers.s3(BUCKET) as aws:
+        for name, value in aws.items():
+            monkeypatch.setenv(name, value)  # nodes inherit them
+        bucket, _ = fs.FileSystem.from_uri(f"s3://{BUCKET}")
+        fs.copy_files(str(sweep.folder / "data"), f"{BUCKET}/data", fs.LocalFileSystem(), bucket)
+        (sweep.folder / "data").rename(tmp_path / "away")
+        cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
+        try:
+            cluster.add_node(**NODE)
+            cluster.wait_for_nodes()
+            driver = start_tune(sweep.folder, RAY_ADDRESS=cluster.address)
+            sweep.output, _ = driver.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            cluster.shutdown()
+        assert driver.returncode == 0, sweep.output
+        assert [trial["status"] for trial in sweep.table()] == ["finished"] * 2
+        (copy,) = (sweep.folder / "data/.partial/tables").glob("*/")
+        read = {file.relative_to(copy).as_posix() for file in copy.rglob("*") if file.is_file()}
+        assert read == {"manifest.parquet", "trials/dev.parquet", "features/part-00000.parquet"}
+        assert any(key.startswith("sweep/results/") for key in servers.s3_keys(aws, BUCKET))
