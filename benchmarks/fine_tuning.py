@@ -217,7 +217,7 @@ def fine_tune(name: str, seed: int, data: TrainingSet, folder: Path) -> Laspa:
         made.append(Tried(spec, EPOCHS * batches_per_epoch(data, BATCH), *arguments))
         return made[-1]
 
-    def drawn(data: TrainingSet, size: int, generator: np.random.Generator, by: str, each: int) -> np.ndarray:
+    def drawn(data: TrainingSet, size: int, generator: np.random.Generator) -> np.ndarray:
         if "proto" in spec:
             return episodes(data, generator, spec["one_language"])
         if "pairs" in spec:
@@ -225,7 +225,7 @@ def fine_tune(name: str, seed: int, data: TrainingSet, folder: Path) -> Laspa:
                 unit = length_normalised(embed_speakers(made[-1], data.mels, data.utterance_ids, CPU))
             mined.append(unit if len(mined) % 2 == 0 else mined[-1])
             return hard_pairs(data, generator, mined[-1])
-        return draw(data, size, generator, by, each)
+        return draw(data, size, generator)
 
     loop.Laspa, loop.draw, loop.load_body = model, drawn, lambda *_: None  # type: ignore[assignment]
     state = folder / f"{name}-{seed}.state"
