@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from laspa.backend.fitting import fit_backend
@@ -19,13 +18,14 @@ from laspa.errors import LaspaError
 from laspa.evaluation.metadata import read_metadata
 from laspa.evaluation.score_files import MODEL_KEY, read_embeddings
 from laspa.evaluation.scores import cosine_scores
-from laspa.trials.lists import TrialList, read_parquet, rows_of
+from laspa.manifest.tables import read_labels
+from laspa.trials.lists import TrialList, rows_of
 
 
 def fit(options: argparse.Namespace) -> None:
     """Learn a backend of finished embeddings, print whether it pays, and write it."""
     ids, vectors = read_embeddings(options.embeddings)
-    table = _labels(options.manifest)
+    table = read_labels(options.manifest, ("utterance_id", "speaker", "language"))
     place = rows_of(ids, table["utterance_id"].combine_chunks())
     if (missing := np.flatnonzero(place < 0)).size:
         name = ids[int(missing[0])].as_py()
@@ -62,24 +62,6 @@ def fit(options: argparse.Namespace) -> None:
         print(f"{options.output}: it pays; uses {', '.join(PARTS[part] for part in backend.fitted.parts)}")
     else:
         print(f"{options.output}: changes nothing, scores stay cosines: {verdict.reason}")
-
-
-def _labels(manifest: str) -> pa.Table:
-    """utterance_id, speaker and language of a table; a CSV may name utterances by their paths."""
-    wanted = ("utterance_id", "speaker", "language")
-    if not manifest.endswith(".csv"):
-        return read_parquet(manifest, wanted)
-    try:
-        table = pyarrow.csv.read_csv(manifest)
-    except FileNotFoundError:
-        raise LaspaError(f"{manifest}: no such file") from None
-    except pa.ArrowInvalid as error:
-        raise LaspaError(f"{manifest}: not a readable table ({error})") from None
-    if "utterance_id" not in table.column_names and "path" in table.column_names:
-        table = table.append_column("utterance_id", table["path"])
-    if missing := [name for name in wanted if name not in table.column_names]:
-        raise LaspaError(f"{manifest}: has no column {missing[0]}, only {', '.join(table.column_names)}")
-    return table
 
 
 def backend_scores(options: argparse.Namespace, trials: TrialList) -> np.ndarray:

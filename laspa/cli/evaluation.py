@@ -20,7 +20,8 @@ from laspa.evaluation.evaluate import list_info, measure, parts_of, with_both_cl
 from laspa.evaluation.metadata import Metadata, read_metadata
 from laspa.evaluation.score_files import read_embeddings, read_scores, scores_of, write_scores
 from laspa.evaluation.scores import cosine_scores, length_normalised
-from laspa.trials.lists import TrialList, read_list, read_models, read_parquet, rows_of, write_list
+from laspa.manifest.tables import read_labels
+from laspa.trials.lists import TrialList, read_list, read_models, rows_of, write_list
 
 PERCENT = 100
 # Heading and key of each column of the printed table; rates in per cent, costs as they are.
@@ -120,15 +121,16 @@ def score(options: argparse.Namespace) -> None:
 
 def trials(options: argparse.Namespace) -> None:
     """Write a trial list drawn from a manifest."""
-    from laspa.manifest.tables import read_manifest
     from laspa.params import Trials
     from laspa.trials.drawing import generate_trials
     from laspa.trials.splits import rows_of_split
 
-    needed = ("utterance_id", "speaker", "language", "gender", "split")
-    read_parquet(options.manifest, needed)
     settings = Trials(seed=options.seed, same_gender=not options.any_gender, per_group=options.per_group)
-    manifest = read_manifest(options.manifest)
+    manifest = read_labels(options.manifest, ("utterance_id", "speaker", "language")).to_pandas()
+    if gaps := int(manifest[["speaker", "language"]].isna().any(axis=1).sum()):
+        raise LaspaError(f"{options.manifest}: {gaps} utterance(s) without speaker or language; fill them in")
+    lacking = {"gender": None, "split": options.split}
+    manifest = manifest.assign(**{name: value for name, value in lacking.items() if name not in manifest})
     if rows_of_split(manifest, options.split).empty:
         known = ", ".join(sorted(manifest["split"].unique()))
         raise LaspaError(f"{options.manifest}: no split {options.split!r}; it has {known}")
@@ -258,7 +260,7 @@ def _normalised(options: argparse.Namespace, trials: TrialList, rows: np.ndarray
             "--cohort: not with --models; the manifest says who speaks an utterance, not a model"
         )
     ids, cohort = read_embeddings(options.cohort)
-    table = read_parquet(options.manifest, ("utterance_id", "speaker", "split"))
+    table = read_labels(options.manifest, ("utterance_id", "speaker", "split"))
     place = rows_of(ids, table["utterance_id"].combine_chunks())
     if (missing := np.flatnonzero(place < 0)).size:
         name = ids[int(missing[0])].as_py()

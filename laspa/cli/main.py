@@ -157,7 +157,7 @@ def _add_evaluation(commands: Any) -> None:
     )
     models.add_argument("--models", metavar="MAP", help="utterances of each model: `model utterance …`")
     add = speakers.add_argument
-    add("--manifest", metavar="PARQUET", help="speakers, languages and genders")
+    add("--manifest", metavar="FILE", help="Parquet or CSV: speakers, languages and genders")
     add("--languages", metavar="CSV", help="languages of utterances: `filename,label`")
     add(
         "--speaker-separator", default="/", metavar="TEXT", help="without a manifest: ends the speaker's name"
@@ -206,7 +206,7 @@ def _add_evaluation(commands: Any) -> None:
     add("--output", required=True, metavar="FILE", help=".parquet, else text")
     add("--cohort", metavar="PARQUET", help="AS-norm with these embeddings of training data")
     add("--cohort-top", type=_count, metavar="N", help="nearest cohort speakers that count")
-    add("--manifest", metavar="PARQUET", help="speakers and splits, needed by --cohort; languages")
+    add("--manifest", metavar="FILE", help="speakers and splits, needed by --cohort; languages")
     add("--backend", metavar="FILE", help="score by what `laspa backend fit` has learnt")
 
     add = _command(
@@ -215,8 +215,8 @@ def _add_evaluation(commands: Any) -> None:
         "draw a trial list",
         "Draw trials from a split, within a language and across, balanced, by seed.",
     ).add_argument
-    add("manifest", metavar="MANIFEST", help="Parquet: utterance_id, speaker, language, …")
-    add("--split", default="test", help="default: test")
+    add("manifest", metavar="MANIFEST", help="Parquet or CSV: utterance_id, speaker, language, …")
+    add("--split", default="test", help="default: test, which is all where there are no splits")
     add("--output", required=True, metavar="FILE", help=".parquet, else text")
     add("--format", default="voxceleb", help="of a text file: voxceleb, kaldi or unlabelled")
     add("--per-group", type=_count, default=10_000, help="at most, of each kind of trial")

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from laspa.errors import LaspaError
 from laspa.evaluation.intervals import Sides
-from laspa.trials.lists import TrialList, read_language_labels, read_models, read_parquet, rows_of
+from laspa.manifest.tables import read_labels
+from laspa.trials.lists import TrialList, read_language_labels, read_models, rows_of
 
 COLUMNS = ("speaker", "language", "gender")
 
@@ -55,7 +56,7 @@ def read_metadata(
     """From files, or from the names themselves.
 
     Args:
-        manifest: Parquet with columns utterance_id, speaker and, where known, language, gender, split.
+        manifest: Parquet or CSV with columns utterance_id, speaker and, where known, language, gender, split.
         languages: CSV of `filename,label`; wins over the manifest's languages.
         separator: without a manifest, what stands before it in a name is the speaker.
         models: lines of `model utterance …`; a model has the speaker, language and gender of its first
@@ -71,7 +72,7 @@ def read_metadata(
         first = {model: utterances[0] for model, utterances in read_models(models).items()}
         names = pa.array([first.get(name, name) for name in names.to_pylist()], pa.string())
     if manifest is not None:
-        found = _of_table(trials, names, read_parquet(manifest, ("utterance_id", "speaker")), manifest)
+        found = _of_table(trials, names, read_labels(manifest, ("utterance_id", "speaker")), manifest)
     else:
         parts = pc.split_pattern(names, separator, max_splits=1)
         if pc.all(pc.equal(pc.list_value_length(parts), 2)).as_py():

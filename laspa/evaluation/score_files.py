@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
+from laspa.manifest.tables import read_parquet
 from laspa.text import lines
 from laspa.trials.columns import first_fields, line_of_row
 from laspa.trials.lists import (
@@ -21,7 +22,6 @@ from laspa.trials.lists import (
     blocks,
     check_duplicates,
     is_parquet,
-    read_parquet,
     read_trials_text,
     refuse_blanks,
     rows_of,
@@ -186,10 +186,13 @@ def read_embeddings(path: str) -> tuple[pa.Array, np.ndarray]:
     """Utterance ids and vectors (n, D) of a Parquet file with the columns utterance_id and vector.
 
     Raises:
-        LaspaError: vectors of several lengths or with values that are not finite, or an utterance twice.
+        LaspaError: no vectors, some of several lengths, zero or not finite, or an utterance twice.
     """
     table = read_parquet(path, ("utterance_id", "vector"))
     ids, column = table["utterance_id"].cast(pa.string()).combine_chunks(), table["vector"].chunk(0)
+    kind = column.type
+    if not hasattr(kind, "value_type") or not pa.types.is_floating(kind.value_type):
+        raise LaspaError(f"{path}: its column vector is {kind}; expected lists of floating-point numbers")
     lengths = pc.unique(pc.list_value_length(column))
     if len(lengths) != 1 or column.null_count:
         raise LaspaError(f"{path}: vectors of {len(lengths)} lengths; expected one length for all")
@@ -201,4 +204,6 @@ def read_embeddings(path: str) -> tuple[pa.Array, np.ndarray]:
     if not np.isfinite(vectors).all():
         bad = ids[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
         raise LaspaError(f"{path}: the vector of {bad} has values that are not finite; leave it out")
+    if len(zero := np.flatnonzero(~vectors.any(axis=1))):
+        raise LaspaError(f"{path}: the vector of {ids[int(zero[0])]} is zero, has no direction; leave it out")
     return ids, vectors

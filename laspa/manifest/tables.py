@@ -1,12 +1,14 @@
-"""Reading the manifest, with and without augmented copies."""
+"""Reading the manifest, with and without augmented copies, and tables like it."""
 
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import parsed
-from laspa.text import composed
+from laspa.text import composed, read_table, refuse_unfit
 
 # Why a recording is left out; the path of the one that is kept follows.
 COPY = "the same bytes and labels as "
@@ -24,6 +26,43 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
             return pd.read_parquet(path)
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; run the stage manifest (dvc repro manifest)") from None
+
+
+def read_parquet(path: Path | str, columns: tuple[str, ...]) -> pa.Table:
+    """A Parquet table that has at least these columns and a row.
+
+    Raises:
+        LaspaError: the file is missing or no Parquet, a column is missing, or there are no rows.
+    """
+    try:
+        with parsed(path, "a Parquet table"):
+            table = pq.read_table(path).combine_chunks()
+    except FileNotFoundError:
+        raise LaspaError(f"{path}: no such file") from None
+    return _with_columns(path, table, columns)
+
+
+def read_labels(path: Path | str, columns: tuple[str, ...]) -> pa.Table:
+    """What is known of utterances, of a Parquet table or of a CSV, whose paths may name them.
+
+    Raises:
+        LaspaError: as `read_parquet`.
+    """
+    if Path(path).suffix not in (".csv", ".tsv"):
+        return read_parquet(path, columns)
+    table = refuse_unfit(path, read_table(path, [])).replace("", None)
+    if "utterance_id" not in table and "path" in table:
+        table = table.assign(utterance_id=table["path"])
+    return _with_columns(path, pa.Table.from_pandas(table, preserve_index=False).combine_chunks(), columns)
+
+
+def _with_columns(path: Path | str, table: pa.Table, columns: tuple[str, ...]) -> pa.Table:
+    missing = [column for column in columns if column not in table.column_names]
+    if missing:
+        raise LaspaError(f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}")
+    if not len(table):
+        raise LaspaError(f"{path}: empty; expected rows of {', '.join(columns)}")
+    return table
 
 
 def trained_languages(manifest: pd.DataFrame) -> set[str]:

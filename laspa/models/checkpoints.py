@@ -48,6 +48,10 @@ def import_checkpoint(kind: str, file: Path, output: Path) -> int:
     model, wrong = _fitting(public, tensors, dim, features.num_mels)
     if model is None:
         raise LaspaError(f"{file}: not the weights of {public.what}: {wrong}")
+    if bad := [name for name, value in model.state_dict().items() if not value.isfinite().all()]:
+        raise LaspaError(
+            f"{file}: NaN or infinity in {len(bad)} tensors, {bad[0]} among them; download it again"
+        )
     settings = mel_settings(features)
     save_model(output, model, {"settings": settings, "digest": digest(settings)}, [], [])
     return dim
@@ -139,7 +143,8 @@ def _read(file: Path) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
             "state_dict() alone"
         ) from None
     except Exception as error:  # a damaged file makes it raise IndexError, KeyError and more
-        reason = str(error).partition("\n")[0].partition(". ")[0]  # what follows is advice to unpickle it
+        text = str(error).partition("\n")[0].partition(". ")[0]  # what follows is advice to unpickle it
+        reason = text if isinstance(error, RuntimeError) else "empty or damaged; download it again"
         raise LaspaError(f"{file}: not a checkpoint of torch ({reason})") from None
     config: Mapping[str, Any] = {}
     for key in ("state_dict", "model"):

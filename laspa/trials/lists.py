@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path, parsed
+from laspa.files import atomic_path
+from laspa.manifest.tables import read_parquet
 from laspa.text import composed, lines, read_table, refuse_unfit
 from laspa.trials.columns import (
     LABEL,
@@ -196,25 +197,6 @@ def read_trials_text(
             raise LaspaError(f"{path}:{line_of_row(path, row, header)}: {problem}; expected {expected}")
         target = np.array([labels[word] for word in words], dtype=bool)[code]
     return TrialList(str(path), names, enroll, test, target, header=header), table
-
-
-def read_parquet(path: Path | str, columns: tuple[str, ...]) -> pa.Table:
-    """A Parquet table that has at least these columns and a row.
-
-    Raises:
-        LaspaError: the file is missing or no Parquet, a column is missing, or there are no rows.
-    """
-    try:
-        with parsed(path, "a Parquet table"):
-            table = pq.read_table(path).combine_chunks()
-    except FileNotFoundError:
-        raise LaspaError(f"{path}: no such file") from None
-    missing = [column for column in columns if column not in table.column_names]
-    if missing:
-        raise LaspaError(f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)}")
-    if not len(table):
-        raise LaspaError(f"{path}: empty; expected rows of {', '.join(columns)}")
-    return table
 
 
 def trials_of_table(path: Path | str, table: pa.Table) -> TrialList:

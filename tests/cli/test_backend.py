@@ -111,7 +111,7 @@ def test_a_csv_of_paths_names_the_speakers(capsys: pytest.CaptureFixture[str]) -
     assert "8 speakers: 8 of en, 8 of zh" in capsys.readouterr().out
     pyarrow.csv.write_csv(table.drop_columns(["language"]), "mine.csv")
     assert main(command) == 2
-    assert "mine.csv: has no column language, only path, speaker, utterance_id" in capsys.readouterr().err
+    assert "mine.csv: no column language; it has path, speaker, utterance_id" in capsys.readouterr().err
     assert main([word.replace("mine.csv", "none.csv") for word in command]) == 2
     assert "none.csv: no such file" in capsys.readouterr().err
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -277,7 +278,35 @@ def test_embeddings_that_do_not_fit_are_refused(corpus, capsys):
     ragged = {"utterance_id": ["a", "b"], "vector": [[1.0], [1.0, 2.0]]}
     pq.write_table(pa.table(ragged), "ragged.parquet")
     assert "ragged.parquet: vectors of 2 lengths" in refused(capsys, *arguments, "ragged.parquet")
+    for vectors, wrong in (
+        ([[0.0], [1.0]], "the vector of a is zero"),
+        (["1", "2"], "its column vector is string"),
+    ):
+        pq.write_table(pa.table(ragged | {"vector": vectors}), "ragged.parquet")
+        assert f"ragged.parquet: {wrong}" in refused(capsys, *arguments, "ragged.parquet")
     assert not Path("out.txt").exists()
+
+
+def test_a_corpus_folders_own_table_will_do(corpus, capsys):
+    """Without splits and genders, and with paths for names; a speaker 01 is not 1."""
+    table = (
+        pd.read_parquet("manifest.parquet").query("split == 'test'").rename(columns={"utterance_id": "path"})
+    )
+    table = table.assign(speaker=table["speaker"].str.removeprefix("s"))
+    table[["path", "speaker", "language"]].to_csv("own.csv", index=False)
+    run("trials", "own.csv", "--output", "own.parquet")
+    drawn = pd.read_parquet("own.parquet")
+    assert drawn["target"].sum() == 8 * 6 * 5 / 2
+    assert set(drawn["enroll"]) <= set(table["path"])
+    run("score", "--embeddings", "all.parquet", "--trials", "own.parquet", "--output", "own.txt")
+    capsys.readouterr()
+    run("metrics", "own.txt", "--manifest", "own.csv", "--by", "condition", "--bootstrap", "100")
+    printed = capsys.readouterr().out
+    assert "8 speakers" in printed
+    assert "cross_same" in printed
+    table.assign(language=["", *table["language"][1:]]).to_csv("own.csv", index=False)
+    message = refused(capsys, "trials", "own.csv", "--output", "x.txt")
+    assert message == "own.csv: 1 utterance(s) without speaker or language; fill them in"
 
 
 def test_other_refusals(corpus, capsys):

@@ -147,6 +147,7 @@ def test_keys_too_many_and_too_few_are_listed(tmp_path: Path) -> None:
             r"has no xvector.dense.linear.weight, so it is not a checkpoint of 3D-Speaker",
         ),
         (b"no checkpoint", "not a checkpoint of torch|holds more than tensors"),
+        (b"", r"not a checkpoint of torch \(empty or damaged; download it again\)"),
     ],
 )
 def test_other_files_are_refused(content: object, message: str, tmp_path: Path) -> None:
@@ -157,6 +158,15 @@ def test_other_files_are_refused(content: object, message: str, tmp_path: Path) 
         torch.save(content, file)
     with pytest.raises(LaspaError, match=message):
         import_checkpoint("campplus", file, tmp_path / "model")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    tensors, _ = original("wespeaker_resnet34")
+    tensors["conv1.weight"][0, 0, 0, 0] = torch.nan
+    torch.save(tensors, tmp_path / "theirs.pt")
+    with pytest.raises(LaspaError, match=r"NaN or infinity in 1 tensors, speaker_encoder.* among them"):
+        import_checkpoint("wespeaker_resnet34", tmp_path / "theirs.pt", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
