@@ -17,7 +17,8 @@ help: ## This list
 repro: $(INSTALLED) ## Run the whole pipeline on the corpus of params.yaml and print the result
 	@python -m json.tool .dvc/tmp/rwlock &>/dev/null || rm -f .dvc/tmp/rwlock  # a killed DVC may leave half of it
 	@dvc repro systems trials validate_features
-	@dvc stage list --name-only | sed -n '/^evaluate@/p' | xargs -P 2 -n 1 dvc --wait-for-lock repro  # two at once
+	@dvc stage list --name-only | sed -n 's/^train@//p' | \
+	    xargs -P 2 -I{} dvc --wait-for-lock repro --single-item train@{} evaluate@{}  # two systems at once
 	@dvc repro
 	@python -m pipelines.result
 

@@ -1,7 +1,6 @@
 """One training run shared by several processes, which Ray Train starts, joins and starts again."""
 
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ import ray
 import ray.train
 from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from laspa.errors import LaspaError
 from laspa.params import Params
@@ -22,8 +20,6 @@ from laspa.training.run import load_training_data, train_system
 from pipelines.ray.session import ray_session
 
 RESTARTS = 3  # of all workers, from their last whole epoch, after one of them died; our choice
-FEWEST = "LASPA_FEWEST_WORKERS"  # of the environment: with how many a run goes on where nodes come and go
-RESIZE_SECONDS = 60.0  # between looks whether there are more workers to be had; Ray's own default
 VARIABLES = {"RAY_TRAIN_V2_ENABLED": "1", "RAY_TRAIN_METRICS_ENABLED": "0"}
 
 
@@ -43,12 +39,8 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
     scratch.mkdir(parents=True)
     logging.getLogger("ray.train").setLevel(logging.CRITICAL)
     with ray_session({}, VARIABLES), ThreadPoolExecutor(1) as thread:
-        most = params.train.workers
-        fewest = _fewest(most)
-        gpus = _check_resources(params, fewest)
-        # On this node, which has to live anyway: another one may be lost with the records.
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        records = Queue(actor_options={"scheduling_strategy": here})
+        gpus = _check_resources(params)
+        records = Queue()
         problem = thread.submit(_listen, records, on_epoch)
         config = {
             "params": params.model_dump(),
@@ -61,8 +53,7 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
                 _work,
                 train_loop_config=config,
                 scaling_config=ray.train.ScalingConfig(
-                    num_workers=most if fewest == most else (fewest, most),
-                    elastic_resize_monitor_interval_s=RESIZE_SECONDS,
+                    num_workers=params.train.workers,
                     use_gpu=gpus,
                     resources_per_worker={"CPU": params.train.threads, **({"GPU": 1} if gpus else {})},
                 ),
@@ -110,32 +101,19 @@ def _listen(records: Queue, on_epoch: Callable[[Record], None]) -> str:
     return problem
 
 
-def _fewest(most: int) -> int:
-    """The fewest workers to go on with, from the environment; all of them where it says nothing.
-
-    Raises:
-        LaspaError: another text than a number of workers.
-    """
-    text = os.environ.get(FEWEST, str(most))
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise LaspaError(f"{FEWEST} is {text!r}; give a number from 1 to train.workers, {most}, or unset it")
-    return int(text)
-
-
-def _check_resources(params: Params, fewest: int) -> bool:
+def _check_resources(params: Params) -> bool:
     """Whether each worker has a GPU.
 
     Raises:
-        LaspaError: too few CPUs or GPUs for the fewest of them.
+        LaspaError: too few CPUs or GPUs for all of them.
     """
     options, there = params.train, ray.cluster_resources()
     gpus = options.device == "cuda" or (options.device == "auto" and there.get("GPU", 0) >= options.workers)
-    wanted = {"CPU": fewest * options.threads} | ({"GPU": fewest} if gpus else {})
-    setting = "params.yaml: train.workers" if fewest == options.workers else FEWEST
+    wanted = {"CPU": options.workers * options.threads} | ({"GPU": options.workers} if gpus else {})
     for resource, count in wanted.items():
         if there.get(resource, 0) < count:
             raise LaspaError(
-                f"{setting} is {fewest}, which takes {count} {resource}, but Ray "
+                f"params.yaml: train.workers is {options.workers}, which takes {count} {resource}, but Ray "
                 f"has {there.get(resource, 0):g}; lower it, or join a larger cluster by RAY_ADDRESS"
             )
     return gpus

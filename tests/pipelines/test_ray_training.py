@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def params(folder: Path) -> Params:
     changes = {"train.workers": 2, "train.epochs": EPOCHS, "loss_weights.grl": 0.1}
-    return with_overrides(load_params(folder / "params.yaml").resolve("laspa_plus"), changes)
+    return with_overrides(load_params(folder / "params.yaml").resolve(), changes)
 
 
 @pytest.mark.services
@@ -91,7 +91,7 @@ def test_too_few_processors_are_named(
 ) -> None:
     monkeypatch.setattr(ray, "cluster_resources", lambda: there)
     with pytest.raises(LaspaError, match=problem):
-        parallel._check_resources(with_overrides(params, {"train.device": device}), 2)
+        parallel._check_resources(with_overrides(params, {"train.device": device}))
 
 
 def test_workers_take_gpus_where_there_is_one_for_each(
@@ -100,28 +100,4 @@ def test_workers_take_gpus_where_there_is_one_for_each(
     options = with_overrides(params, {"train.device": "auto"})
     for count, expected in ((0, False), (1, False), (2, True)):
         monkeypatch.setattr(ray, "cluster_resources", lambda count=count: {"CPU": 8.0, "GPU": count})
-        assert parallel._check_resources(options, 2) is expected
-
-
-@pytest.mark.parametrize(
-    ("text", "fewest"), [(None, 4), ("1", 1), ("4", 4), ("0", None), ("5", None), ("two", None)]
-)
-def test_the_fewest_workers_are_all_or_what_the_environment_says(
-    text: str | None, fewest: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(parallel.FEWEST, raising=False)
-    if text is not None:
-        monkeypatch.setenv(parallel.FEWEST, text)
-    if fewest is not None:
-        assert parallel._fewest(4) == fewest
-    else:
-        with pytest.raises(LaspaError, match=rf"LASPA_FEWEST_WORKERS is '{text}'; give a number"):
-            parallel._fewest(4)
-
-
-def test_fewer_workers_need_fewer_processors(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
-    assert parallel._check_resources(params, 1) is False
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 0.0})
-    with pytest.raises(LaspaError, match="LASPA_FEWEST_WORKERS is 1, which takes 1 CPU, but Ray has 0"):
-        parallel._check_resources(params, 1)
+        assert parallel._check_resources(options) is expected
