@@ -123,9 +123,9 @@ def test_one_command_writes_all_of_it(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_each_system_beside_the_baseline_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    summary = read_json("reports/summary.json")
+    study = read_json("reports/study.json")
     monkeypatch.chdir(tmp_path)
-    write_json("reports/summary.json", summary | {"default": "laspa"})
+    write_json("reports/study.json", study)
     told = findings().splitlines()
     assert len(told) == 3
     assert told[0].startswith("- **Real people**")

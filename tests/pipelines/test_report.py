@@ -15,7 +15,8 @@ from laspa.files import read_json, write_json
 from laspa.params import load_params
 from laspa.params.dotted import flatten
 from laspa.trials.conditions import CONDITIONS
-from pipelines import ablation_table, model, report, resolve, result
+from pipelines import model, report, resolve, result
+from pipelines.studies import table
 from tests.regression.tiny import set_params
 
 REPOSITORY = Path(__file__).parents[2]
@@ -69,7 +70,8 @@ def test_the_stage(
     monkeypatch.chdir(tmp_path)
     resolve.main()
     shutil.copytree("data/trained/baseline", "data/model")  # of the stage model
-    ablation_table.main()
+    monkeypatch.setattr("sys.argv", ["table", "ablation"])
+    table.main()
     written = []
     for _ in range(2):
         report.main()
