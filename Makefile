@@ -32,7 +32,7 @@ services: $(INSTALLED) ## Run the tests that start clusters and servers: Ray, Po
 	@python -m pytest -q -m services
 
 faults: $(INSTALLED) ## Kill, fill disks, damage inputs, lie and search for secrets; write tests/faults/summary.json
-	@python -m pytest -q --numprocesses 2 --dist loadfile -m 'faults or not faults' tests/faults
+	@LASPA_FAULTS_SUMMARY=yes python -m pytest -q --numprocesses 2 --dist loadfile -m 'faults or not faults' tests/faults
 
 # The tools have an environment of their own, so that they are no part of what they look at.
 AUDIT := build/audit
