@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def params(folder: Path) -> Params:
     changes = {"train.workers": 2, "train.epochs": EPOCHS, "loss_weights.grl": 0.1}
-    return with_overrides(load_params(folder / "params.yaml").resolve(), changes)
+    return with_overrides(load_params(folder / "params.yaml").resolve("laspa_plus"), changes)
 
 
 @pytest.mark.services
