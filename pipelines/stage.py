@@ -66,12 +66,10 @@ def from_root(params: Params) -> Params:
 def dvc_process() -> psutil.Process | None:
     """The process of DVC that runs this stage, the nearest that is not in the stage; None if unknown."""
     name = os.environ.get("DVC_STAGE")
+    if name is None:
+        return None
     with suppress(psutil.Error):  # gone
-        return (
-            next((one for one in psutil.Process().parents() if _stage_of(one) != name), None)
-            if name
-            else None
-        )
+        return next((one for one in psutil.Process().parents() if _stage_of(one) != name), None)
     return None
 
 
