@@ -249,7 +249,7 @@ class Recogniser:
 
         Raises:
             LaspaError: as `hear`; a model without calibration and no `threshold`; an unknown `far`; a
-                `threshold` or `prior` that is none.
+                `threshold` that is not finite, or a `prior` that is no probability.
         """
         if not 0 < prior < 1:
             raise LaspaError(f"prior is {prior:g}; give a probability above 0 and below 1")
