@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from laspa.errors import LaspaError, one_line
+
+PATIENCE_SECONDS, RETRY_SECONDS = 120.0, 5.0  # for a shared folder that is away for a moment; our choice
 
 
 @contextmanager
@@ -102,6 +105,19 @@ def sha256_file(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def wait_for(folder: Path) -> None:
+    """Wait, for `PATIENCE_SECONDS`, until a folder that was there is there again.
+
+    Raises:
+        LaspaError: it is still away.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not os.path.isdir(folder):  # not Path.is_dir, which raises what a lost mount answers
+        if time.monotonic() > deadline:
+            raise LaspaError(f"{folder}: no such folder any more; bring it back, then start again")
+        time.sleep(RETRY_SECONDS)
 
 
 def require_room(folder: Path, wanted: int, what: str, remedy: str, spare: int = 0) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from laspa.errors import LaspaError
+from laspa.files import PATIENCE_SECONDS, RETRY_SECONDS
 
 OPEN_FILES = 512  # that one process keeps open: half of what a system allows by default
-PATIENCE_SECONDS, RETRY_SECONDS = 120.0, 5.0  # for a shared folder that is away for a moment; our choice
 NO_WAIT = getattr(os, "RWF_NOWAIT", 0)  # Linux: read what is in the page cache, or nothing
 REMEDY = "run dvc repro features, then start again"
 

@@ -1,7 +1,7 @@
 """Training data: the train split's classes, where its mels are read, and batches of random crops."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -32,6 +32,7 @@ class TrainingSet:
     """Utterances of the train split, aligned with their class indices.
 
     speaker, language: (utterances,) indices into `speakers` and `languages`, both sorted.
+    starts: where the parts begin from which a batch is drawn; of equal length, the last one to the end.
     """
 
     mels: Mels
@@ -41,6 +42,7 @@ class TrainingSet:
     languages: list[str]
     frames_per_second: float
     utterance_ids: list[str]
+    starts: Sequence[int] = (0,)
 
     @property
     def num_mels(self) -> int:
@@ -65,7 +67,7 @@ class Batch(NamedTuple):
         return Batch(*(tensor.to(device) for tensor in self))
 
 
-def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
+def training_set(features: FeatureStore, manifest: pd.DataFrame, starts: Sequence[int] = (0,)) -> TrainingSet:
     """The utterances of `features` with the classes that `manifest`, all of the train split, gives them.
 
     Raises:
@@ -87,13 +89,16 @@ def training_set(features: FeatureStore, manifest: pd.DataFrame) -> TrainingSet:
         languages.tolist(),
         frames_per_second=1000 / features.settings["hop_ms"],
         utterance_ids=features.utterance_ids,
+        starts=starts,
     )
 
 
-def draw(data: TrainingSet, batch_size: int, generator: np.random.Generator) -> np.ndarray:
-    """The utterances of an epoch's batches, (batches, batch_size): each at most once, in random order."""
+def draw(data: TrainingSet, batch_size: int, generator: np.random.Generator, start: int = 0) -> np.ndarray:
+    """The utterances of an epoch's batches from the part of `data` that begins at `start`,
+    (batches, batch_size): each at most once, in random order."""
     count = batches_per_epoch(data, batch_size)
-    return generator.permutation(len(data))[: count * batch_size].reshape(count, batch_size)
+    rows = start + generator.permutation(len(data) - data.starts[-1])
+    return rows[: count * batch_size].reshape(count, batch_size)
 
 
 def batches(
@@ -133,14 +138,15 @@ def prefetched(items: Iterator[Batch], ahead: int = 4) -> Iterator[Batch]:
 
 
 def batches_per_epoch(data: TrainingSet, batch_size: int) -> int:
-    """Number of batches in an epoch.
+    """Number of batches in an epoch, with `batch_size` utterances of each part.
 
     Raises:
         LaspaError: a batch larger than the data.
     """
-    if len(data) < batch_size:
+    length = len(data) - data.starts[-1]
+    if length < batch_size:
         raise LaspaError(
-            f"params.yaml: train.batch_size is {batch_size} but the train split has only {len(data)} "
-            f"utterances; choose at most {len(data)}"
+            f"params.yaml: train.batch_size is {batch_size} but the train split has only {length} "
+            f"utterances; choose at most {length}"
         )
-    return len(data) // batch_size
+    return length // batch_size

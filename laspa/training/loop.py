@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from laspa.errors import LaspaError
+from laspa.files import wait_for
 from laspa.models.laspa import Laspa
 from laspa.models.saving import load_body, read_tensors, restore_state, save_state
 from laspa.params import Params
@@ -97,6 +98,7 @@ def train(
     weights: dict[str, float] = params.loss_weights.model_dump()
     history: list[Record] = []
     best = _weights(model)
+    state_file.parent.mkdir(parents=True, exist_ok=True)
     state = processes.from_first(lambda: read_tensors(state_file) if state_file.exists() else None)
     if state is not None:
         tensors, meta = state
@@ -194,6 +196,7 @@ def train(
                 for name, text in record["warnings"].items():
                     print(f"warning: epoch {epoch}: {name}: {text}", file=sys.stderr, flush=True)
                 meta = {"history": history, "scaler": scaler.state_dict()}
+                wait_for(state_file.parent)
                 save_state(state_file, model, best, optimizer, meta)
             on_epoch(record)
 
@@ -238,13 +241,16 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
 def _draw_epoch(
     data: TrainingSet, params: Params, epoch: int, device: torch.device, processes: Processes
 ) -> tuple[np.ndarray, Iterator[Batch]]:
-    """The utterances of an epoch's batches, (batches, batch size), and the batches."""
-    options, rank = params.train, processes.rank
-    generator = np.random.default_rng([params.seed, epoch, *([rank] if rank else [])])
-    drawn = draw(data, options.batch_size // processes.size, generator)
+    """The utterances of this process's share of an epoch's batches, (batches, share), and the batches."""
+    options, drawn, made = params.train, [], []
     crop_frames = max(1, round(options.crop_seconds * data.frames_per_second))
-    made = batches(data, drawn, crop_frames, generator, options)
-    return drawn, prefetched(made) if device.type == "cuda" else made
+    for part, start in zip(processes.own, data.starts, strict=True):
+        generator = np.random.default_rng([params.seed, epoch, *([part] if part else [])])
+        drawn.append(draw(data, options.batch_size // processes.parts, generator, start))
+        made.append(batches(data, drawn[-1], crop_frames, generator, options))
+    joined = (Batch(*map(torch.cat, zip(*some, strict=True))) for some in zip(*made, strict=True))
+    whole = made[0] if len(made) == 1 else joined
+    return np.concatenate(drawn, axis=1), prefetched(whole) if device.type == "cuda" else whole
 
 
 def _gradient_norms(

@@ -14,13 +14,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """The `size` processes of torch.distributed's default group, of which this one has the number `rank`.
+    """The `size` processes of a `group` of torch.distributed, of which this one has the number `rank`.
 
-    Each holds equally many utterances of every batch; the loss of a batch is the mean over all of them.
+    A batch has `parts` equal parts (0: one a process), each drawn from a part of the train split. Each
+    process holds equally many, so that a batch is the same with fewer processes; its loss is their mean.
     """
 
     rank: int = 0
     size: int = 1
+    parts: int = 0
+    group: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", self.parts or self.size)
+
+    @property
+    def own(self) -> range:
+        """The parts of every batch that this process holds."""
+        each = self.parts // self.size
+        return range(self.rank * each, (self.rank + 1) * each)
 
     def gathered(self, rows: Tensor) -> Tensor:
         """The rows of all processes in the order of their ranks, with gradient: (size · rows, …)."""
@@ -28,7 +40,12 @@ class Processes:
             return rows
         everyone = rows.new_zeros(self.size, *rows.shape)
         everyone[self.rank] = rows
-        return total(everyone).flatten(0, 1)
+        return self.total(everyone).flatten(0, 1)
+
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over the processes. The gradient is that of the sum of all processes' losses."""
+        result: Tensor = _Total.apply(x, self.group)
+        return result
 
     def mean(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its mean over the processes, all in one exchange; without gradient."""
@@ -36,7 +53,7 @@ class Processes:
             return
         kept = list(tensors)
         flat = torch.cat([tensor.flatten() for tensor in kept])
-        dist.all_reduce(flat)
+        dist.all_reduce(flat, group=self.group)
         for tensor, mean in zip(kept, (flat / self.size).split([t.numel() for t in kept]), strict=True):
             tensor.copy_(mean.view_as(tensor))
 
@@ -45,7 +62,7 @@ class Processes:
         if self.size == 1:
             return make()
         box: list[Any] = [make() if self.rank == 0 else None]
-        dist.broadcast_object_list(box)
+        dist.broadcast_object_list(box, group=self.group)
         return box[0]
 
 
@@ -54,22 +71,16 @@ ONE_PROCESS = Processes()
 
 class _Total(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        result = x.clone()
-        dist.all_reduce(result)
+    def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
+        result, ctx.group = x.clone(), group
+        dist.all_reduce(result, group=group)
         return result
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         result = gradients[0].contiguous().clone()
-        dist.all_reduce(result)
-        return result
-
-
-def total(x: Tensor) -> Tensor:
-    """The sum over the processes. The gradient is that of the sum of all processes' losses."""
-    result: Tensor = _Total.apply(x)
-    return result
+        dist.all_reduce(result, group=ctx.group)
+        return result, None
 
 
 class SharedNorm(_BatchNorm):
@@ -88,7 +99,7 @@ class SharedNorm(_BatchNorm):
         if not self.training:
             return super().forward(input)
         with torch.autocast(input.device.type, enabled=False):
-            x, size = input.float(), self.processes.size
+            x, size, total = input.float(), self.processes.size, self.processes.total
             axes = [axis for axis in range(x.ndim) if axis != 1]
             shape = [1, -1] + [1] * (x.ndim - 2)
             mean = total(x.mean(dim=axes)) / size

@@ -51,16 +51,17 @@ class TrainingData:
 
 
 def load_training_data(data: Path, processes: Processes = ONE_PROCESS) -> TrainingData:
-    """The train split with its augmented copies, or this process's part of it, and the dev split.
+    """The train split with its augmented copies, or this process's parts of it, and the dev split.
 
     Parts are consecutive utterances, so that a process reads its own shards alone, and of equal size: the
     last one overlaps with the one before where there is a rest.
     """
     manifest = read_utterances(data / "manifest.parquet", data / "features")
     manifest = manifest[manifest["split"] == "train"]
-    size = math.ceil(len(manifest) / processes.size)
-    first = min(processes.rank * size, len(manifest) - size)
-    features = FeatureStore(data / "features", manifest["utterance_id"].tolist()[first : first + size])
+    size = math.ceil(len(manifest) / processes.parts)
+    begin = [min(part * size, len(manifest) - size) for part in processes.own]
+    ids = manifest["utterance_id"].tolist()[begin[0] : begin[-1] + size]
+    features = FeatureStore(data / "features", ids)
     digests = [
         features.digest,
         *(sha256_file(data / name) for name in ("manifest.parquet", "trials/dev.parquet")),
@@ -73,7 +74,11 @@ def load_training_data(data: Path, processes: Processes = ONE_PROCESS) -> Traini
     )
     mels = {"settings": features.settings, "digest": features.digest}
     return TrainingData(
-        training_set(features, manifest), load_split(data, "dev"), digest, mels, one_language_each
+        training_set(features, manifest, [one - begin[0] for one in begin]),
+        load_split(data, "dev"),
+        digest,
+        mels,
+        one_language_each,
     )
 
 

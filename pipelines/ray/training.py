@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import ray
 import ray.train
+import torch.distributed as dist
 from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from laspa.errors import LaspaError
 from laspa.params import Params
@@ -20,11 +23,20 @@ from laspa.training.run import load_training_data, train_system
 from pipelines.ray.session import ray_session
 
 RESTARTS = 3  # of all workers, from their last whole epoch, after one of them died; our choice
-VARIABLES = {"RAY_TRAIN_V2_ENABLED": "1", "RAY_TRAIN_METRICS_ENABLED": "0"}
+RESIZE_SECONDS = 60.0  # between looks whether a lost worker can be replaced; Ray's own default
+VARIABLES = {
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    # For workers to be placed, then Ray counts nodes again; it takes up to 20 s to count a lost one out.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
+}
 
 
 def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callable[[Record], None]) -> None:
     """Train with `train.workers` processes, each on its part of every batch; the state is left in `states`.
+
+    If a worker or its node is lost, those that remain go on from the last whole epoch with the same batches,
+    and all of them again when there is a node in its place.
 
     Args:
         data, states: folders that all nodes reach under these paths.
@@ -40,8 +52,10 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
     logging.getLogger("ray.train").setLevel(logging.CRITICAL)
     with ray_session({}, VARIABLES), ThreadPoolExecutor(1) as thread:
         gpus = _check_resources(params)
-        records = Queue()
-        problem = thread.submit(_listen, records, on_epoch)
+        # On this node, which must live anyway: another one could be lost with the records.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        records = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
+        problem = thread.submit(_listen, records, on_epoch, params.train.workers)
         config = {
             "params": params.model_dump(),
             "data": str(data.resolve()),
@@ -53,7 +67,8 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
                 _work,
                 train_loop_config=config,
                 scaling_config=ray.train.ScalingConfig(
-                    num_workers=params.train.workers,
+                    num_workers=(1, params.train.workers),
+                    elastic_resize_monitor_interval_s=RESIZE_SECONDS,
                     use_gpu=gpus,
                     resources_per_worker={"CPU": params.train.threads, **({"GPU": 1} if gpus else {})},
                 ),
@@ -74,27 +89,42 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
 
 def _work(config: dict[str, Any]) -> None:
     """What each worker runs. Bad input is sent as a text, not raised: Ray would start the workers again."""
-    context = ray.train.get_context()
-    processes = Processes(context.get_world_rank(), context.get_world_size())
+    params = Params.model_validate(config["params"])
+    processes = _processes(params.train.workers)
+    if processes.rank >= processes.size:
+        return
     states, records = Path(config["states"]), config["records"]
     on_epoch = records.put if processes.rank == 0 else lambda record: None
+    on_epoch(processes.size)
     try:
-        params = Params.model_validate(config["params"])
         train_system(params, load_training_data(Path(config["data"]), processes), states, on_epoch, processes)
     except LaspaError as error:
         if processes.rank == 0:
             records.put(str(error))
 
 
-def _listen(records: Queue, on_epoch: Callable[[Record], None]) -> str:
+def _processes(parts: int) -> Processes:
+    """The workers that train: as many of those there are as divide the parts of a batch."""
+    context = ray.train.get_context()
+    there = context.get_world_size()
+    size = max(count for count in range(1, there + 1) if parts % count == 0)
+    group = dist.new_group(list(range(size))) if size < there else None
+    return Processes(context.get_world_rank(), size, parts, group)
+
+
+def _listen(records: Queue, on_epoch: Callable[[Record], None], workers: int) -> str:
     """Pass each epoch's record on, until None comes; return what is wrong with the input, if anything.
 
-    Workers that start again repeat earlier records.
+    Workers that start again send how many they are and repeat earlier records.
     """
     last, problem = 0, ""
     while (record := records.get()) is not None:
         if isinstance(record, str):
             problem = record
+        elif isinstance(record, int):
+            if last or record < workers:
+                text = f"warning: training goes on after epoch {last} with {record} of {workers} workers"
+                print(text, file=sys.stderr, flush=True)
         elif record["epoch"] > last:
             last = record["epoch"]
             on_epoch(record)

@@ -16,7 +16,7 @@ from torch import nn
 from laspa.files import read_json, write_json
 from laspa.params import Params, load_params, with_overrides
 from laspa.training import loop as training
-from laspa.training.batches import Batch, TrainingSet, batches, draw
+from laspa.training.batches import TrainingSet
 from laspa.training.loop import train
 from laspa.training.processes import Processes, SharedNorm, share_norms
 from tests.made_up import InMemory
@@ -36,6 +36,7 @@ TINY = {
     "loss_weights.grl": 0.1,
 }
 WORKERS = 2
+BOTH_PARTS = Processes(0, 1, WORKERS)  # what is left when one of the two processes is lost
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def whole() -> TrainingSet:
         for name in ("speaker", "language")
     }
     frames = np.concatenate([first.mels.frames, second.mels.frames])
-    return replace(first, mels=InMemory(frames, np.full(48, 40)), **joined)
+    return replace(first, mels=InMemory(frames, np.full(48, 40)), starts=(0, 24), **joined)
 
 
 def falling(model: nn.Module) -> dict[str, float]:
@@ -118,21 +119,11 @@ def together(params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_losses_and_weights_are_those_of_one_process_with_the_whole_batches(
-    params: Params, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    params: Params, together: Path, tmp_path: Path
 ) -> None:
-    epochs = iter(range(1, 3))
-
-    def joined(_: Any, drawn: Any, crop: int, generator: Any, *moved: Any) -> Any:
-        epoch, parts = next(epochs), []
-        for rank in range(WORKERS):
-            seed = np.random.default_rng([params.seed, epoch, rank] if rank else [params.seed, epoch])
-            rows = draw(part(rank), 4, seed)
-            parts.append(batches(part(rank), rows, crop, seed, *moved))
-        for one, other in zip(*parts, strict=True):
-            yield Batch(*(torch.cat([getattr(b, n) for b in (one, other)]) for n in Batch.__annotations__))
-
-    monkeypatch.setattr(training, "batches", joined)
-    alone = train(params, whole(), torch.device("cpu"), falling, lambda record: None, tmp_path / "state")
+    alone = train(
+        params, whole(), torch.device("cpu"), falling, lambda record: None, tmp_path / "state", BOTH_PARTS
+    )
     shared = read_json(together / "history-0.json")
     names = ("loss", *shared[0]["weighted"], "grad_norm")
     assert set(names) == {"loss", "aam", "nll", "mapc", "mse", "grl", "grad_norm"}
@@ -163,6 +154,23 @@ def test_killed_after_an_epoch_they_resume_and_end_with_the_same_bits(
         resumed = load_file(tmp_path / f"weights-{rank}")
         assert all(torch.equal(value, resumed[name]) for name, value in expected.items())
     assert read_json(tmp_path / "history-0.json") == read_json(together / "history-0.json")
+
+
+def test_one_of_them_goes_on_alone_from_their_state_with_the_same_batches(
+    params: Params, together: Path, tmp_path: Path
+) -> None:
+    in_processes(train_part, tmp_path, params, 1)
+    state, device = tmp_path / "state-0", torch.device("cpu")
+    alone = train(params, whole(), device, falling, lambda record: None, state, BOTH_PARTS)
+    first, second = read_json(together / "history-0.json")
+    assert alone.history[0] == first
+    names = ("loss", *second["weighted"], "grad_norm")
+    assert [alone.history[1][name] for name in names] == pytest.approx([second[n] for n in names], rel=1e-4)
+
+
+def test_the_parts_of_a_batch_are_shared_evenly() -> None:
+    assert [list(Processes(rank, 2, 4).own) for rank in range(2)] == [[0, 1], [2, 3]]
+    assert list(Processes(2, 3).own) == [2]
 
 
 def test_a_model_alone_keeps_torchs_norms() -> None:

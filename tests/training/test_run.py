@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from laspa import files
 from laspa.errors import LaspaError
 from laspa.features.store import FeatureStore, UtteranceMel, write_shard
 from laspa.params import load_params, with_overrides
@@ -129,3 +130,62 @@ def test_a_process_opens_the_shards_of_its_part_alone(params, tmp_path):
         store = load_training_data(tmp_path / "data", Processes(rank, 2)).train.mels
         store.crops(np.arange(len(store)), np.zeros(len(store), int), 30)
         assert set(store._pieces._open) == own
+
+
+@pytest.mark.parametrize("open_files", [False, True])
+def test_a_shared_path_that_is_away_for_a_moment_is_waited_for(open_files, params, tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text(PARAMS_FILE.read_text())
+    write_tables(tmp_path, languages=("de", "en"))
+    params = with_overrides(params, {"train.epochs": 3, "train.dev_every": 1})
+    there, away, slept = tmp_path / "data", tmp_path / "away", []
+    whole = train_system(params, load_training_data(there), tmp_path / "whole")
+    data = load_training_data(there)
+
+    def lose(record):
+        if record["epoch"] == 2:
+            there.rename(away)
+            if not open_files:  # the features are missed first; where they can still be read, the state is
+                data.train.mels._pieces._close()
+
+    def sleep(_):
+        slept.append(away.rename(there))
+
+    monkeypatch.setattr("time.sleep", sleep)
+    assert train_system(params, data, there / ".partial", lose).history == whole.history
+    assert len(slept) == 1
+
+
+def test_a_shared_path_that_stays_away_is_named_and_the_state_is_kept(params, tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text(PARAMS_FILE.read_text())
+    write_tables(tmp_path, languages=("de", "en"))
+    params = with_overrides(params, {"train.epochs": 3, "train.dev_every": 1})
+    there, away, seen = tmp_path / "data", tmp_path / "away", []
+    whole = train_system(params, load_training_data(there), tmp_path / "whole")
+
+    def lose(record):
+        seen.append(record["epoch"])
+        if record["epoch"] == 2:
+            there.rename(away)
+
+    monkeypatch.setattr(files, "PATIENCE_SECONDS", -1.0)
+    with pytest.raises(LaspaError, match=r"data/.partial: no such folder any more; bring it back"):
+        train_system(params, load_training_data(there), there / ".partial", lose)
+    assert seen == [1, 2]
+    away.rename(there)
+    assert train_system(params, load_training_data(there), there / ".partial", seen.append).history == (
+        whole.history
+    )
+    assert [record["epoch"] for record in seen[2:]] == [1, 2, 3]
+
+
+def test_all_parts_in_one_process_are_those_of_the_processes(params, tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS_FILE.read_text())
+    write_tables(tmp_path, languages=("de", "en"))
+    everything = load_training_data(tmp_path / "data").train
+    workers = next(count for count in range(2, 9) if len(everything) % count)  # the last two parts overlap
+    both = load_training_data(tmp_path / "data", Processes(0, 1, workers)).train
+    assert both.utterance_ids == everything.utterance_ids
+    for rank, start in enumerate(both.starts):
+        own = load_training_data(tmp_path / "data", Processes(rank, workers)).train
+        assert own.utterance_ids == both.utterance_ids[start : start + len(own)]
+        assert list(own.starts) == [0]
