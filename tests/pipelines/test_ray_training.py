@@ -11,6 +11,7 @@ import ray.train
 from laspa.errors import LaspaError
 from laspa.params import Params, load_params, with_overrides
 from laspa.training.loop import Record
+from laspa.training.processes import Processes
 from laspa.training.run import load_training_data, train_system
 from pipelines.ray import training as parallel
 from tests.tuning.tiny import make_tiny_sweep
@@ -64,7 +65,11 @@ def worker_config(folder: Path, states: Path, params: Params, records: list[Any]
 
 
 def test_a_worker_sends_what_is_wrong_with_the_input_as_a_text(
-    folder: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    params: Params,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     alone = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
     monkeypatch.setattr(ray.train, "get_context", lambda: alone)
@@ -73,10 +78,23 @@ def test_a_worker_sends_what_is_wrong_with_the_input_as_a_text(
     parallel._work(worker_config(folder, tmp_path, wild, records))
     assert records[-1].startswith("training: ")
     epoch: Any = {"epoch": 1}
-    queue = SimpleNamespace(get=iter([epoch, epoch, *records[-1:], None]).__next__)
+    queue = SimpleNamespace(get=iter([2, epoch, 1, epoch, *records[-1:], None]).__next__)
     heard: list[Record] = []
-    assert parallel._listen(queue, heard.append) == records[-1]
+    assert parallel._listen(queue, heard.append, 2) == records[-1]
     assert heard == [epoch]
+    assert capsys.readouterr().err.splitlines()[-1:] == [
+        "warning: training goes on after epoch 1 with 1 of 2 workers"
+    ]
+
+
+def test_of_the_workers_that_are_left_as_many_train_as_divide_the_parts_of_a_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parallel.dist, "new_group", lambda ranks: ranks)
+    for there, size, group in ((4, 4, None), (3, 2, [0, 1]), (2, 2, None), (1, 1, None)):
+        context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda there=there: there)
+        monkeypatch.setattr(ray.train, "get_context", lambda context=context: context)
+        assert parallel._processes(4) == Processes(0, size, 4, group)
 
 
 @pytest.mark.parametrize(
