@@ -80,15 +80,20 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
             ).fit()
         except ray.train.TrainingFailedError as error:
             reason = str(error).strip().splitlines()[-1][:200]
-            raise LaspaError(f"training: a worker failed ({reason}); run again to resume") from None
+            failed = f"training: a worker failed ({reason}); run again to resume"
+        else:
+            failed = ""
         finally:
             records.put(None)
-        if problem.result():
-            raise LaspaError(problem.result())
+        if wrong := problem.result() or failed:
+            raise LaspaError(wrong)
 
 
 def _work(config: dict[str, Any]) -> None:
-    """What each worker runs. Bad input is sent as a text, not raised: Ray would start the workers again."""
+    """What each worker runs. Bad input is sent as a text, not raised: Ray would start the workers again.
+
+    It does so where one worker alone meets it: the others would wait for this one and must be told.
+    """
     params = Params.model_validate(config["params"])
     processes = _processes(params.train.workers)
     if processes.rank >= processes.size:
@@ -99,8 +104,9 @@ def _work(config: dict[str, Any]) -> None:
     try:
         train_system(params, load_training_data(Path(config["data"]), processes), states, on_epoch, processes)
     except LaspaError as error:
-        if processes.rank == 0:
-            records.put(str(error))
+        records.put(str(error))
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def _processes(parts: int) -> Processes:
@@ -122,6 +128,7 @@ def _listen(records: Queue, on_epoch: Callable[[Record], None], workers: int) ->
         if isinstance(record, str):
             problem = record
         elif isinstance(record, int):
+            problem = ""
             if last or record < workers:
                 text = f"warning: training goes on after epoch {last} with {record} of {workers} workers"
                 print(text, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """Workers of Ray Train share a run: what it logs and leaves, one of them killed, and what stops it."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import ray.train
 
 from laspa.errors import LaspaError
+from laspa.features.store import FeatureStore, UtteranceMel, write_shard
 from laspa.params import Params, load_params, with_overrides
 from laspa.training.loop import Record
 from laspa.training.processes import Processes
@@ -53,6 +55,33 @@ def test_a_worker_is_killed_and_the_run_goes_on_to_its_end(
     again: list[Record] = []
     trained = train_system(params, load_training_data(folder / "data"), tmp_path, again.append)
     assert trained.history == records == again  # what they leave is a finished run
+
+
+@pytest.mark.services
+def test_a_shard_that_one_worker_alone_reads_is_truncated_and_the_run_stops_and_names_it(
+    params: Params, tmp_path: Path
+) -> None:
+    data = make_tiny_sweep(tmp_path / "project") / "data"
+    mels = FeatureStore(data / "features")
+    rows = [UtteranceMel(name, mels.get(name)) for name in mels.utterance_ids]
+    for number, some in enumerate((rows[:24], rows[24:48], rows[48:])):  # one a worker, and dev
+        write_shard(data / f"features/part-{number:05d}.parquet", iter(some), mels.settings)
+    shard, records = data / "features/part-00001.parquet", []
+    whole = shard.read_bytes()
+
+    def on_epoch(record: Record) -> None:
+        records.append(record)
+        if len(records) == 1:
+            os.truncate(shard, 100)
+
+    with pytest.raises(LaspaError, match=r"part-00001.parquet: (was truncated|not a readable)"):
+        parallel.train_in_workers(params, data, tmp_path, on_epoch)
+    assert 0 < len(records) < EPOCHS
+    shard.write_bytes(whole)
+    again: list[Record] = []
+    both = Processes(0, 1, parts=2)
+    train_system(params, load_training_data(data, both), tmp_path, again.append, both)
+    assert again[: len(records)] == records
 
 
 def worker_config(folder: Path, states: Path, params: Params, records: list[Any]) -> dict[str, object]:
