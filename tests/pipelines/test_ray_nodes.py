@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.tuning.tiny import make_tiny_sweep
 pytestmark = pytest.mark.services
 
 EPOCHS, LOST_AFTER, BACK_AFTER = 12, 2, 7  # two epochs more may be under way when one is reported
-PATIENCE_SECONDS = 300.0  # for each step, on a busy machine; all take a minute on a free one
+PATIENCE_SECONDS = 600.0  # for each step, on a busy machine
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 1024**2}  # bytes, the least that Ray takes
 
 
@@ -46,8 +47,11 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def workers() -> int:
     """How many workers of Ray Train there are on the nodes, which are children of this process."""
-    children = psutil.Process().children(recursive=True)
-    return sum("RayTrainWorker" in " ".join(child.cmdline()) for child in children)
+    found = 0
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            found += "RayTrainWorker" in " ".join(child.cmdline())
+    return found
 
 
 def test_two_workers_then_one_then_two_have_the_losses_of_a_run_that_lost_nothing(
@@ -67,18 +71,20 @@ def test_two_workers_then_one_then_two_have_the_losses_of_a_run_that_lost_nothin
 
     with ThreadPoolExecutor(1) as thread:  # Ray starts nodes in the main thread only
         run = thread.submit(parallel.train_in_workers, params, folder / "data", tmp_path, on_epoch)
-        assert reached.acquire(timeout=PATIENCE_SECONDS)
-        assert workers() == 2
-        nodes.remove_node(nodes.second, allow_graceful=False)  # by SIGKILL
-        go_on.release()
-        assert reached.acquire(timeout=PATIENCE_SECONDS)
-        assert workers() == 1
-        nodes.add_node(**NODE)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while workers() < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        go_on.release()
+        try:
+            assert reached.acquire(timeout=PATIENCE_SECONDS)
+            assert workers() == 2
+            nodes.remove_node(nodes.second, allow_graceful=False)  # by SIGKILL
+            go_on.release()
+            assert reached.acquire(timeout=PATIENCE_SECONDS)
+            assert workers() == 1
+            nodes.add_node(**NODE)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while workers() < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:
+            go_on.release(2)
         run.result(timeout=PATIENCE_SECONDS)
 
     said = capfd.readouterr().err
