@@ -37,6 +37,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         cluster.wait_for_nodes()
         monkeypatch.setenv("RAY_ADDRESS", cluster.address)
         monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "3")
+        monkeypatch.setenv("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process less to start
         monkeypatch.setattr(parallel, "RESIZE_SECONDS", 2.0)
         # Workers wait until their records are taken, so that the test decides when they go on.
         monkeypatch.setattr(parallel, "Queue", lambda **options: Queue(1, **options))
