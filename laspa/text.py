@@ -198,14 +198,15 @@ def _require(path: Path | str, columns: Sequence[str], header: Sequence[str]) ->
 def read_whole(path: Path | str) -> pa.Table:
     """A Parquet table all of whose values were looked at: pyarrow takes damaged text for UTF-8.
 
+    What pandas noted of indices and types is left out: an index is a column like the others.
+
     Raises:
         FileNotFoundError, OSError or ValueError (pyarrow's errors are ValueErrors): it cannot be read.
     """
     table = pq.read_table(path)
     table.validate(full=True)
-    for value in (table.schema.metadata or {}).values():
-        value.decode()
-    return table
+    notes = table.schema.metadata or {}
+    return table.replace_schema_metadata({key: notes[key] for key in notes if key != b"pandas"})
 
 
 def _parquet(path: Path | str, columns: Sequence[str], wanted: Sequence[str]) -> pd.DataFrame:

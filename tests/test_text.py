@@ -120,13 +120,23 @@ def test_parquet_is_a_table_too(tmp_path: Path) -> None:
 
 def test_parquet_with_damaged_text_is_refused(tmp_path: Path) -> None:
     table = pa.table({"path": ["ann/en/0.wav"], "utterance_id": ["u"]})
-    for metadata, good, bad in (({}, b"ann/en", b"ann/\xffn"), ({"pandas": b"\xe5"}, b"", b"")):
-        pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "a.parquet")
-        saved(tmp_path, (tmp_path / "a.parquet").read_bytes().replace(good, bad), "b.parquet")
-        with pytest.raises(LaspaError, match=r"b\.parquet: not a Parquet table"):
-            read_table(tmp_path / "b.parquet", ["path"])
-        with pytest.raises(LaspaError, match=r"b\.parquet: not a Parquet table"):
-            read_labels(tmp_path / "b.parquet", ("utterance_id",))
+    pq.write_table(table, tmp_path / "a.parquet")
+    saved(tmp_path, (tmp_path / "a.parquet").read_bytes().replace(b"ann/en", b"ann/\xffn"), "b.parquet")
+    with pytest.raises(LaspaError, match=r"b\.parquet: not a Parquet table"):
+        read_table(tmp_path / "b.parquet", ["path"])
+    with pytest.raises(LaspaError, match=r"b\.parquet: not a Parquet table"):
+        read_labels(tmp_path / "b.parquet", ("utterance_id",))
+
+
+def test_an_index_is_a_column_and_damaged_notes_of_pandas_are_unread(tmp_path: Path) -> None:
+    pd.DataFrame({"path": ["a"]}, index=pd.Index(["u"], name="utterance_id")).to_parquet(
+        tmp_path / "a.parquet"
+    )
+    damaged = pq.read_table(tmp_path / "a.parquet").replace_schema_metadata({"pandas": b"\xe5{"})
+    pq.write_table(damaged, tmp_path / "b.parquet")
+    for name in ("a.parquet", "b.parquet"):
+        assert read_labels(tmp_path / name, ("utterance_id",)).to_pandas()["utterance_id"].tolist() == ["u"]
+        assert read_table(tmp_path / name, ["utterance_id"]).rows["utterance_id"].tolist() == ["u"]
 
 
 def test_an_error_is_one_line_whatever_a_header_holds(tmp_path: Path) -> None:

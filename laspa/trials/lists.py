@@ -215,7 +215,7 @@ def trials_of_table(path: Path | str, table: pa.Table) -> TrialList:
     flags = {
         name: table[name].to_numpy() for name in there if name == "same_gender" or not table[name].null_count
     }
-    published = (table.schema.metadata or {}).get(SHA256_KEY, b"").decode()
+    published = (table.schema.metadata or {}).get(SHA256_KEY, b"").decode(errors="replace")
     return TrialList(
         str(path), names, enroll, test, flags.pop("target", None), flags, published_sha256=published
     )
