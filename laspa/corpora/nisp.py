@@ -80,17 +80,18 @@ def list_recordings(options: Download, root: Path) -> Listing:
 
 def _rows(audio: Path, splits: dict[str, str], prefix: str) -> pd.DataFrame:
     """One row per recording, from the files' names and the speakers' splits."""
-    files = {file.relative_to(audio).as_posix(): file for file in sorted(audio.rglob("[!.]*.wav"))}
-    strange = [path for path, file in files.items() if not RECORDING.fullmatch(file.name)]
-    if strange or not files:
+    found = {file: RECORDING.fullmatch(file.name) for file in sorted(audio.rglob("[!.]*.wav"))}
+    strange = [file.relative_to(audio).as_posix() for file, match in found.items() if not match]
+    if strange or not found:
         raise LaspaError(
-            f"{audio}: {len(strange)} of {len(files)} recordings are not named like Hin_0001_Eng_f_0000.wav: "
+            f"{audio}: {len(strange)} of {len(found)} recordings are not named like Hin_0001_Eng_f_0000.wav: "
             f"{few(strange) or 'no WAV at all'}; delete the folder of the archive that holds them and run "
             "again"
         )
     rows = []
-    for path, file in files.items():
-        speaker, language, gender = RECORDING.fullmatch(file.name).groups()  # type: ignore[union-attr]
+    for file, match in found.items():
+        path = file.relative_to(audio).as_posix()
+        speaker, language, gender = match.groups()  # type: ignore[union-attr]
         if speaker not in splits:
             raise LaspaError(
                 f"{path}: speaker {speaker} is in neither of {', '.join(SPLIT_LISTS.values())} in "

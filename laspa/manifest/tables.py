@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import parsed
-from laspa.text import composed, read_table, refuse_unfit
+from laspa.text import composed, read_table
 
 # Why a recording is left out; the path of the one that is kept follows.
 COPY = "the same bytes and labels as "
@@ -50,7 +50,7 @@ def read_labels(path: Path | str, columns: tuple[str, ...]) -> pa.Table:
     """
     if Path(path).suffix not in (".csv", ".tsv"):
         return read_parquet(path, columns)
-    table = refuse_unfit(path, read_table(path, [])).replace("", None)
+    table = read_table(path, []).replace("", None)
     if "utterance_id" not in table and "path" in table:
         table = table.assign(utterance_id=table["path"])
     return _with_columns(path, pa.Table.from_pandas(table, preserve_index=False).combine_chunks(), columns)

@@ -22,16 +22,16 @@ import pyarrow.parquet as pq
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.manifest.tables import read_parquet
-from laspa.text import composed, lines, read_table, refuse_unfit
+from laspa.text import composed, lines, read_table
 from laspa.trials.columns import (
     LABEL,
     NAME,
     NUMBER,
     composed_names,
+    encode_names,
     first_fields,
     line_of_row,
     read_columns,
-    shared_numbering,
 )
 from laspa.trials.splits import OTHER
 
@@ -127,11 +127,14 @@ def read_list(path: Path | str, form: str | None = None, keep_duplicates: bool =
         LaspaError: the file is missing, empty or mixes formats, a label is none, a trial comes twice
             (an error even with `keep_duplicates` where its labels differ).
     """
-    trials = (
-        trials_of_table(path, read_parquet(path, ("enroll", "test")))
-        if is_parquet(path)
-        else _read_text(path, form)
-    )
+    if is_parquet(path):
+        trials = trials_of_table(path, read_parquet(path, ("enroll", "test")))
+    elif form is not None and form not in FORMATS:
+        raise LaspaError(f"format {form!r} is none of {', '.join(FORMATS)}")
+    else:
+        form = form or detect_format(path)
+        expected = f"`{' '.join(FORMATS[form])}` ({form})"
+        trials, _ = read_trials_text(path, FORMATS[form], LABELS[form], expected, " (mixed formats?)")
     check_duplicates(trials, keep_duplicates)
     return trials
 
@@ -151,16 +154,6 @@ def detect_format(path: Path | str) -> str:
     raise LaspaError(f"{path}:{line_of_row(path, 0)}: {why}; got {' '.join(fields)!r}")
 
 
-def _read_text(path: Path | str, form: str | None) -> TrialList:
-    if form is not None and form not in FORMATS:
-        raise LaspaError(f"format {form!r} is none of {', '.join(FORMATS)}")
-    form = form or detect_format(path)
-    columns = FORMATS[form]
-    return read_trials_text(
-        path, columns, LABELS[form], f"`{' '.join(columns)}` ({form})", " (mixed formats?)"
-    )[0]
-
-
 def read_trials_text(
     path: Path | str,
     columns: tuple[str, ...],
@@ -177,26 +170,20 @@ def read_trials_text(
     Raises:
         LaspaError: names the first line that is not as expected.
     """
-    where = columns.index("label") if "label" in columns else len(columns)
-
-    def wrong_label(fields: list[str]) -> str:
-        if len(fields) <= where or fields[where] in labels:
-            return ""
-        return f"label {fields[where]!r} is none of {', '.join(labels)}{hint}"
-
     kinds = {name: {"label": LABEL, "score": NUMBER}.get(name, NAME) for name in columns}
-    table = read_columns(path, kinds, expected, wrong_label, header)
-    names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))
+    table = read_columns(path, kinds, expected, labels, hint, header)
     target = None
     if "label" in columns:
         label = table["label"].chunk(0)
-        words, code = label.dictionary.to_pylist(), label.indices.to_numpy()
-        if unknown := [number for number, word in enumerate(words) if word not in labels]:
-            row = int(np.flatnonzero(np.isin(code, unknown))[0])
-            problem = wrong_label([label[row].as_py()] * len(columns))
-            raise LaspaError(f"{path}:{line_of_row(path, row, header)}: {problem}; expected {expected}")
-        target = np.array([labels[word] for word in words], dtype=bool)[code]
-    return TrialList(str(path), names, enroll, test, target, header=header), table
+        values = [labels[word] for word in label.dictionary.to_pylist()]
+        target = np.array(values, dtype=bool)[label.indices.to_numpy()]
+    return TrialList(str(path), *_numbered(table), target, header=header), table
+
+
+def _numbered(table: pa.Table) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+    """The names of both sides, which share a dictionary, and the rows of each side in them."""
+    enroll, test = table["enroll"].chunk(0), table["test"].chunk(0)
+    return enroll.dictionary, enroll.indices.to_numpy(), test.indices.to_numpy()
 
 
 def trials_of_table(path: Path | str, table: pa.Table) -> TrialList:
@@ -204,15 +191,13 @@ def trials_of_table(path: Path | str, table: pa.Table) -> TrialList:
 
     Whether genders are the same may be unknown (None); other flags with gaps are left out.
     """
-    names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))
     there = [name for name in ("target", *RELATIONS) if name in table.column_names]
     flags = {
         name: table[name].to_numpy() for name in there if name == "same_gender" or not table[name].null_count
     }
     published = (table.schema.metadata or {}).get(SHA256_KEY, b"").decode()
-    return TrialList(
-        str(path), names, enroll, test, flags.pop("target", None), flags, published_sha256=published
-    )
+    sides = _numbered(encode_names(table, ["enroll", "test"]))
+    return TrialList(str(path), *sides, flags.pop("target", None), flags, published_sha256=published)
 
 
 def read_trials(path: Path | str) -> TrialList:
@@ -243,11 +228,7 @@ def write_table(path: Path | str, trials: TrialList, scores: np.ndarray | None =
             }
             if trials.target is not None:
                 columns["target"] = trials.target[rows]
-            columns |= {
-                name: pa.array(trials.relations[name][rows], pa.bool_())
-                for name in RELATIONS
-                if name in trials.relations
-            }
+            columns |= {name: pa.array(of[rows], pa.bool_()) for name, of in trials.relations.items()}
             if scores is not None:
                 columns["score"] = scores[rows]
             table = pa.table(columns)
@@ -362,7 +343,7 @@ def read_language_labels(path: Path | str) -> dict[str, str]:
     Raises:
         LaspaError: no such header, or a file with two labels.
     """
-    table = refuse_unfit(path, read_table(path, ["filename", "label"]))
+    table = read_table(path, ["filename", "label"])
     labels: dict[str, str] = {}
     for number, name, label in zip(table.index, table["filename"], table["label"], strict=True):
         if labels.setdefault(composed(name), label) != label:
