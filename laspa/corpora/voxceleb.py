@@ -107,7 +107,7 @@ def list_recordings(corpus: Corpus, settings: VoxCeleb, options: Download, root:
 
     metadata_file = needed(published[0])
     metadata = _read_metadata(metadata_file)
-    found = pd.DataFrame(walk(folder), columns=["path", "bytes"], dtype=object)
+    found = pd.DataFrame(walk(folder), columns=["path", "bytes"])
     found["key"] = found["path"].str.extract(KEY)[0]
     is_named = found["key"].notna()
     if not is_named.any():
@@ -120,21 +120,15 @@ def list_recordings(corpus: Corpus, settings: VoxCeleb, options: Download, root:
     skip = settings.on_absent_speaker == "skip"
     _check_speakers(set(found["speaker"]), metadata, metadata_file.name, folder, name, skip)
     found = found[found["speaker"].isin(metadata.index)].reset_index(drop=True)
-    speakers = found["speaker"]
     labels = root / settings.languages if settings.languages else None
     if not labels and LANGUAGE_LABELS in published:
         labels = needed(LANGUAGE_LABELS)
-    rows = pd.DataFrame(
-        {
-            "path": f"{name}/" + found["path"],
-            "speaker": speakers,
-            "language": _languages(name, found["key"], labels),
-            "gender": speakers.map(metadata["gender"]),
-            "split": "test" if settings.splits == "test" else speakers.map(metadata["split"]),
-            "bytes": found["bytes"].astype("int64"),
-        }
-    )
-    rows = one_format_each(rows, found["key"], name)
+    found["language"] = _languages(name, found["key"], labels)
+    found["path"] = f"{name}/" + found["path"]
+    found = found.join(metadata, on="speaker")
+    if settings.splits == "test":
+        found["split"] = "test"
+    rows = one_format_each(found, found.pop("key"), name)
     lists = {}
     for title, file in TRIAL_LISTS.get(name, {}).items():
         if (at := beside(file)) or (file in published and name in options.accept_licences):
