@@ -138,7 +138,7 @@ class FeatureStore:
             stored = np.arange(len(stored_ids))
             if utterance_ids is not None:
                 stored = pc.index_in(wanted, value_set=stored_ids).fill_null(-1).to_numpy()
-            _check_ids(Path(folder), wanted, stored_ids, stored)
+            _check_ids(folder, wanted, stored_ids, stored)
             self.num_frames: np.ndarray = np.concatenate([shard.num_frames for shard in shards])[stored]
             self._shard = np.repeat(np.arange(len(shards)), [len(shard.place) for shard in shards])[stored]
             self._place = np.concatenate([shard.place for shard in shards])[stored]
@@ -267,7 +267,7 @@ def _refused(path: Path, reason: str) -> LaspaError:
     return LaspaError(f"{path}: {reason}; run dvc repro features")
 
 
-def _check_ids(folder: Path, wanted: pa.Array, stored_ids: pa.ChunkedArray, stored: np.ndarray) -> None:
+def _check_ids(folder: Path | str, wanted: pa.Array, stored_ids: pa.ChunkedArray, stored: np.ndarray) -> None:
     for ids in (stored_ids, wanted):
         if len(pc.unique(ids)) < len(ids):
             twice = Counter(ids.to_pylist()).most_common(1)[0][0]

@@ -225,25 +225,21 @@ def official_lists(folder: Path) -> dict[str, TrialList]:
 
 def write_table(path: Path | str, trials: TrialList, scores: np.ndarray | None = None) -> None:
     """Write the trials, and scores where there are any, as Parquet, in blocks to bound memory."""
-    with atomic_path(path) as temporary:
-        writer = None
+    flags = {} if trials.target is None else {"target": trials.target}
+    flags |= trials.relations
+    metadata = {SHA256_KEY: trials.published_sha256} if trials.published_sha256 else None
+
+    def block(rows: slice) -> pa.Table:
+        columns = {
+            "enroll": trials.names.take(trials.enroll[rows]),
+            "test": trials.names.take(trials.test[rows]),
+            **{name: pa.array(flag[rows], pa.bool_()) for name, flag in flags.items()},
+        }
+        return pa.table(columns | ({} if scores is None else {"score": scores[rows]}), metadata=metadata)
+
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, block(slice(0)).schema) as writer:
         for rows in blocks(trials):
-            columns = {
-                "enroll": trials.names.take(trials.enroll[rows]),
-                "test": trials.names.take(trials.test[rows]),
-            }
-            if trials.target is not None:
-                columns["target"] = trials.target[rows]
-            columns |= {name: pa.array(of[rows], pa.bool_()) for name, of in trials.relations.items()}
-            if scores is not None:
-                columns["score"] = scores[rows]
-            table = pa.table(columns)
-            if trials.published_sha256:
-                table = table.replace_schema_metadata({SHA256_KEY: trials.published_sha256})
-            writer = writer or pq.ParquetWriter(temporary, table.schema)
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
+            writer.write_table(block(rows))
 
 
 def blocks(trials: TrialList) -> Iterator[slice]:
