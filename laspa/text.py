@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
@@ -27,16 +27,6 @@ INVISIBLE = "[\ufeff\u200b]"  # marks that joining files leaves inside, and blan
 DECIMAL_COMMA = r"(?<=\s)[-+]?\d+,\d+(?=\s|$)"  # where blanks part the fields, as in `a b 0,5`
 DELIMITERS = ",;\t"  # of a table, if not .tsv: Excel writes semicolons where the comma is decimal
 FIELD_LIMIT = 2**24  # characters of a field of a table
-
-
-class Table(NamedTuple):
-    """rows: one for each line that fits, as text; the index is the line's number in the file, from 1.
-
-    unfit: the numbers of lines with more or fewer fields than the header.
-    """
-
-    rows: pd.DataFrame
-    unfit: list[int]
 
 
 def composed(text: str) -> str:
@@ -135,7 +125,9 @@ def lines(path: Path | str) -> Iterator[tuple[int, list[str]]]:
                 yield number, fields
 
 
-def read_table(path: Path | str, columns: Sequence[str], optional: Sequence[str] = ()) -> Table:
+def read_table(
+    path: Path | str, columns: Sequence[str], optional: Sequence[str] = (), unfit: list[int] | None = None
+) -> pd.DataFrame:
     """A CSV, TSV or Parquet table as text, without blanks around names and values, and without empty lines.
 
     In a TSV a quotation mark is part of a sentence, and only LF and CRLF end a line. In a CSV fields may be
@@ -143,46 +135,46 @@ def read_table(path: Path | str, columns: Sequence[str], optional: Sequence[str]
 
     Args:
         columns: must be there. optional: read too if they are; with neither, all columns are read.
+        unfit: takes the numbers of the lines with more or fewer fields than the header, which are left out.
+
+    Returns:
+        a row for each line, whose number in the file, from 1, is the index.
 
     Raises:
-        LaspaError: a file that is missing, is not a table or lacks one of `columns`.
+        LaspaError: a file that is missing, is not a table or lacks one of `columns`; without `unfit`, a line
+            that does not fit.
     """
     wanted = [*columns, *optional]
     if Path(path).suffix == ".parquet":
-        return Table(_parquet(path, columns, wanted), [])
+        return _parquet(path, columns, wanted)
     rows = _tsv_rows(path) if Path(path).suffix == ".tsv" else _csv_rows(path)
     try:
         _, header = next(rows, (0, []))
-        header = [name.strip() for name in _without_end(header)]
+        header = [name.strip() for name in header]
+        while header and not header[-1]:
+            header.pop()
         _require(path, columns, header)
         places = {name: place for place, name in enumerate(header) if name in wanted or not wanted}
         numbers: list[int] = []
-        unfit: list[int] = []
+        left_out: list[int] = []
         found: dict[str, list[str]] = {name: [] for name in places}
         for number, fields in rows:
             if len(fields) < len(header) or any(field.strip() for field in fields[len(header) :]):
-                unfit.append(number)
+                left_out.append(number)
                 continue
             numbers.append(number)
             for name, place in places.items():
                 found[name].append(fields[place].strip())
     except csv.Error as error:
         raise LaspaError(f"{path}: not a CSV table ({error})") from None
-    return Table(pd.DataFrame(found, index=numbers, dtype=object), unfit)
-
-
-def refuse_unfit(path: Path | str, table: Table) -> pd.DataFrame:
-    """The rows of a table of which every line must fit.
-
-    Raises:
-        LaspaError: names the first line with more or fewer fields than the header.
-    """
-    if table.unfit:
+    if unfit is not None:
+        unfit += left_out
+    elif left_out:
         raise LaspaError(
-            f"{path}, line {table.unfit[0]}: more or fewer fields than the header names ({len(table.unfit)} "
+            f"{path}, line {left_out[0]}: more or fewer fields than the header names ({len(left_out)} "
             "such line(s)); name every column, and quote a field that holds a comma"
         )
-    return table.rows
+    return pd.DataFrame(found, index=numbers, dtype=object)
 
 
 def _require(path: Path | str, columns: Sequence[str], header: Sequence[str]) -> None:
@@ -221,14 +213,6 @@ def _parquet(path: Path | str, columns: Sequence[str], wanted: Sequence[str]) ->
     table = table[[name for name in table.columns if name in wanted or not wanted]]
     table.index = range(1, len(table) + 1)
     return table.astype("string").fillna("").astype(object).apply(lambda column: column.str.strip())
-
-
-def _without_end(fields: list[str]) -> list[str]:
-    """Without the empty fields at the end."""
-    count = len(fields)
-    while count and not fields[count - 1].strip():
-        count -= 1
-    return fields[:count]
 
 
 def _tsv_rows(path: Path | str) -> Iterator[tuple[int, list[str]]]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from laspa.errors import LaspaError
 from laspa.manifest.tables import read_labels
-from laspa.text import lines, open_text, printable, read_table, refuse_unfit
+from laspa.text import lines, open_text, printable, read_table
 from laspa.trials.lists import read_list, rows_of
 
 LIST = "0 ann/é.wav bob/1.wav\n1 ann/é.wav ann/2.wav\n"
@@ -84,18 +84,18 @@ def test_what_is_no_text_is_told_with_its_line(tmp_path: Path, content: bytes, m
 )
 def test_tables_are_read_as_spreadsheets_save_them(tmp_path: Path, content: bytes) -> None:
     table = read_table(saved(tmp_path, content, "a.csv"), ["path", "speaker"])
-    assert table.unfit == []
-    assert table.rows[["path", "speaker"]].values.tolist() == [["a.wav", "ann"], ["b.wav", ""]]
+    assert table[["path", "speaker"]].values.tolist() == [["a.wav", "ann"], ["b.wav", ""]]
 
 
 def test_in_a_tsv_only_a_line_feed_ends_a_line_and_quotes_are_text(tmp_path: Path) -> None:
     text = 'path\tsentence\n1\t"a\n2\tb\rc\u2028d\x0b\x85e\n3\td\te\n4\n5\tf\t\t\r\n'
-    table = read_table(saved(tmp_path, text.encode(), "a.tsv"), ["path"], ["sentence", "gender"])
-    assert table.rows["path"].to_dict() == {2: "1", 3: "2", 6: "5"}
-    assert table.rows["sentence"].tolist() == ['"a', "b\rc\u2028d\x0b\x85e", "f"]
-    assert table.unfit == [4, 5]
+    path, unfit = saved(tmp_path, text.encode(), "a.tsv"), []
+    table = read_table(path, ["path"], ["sentence", "gender"], unfit)
+    assert table["path"].to_dict() == {2: "1", 3: "2", 6: "5"}
+    assert table["sentence"].tolist() == ['"a', "b\rc\u2028d\x0b\x85e", "f"]
+    assert unfit == [4, 5]
     with pytest.raises(LaspaError, match=r"a\.tsv, line 4: more or fewer fields .*\(2 such line"):
-        refuse_unfit("a.tsv", table)
+        read_table(path, ["path"])
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_what_is_no_table_is_told(tmp_path: Path, content: bytes, message: str) 
 
 def test_parquet_is_a_table_too(tmp_path: Path) -> None:
     pd.DataFrame({"path": ["a", None], "n": [1, 2]}).to_parquet(tmp_path / "a.parquet")
-    assert read_table(tmp_path / "a.parquet", ["path"]).rows["path"].to_dict() == {1: "a", 2: ""}
+    assert read_table(tmp_path / "a.parquet", ["path"])["path"].to_dict() == {1: "a", 2: ""}
     with pytest.raises(LaspaError, match="not a Parquet table"):
         read_table(saved(tmp_path, b"PAR1", "b.parquet"), [])
 
@@ -136,7 +136,7 @@ def test_an_index_is_a_column_and_damaged_notes_of_pandas_are_unread(tmp_path: P
     pq.write_table(damaged, tmp_path / "b.parquet")
     for name in ("a.parquet", "b.parquet"):
         assert read_labels(tmp_path / name, ("utterance_id",)).to_pandas()["utterance_id"].tolist() == ["u"]
-        assert read_table(tmp_path / name, ["utterance_id"]).rows["utterance_id"].tolist() == ["u"]
+        assert read_table(tmp_path / name, ["utterance_id"])["utterance_id"].tolist() == ["u"]
 
 
 def test_an_error_is_one_line_whatever_a_header_holds(tmp_path: Path) -> None:

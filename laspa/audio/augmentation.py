@@ -18,7 +18,7 @@ from laspa.audio.generated_noise import coloured_noise, music
 from laspa.audio.reading import SAMPLE_RATE, decode, read_audio
 from laspa.audio.reverberation import room_response
 from laspa.errors import LaspaError
-from laspa.params import Augment
+from laspa.params.data import Augment
 
 ROOMS = 64  # generated rooms, all of which are kept in memory
 FULL_SCALE = 0.99  # a louder copy is turned down to this peak

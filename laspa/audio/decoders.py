@@ -4,10 +4,12 @@ Which one is asked follows from a file's content. PyAV and G722 are extras, `pip
 as in VoxCeleb2, AMR, WebM, WMA, SPHERE packed by shorten, and Asterisk's prompts need them.
 """
 
+import importlib
 import io
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -129,10 +131,7 @@ def _libsndfile(path: Path | str, content: bytes | None) -> Stream:
 
 def _ffmpeg(path: Path | str, content: bytes | None) -> Stream:
     """The first audio stream of a container."""
-    try:
-        import av
-    except ImportError:
-        raise MissingDecoder(_missing(path, "PyAV")) from None
+    av = _package("av", "PyAV", path)
     file = open(path, "rb") if content is None else io.BytesIO(content)  # noqa: SIM115 (closed in blocks)
     container = av.open(file, mode="r", options=FFMPEG_OPTIONS)
     if not container.streams.audio:
@@ -155,11 +154,7 @@ def _ffmpeg(path: Path | str, content: bytes | None) -> Stream:
 
 def _g722(path: Path | str, content: bytes | None) -> Stream:
     """G.722 without a header, 64 kbit/s."""
-    try:
-        from G722 import G722
-    except ImportError:
-        raise MissingDecoder(_missing(path, "G722")) from None
-    decoder = G722(G722_RATE, G722_BITS_PER_SECOND)
+    decoder = _package("G722", "G722", path).G722(G722_RATE, G722_BITS_PER_SECOND)
     file = open(path, "rb") if content is None else io.BytesIO(content)  # noqa: SIM115 (closed in blocks)
 
     def blocks() -> Iterator[np.ndarray]:
@@ -171,5 +166,8 @@ def _g722(path: Path | str, content: bytes | None) -> Stream:
     return G722_RATE, blocks()
 
 
-def _missing(path: Path | str, package: str) -> str:
-    return f"{path}: needs {package} to be decoded; pip install 'laspa[codecs]'"
+def _package(module: str, name: str, path: Path | str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingDecoder(f"{path}: needs {name} to be decoded; pip install 'laspa[codecs]'") from None

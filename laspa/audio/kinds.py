@@ -11,11 +11,11 @@ SUFFIXES = {
     ".au", ".snd", ".caf", ".sph", ".nist", ".g722",
 }  # fmt: skip
 HEADERLESS = ".g722"
-# First bytes of what libsndfile reads, and of what takes FFmpeg.
+# First bytes of what libsndfile reads, W64 third, and of what takes FFmpeg.
 LIBSNDFILE = (
     b"RIFF",
     b"RF64",
-    b"riff\x2e\x91\xcf\x11",
+    b"riff.\x91\xcf\x11",
     b"fLaC",
     b"OggS",
     b"FORM",
@@ -55,11 +55,6 @@ def is_mpeg_frame(first: bytes) -> bool:
     return len(first) > 1 and first[0] == 0xFF and first[1] >= 0xE0
 
 
-def is_sound(head: bytes) -> bool:
-    """Whether a file that begins like this is of a kind with sound."""
-    return has_mark(head) or (is_mpeg_frame(head) and head[1] & 6 != 6)  # text in UTF-16 begins with FF FE
-
-
 def is_recording(path: Path | str) -> bool:
     """Whether to take a file for a recording: by its suffix, else by its first bytes.
 
@@ -71,9 +66,10 @@ def is_recording(path: Path | str) -> bool:
     if os.path.splitext(name)[1].lower() in SUFFIXES:
         return True
     try:
-        return is_sound(first_bytes(path))
+        head = first_bytes(path)
     except OSError:
         return False
+    return has_mark(head) or (is_mpeg_frame(head) and head[1] & 6 != 6)  # text in UTF-16 begins with FF FE
 
 
 def first_bytes(path: Path | str) -> bytes:

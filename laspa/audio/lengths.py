@@ -38,7 +38,8 @@ def cut_short(content: Content) -> str:
     if head[:4] == OGG_PAGE:
         return _ogg(content)
     if head[:3] == MPEG or is_mpeg_frame(head[:2]):
-        return _mp3(content)
+        tag = _xing(content)
+        return _lacking(len(content) - tag[0], tag[1]) if tag else ""
     if head[4:8] in BOXES:
         return _boxes(content)
     return _lacking(len(content), _named_size(head), "the file")
@@ -149,11 +150,6 @@ def _ogg(content: Content) -> str:
         return "cut short: its last page is missing"
     sizes = content[place + OGG_HEADER : place + OGG_HEADER + header[-1]]
     return _lacking(len(content) - place, OGG_HEADER + header[-1] + sum(sizes), "its last page")
-
-
-def _mp3(content: Content) -> str:
-    tag = _xing(content)
-    return _lacking(len(content) - tag[0], tag[1]) if tag else ""
 
 
 def _stale_tag(content: Content) -> bool:

@@ -1,11 +1,11 @@
 """Whether a recording can be used, and if not, why."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from laspa.audio.channels import ALIKE, correlation
 from laspa.audio.decoders import MissingDecoder
 from laspa.audio.lengths import cut_short, wrong_header
 from laspa.audio.reading import decode, mono
@@ -16,6 +16,8 @@ SILENCE = 2**-14  # peak amplitude below which a recording is silent: two steps 
 # Of integers of 32 bits kept as floating point; the power of much more is infinite (our choice).
 LOUDEST = 2.0**31
 WRONG_HEADER = "a header that names another length than there is; all sound is read"
+ALIKE = 0.9  # correlation from which on two channels count as one source (our choice)
+QUIET = 1e-4  # of the loudest channel's energy: one below, −40 dB, cannot hold a second speaker (our choice)
 CHANNELS_DIFFER = (
     "channels that differ and are averaged; if they hold two people, write each channel to a file of its own"
 )
@@ -57,6 +59,23 @@ def check_audio(path: Path | str, content: bytes, min_seconds: float) -> AudioIn
     differ = channels.shape[1] > 1 and correlation([channels]) < ALIKE
     notes = [WRONG_HEADER] * wrong_header(content) + [CHANNELS_DIFFER] * differ
     return AudioInfo(rate, len(samples), "", clipped, tuple(notes))
+
+
+def correlation(blocks: Iterable[np.ndarray]) -> float:
+    """The lowest of the first channel that is not quiet with each other such channel; 1 if none can be told.
+
+    Args:
+        blocks: (samples, channels) each.
+    """
+    products: np.ndarray | float = 0.0
+    for block in blocks:
+        products = products + block.T.astype(np.float64) @ block
+    products = np.asarray(products)
+    energy = np.diag(products)
+    if not np.isfinite(energy).all() or not energy.any():
+        return 1.0  # not finite, or silent: said elsewhere, with the reason
+    heard = np.flatnonzero(energy > QUIET * energy.max())
+    return float((products[heard[0], heard] / np.sqrt(energy[heard[0]] * energy[heard])).min())
 
 
 def _problem(samples: np.ndarray, rate: int, min_seconds: float) -> str:

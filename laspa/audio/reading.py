@@ -11,17 +11,15 @@ from laspa.errors import LaspaError
 SAMPLE_RATE = 16_000
 
 
-def read_audio(path: Path | str, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """`(samples,)` float32 in [-1, 1] at `sample_rate`: channels averaged, other rates resampled.
+def read_audio(path: Path | str) -> np.ndarray:
+    """`(samples,)` float32 in [-1, 1] at SAMPLE_RATE: channels averaged, other rates resampled.
 
     Raises:
         LaspaError: a file that is missing or cannot be decoded.
     """
     channels, rate = decode(path)
     samples = mono(channels)
-    if rate != sample_rate:
-        samples = soxr.resample(samples, rate, sample_rate, quality="HQ")
-    return samples
+    return samples if rate == SAMPLE_RATE else soxr.resample(samples, rate, SAMPLE_RATE, quality="HQ")
 
 
 def decode(path: Path | str, content: bytes | None = None) -> tuple[np.ndarray, int]:

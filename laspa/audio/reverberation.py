@@ -4,6 +4,7 @@ Allen and Berkley (1979). Not from a library: a room whose walls all reflect ali
 needs nothing compiled and gives the same samples on every machine.
 """
 
+from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
@@ -19,17 +20,21 @@ MOST_SECONDS = 0.4  # of a response: by then a tail of 0.7 s is 34 dB down
 WALL_DISTANCE = 0.5  # m, at least, of talker and microphone
 
 
-def room_response(generator: np.random.Generator) -> np.ndarray:
-    """Impulse response of a random room between two random places in it.
+def room_response(
+    generator: np.random.Generator,
+    limits: Sequence[tuple[float, float]] = SIDES,
+    wall_distance: float = WALL_DISTANCE,
+    seconds_to_60_db: tuple[float, float] = SECONDS_TO_60_DB,
+) -> np.ndarray:
+    """Impulse response of a random room, with sides within `limits`, between two random places in it.
 
     Returns:
         (samples,) float32 at 16 kHz; the direct path comes first and has an amplitude of 1.
     """
-    low, high = np.array(SIDES).T
+    low, high = np.array(limits).T
     sides = generator.uniform(low, high)
-    talker, microphone = generator.uniform(WALL_DISTANCE, sides - WALL_DISTANCE, (2, 3))
-    seconds = generator.uniform(*SECONDS_TO_60_DB)
-    return image_response(sides, talker, microphone, seconds)
+    talker, microphone = generator.uniform(wall_distance, sides - wall_distance, (2, 3))
+    return image_response(sides, talker, microphone, generator.uniform(*seconds_to_60_db))
 
 
 def image_response(

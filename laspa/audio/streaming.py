@@ -10,11 +10,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import soxr
 
-from laspa.audio.channels import ALIKE, correlation
 from laspa.audio.decoders import open_stream
 from laspa.audio.lengths import cut_short, wrong_header
-from laspa.audio.quality import WRONG_HEADER
-from laspa.audio.reading import SAMPLE_RATE
+from laspa.audio.quality import ALIKE, WRONG_HEADER, correlation
+from laspa.audio.reading import SAMPLE_RATE, mono
 from laspa.errors import LaspaError
 
 KEPT_BLOCKS = 30  # a recording of up to five minutes is decoded once; a longer one anew in each pass
@@ -81,17 +80,17 @@ def mono_blocks(recording: Recording, channel: Channel = None) -> Callable[[], I
     channels = 1 if first is None else first.shape[1]
     if isinstance(channel, int) and not 1 <= channel <= channels:
         raise LaspaError(f"{recording.name}: --channel {channel}, but it has {channels} channel(s)")
-    if channel is None and channels > 1:
-        _refuse_different(recording)
+    if channel is None and channels > 1 and (alike := correlation(recording.blocks())) < ALIKE:
+        raise LaspaError(
+            f"{recording.name}: its {channels} channels differ (correlation {alike:.2f}) and may hold two "
+            f"speakers; choose one by --channel 1 to {channels}, or --channel mix for their mean"
+        )
+
+    def heard(block: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(block[:, channel - 1]) if isinstance(channel, int) else mono(block)
 
     def read() -> Iterator[np.ndarray]:
-        if isinstance(channel, int):
-            chosen = (np.ascontiguousarray(block[:, channel - 1]) for block in recording.blocks())
-        else:
-            chosen = (
-                block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
-                for block in recording.blocks()
-            )
+        chosen = map(heard, recording.blocks())
         return chosen if recording.rate == SAMPLE_RATE else _resampled(chosen, recording.rate)
 
     return read
@@ -118,15 +117,6 @@ def _resampled(blocks: Iterator[np.ndarray], rate: int) -> Iterator[np.ndarray]:
     for block in blocks:
         yield stream.resample_chunk(block)
     yield stream.resample_chunk(np.empty(0, dtype=np.float32), last=True)
-
-
-def _refuse_different(recording: Recording) -> None:
-    if (alike := correlation(recording.blocks())) < ALIKE:
-        count = next(recording.blocks()).shape[1]
-        raise LaspaError(
-            f"{recording.name}: its {count} channels differ (correlation {alike:.2f}) and may hold two "
-            f"speakers; choose one by --channel 1 to {count}, or --channel mix for their mean"
-        )
 
 
 def _refuse_incomplete(path: Path) -> None:

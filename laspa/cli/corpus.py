@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from laspa.audio.noise_folders import noise_folder
 from laspa.corpora.catalogue import CORPORA
-from laspa.corpora.check import compare, embed_files
+from laspa.corpora.check import compare
 from laspa.corpora.corpus import Source
 from laspa.corpora.download.corpora import downloads, fetch_corpus, plan_corpus
 from laspa.corpora.musan import MUSAN, RIRS_NOISES
@@ -18,6 +20,8 @@ from laspa.errors import LaspaError
 from laspa.files import in_bytes
 from laspa.manifest.index import locator, read_index
 from laspa.params import Download, load_params, with_overrides
+from laspa.progress import progress
+from laspa.recogniser.recogniser import Recogniser
 from laspa.redaction import address_without_credentials
 
 NOISES = {corpus.name: corpus for corpus in (MUSAN, RIRS_NOISES)}
@@ -68,7 +72,9 @@ def check(options: argparse.Namespace) -> None:
         prepare(with_overrides(params, {"corpus": options.name}), root, raw)
         index = read_index(raw)
         paths = [*map(locator(raw, root), index["path"])]
-        vectors = embed_files(paths, Path(options.model))
+        recogniser = Recogniser.load(options.model)
+        files = progress(paths, len(paths), "embed", unit="file")
+        vectors = np.stack([recogniser.embed(path, vad="none") for path in files])
     found = compare(vectors, index["speaker"], index["language"])
     if options.json:
         print(json.dumps({name: row._asdict() for name, row in found.items()}, indent=2))

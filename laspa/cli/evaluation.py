@@ -121,7 +121,7 @@ def score(options: argparse.Namespace) -> None:
 
 def trials(options: argparse.Namespace) -> None:
     """Write a trial list drawn from a manifest."""
-    from laspa.params import Trials
+    from laspa.params.data import Trials
     from laspa.trials.drawing import generate_trials
     from laspa.trials.splits import rows_of_split
 

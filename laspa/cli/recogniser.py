@@ -22,7 +22,7 @@ from laspa.progress import progress
 from laspa.recogniser.recogniser import Language, Recogniser
 from laspa.recogniser.shards import Job, embed_in_shards, embeddings, local_engine, write_skipped
 from laspa.recogniser.store import Store, check_name
-from laspa.text import is_utf_8, printable, read_table, refuse_unfit
+from laspa.text import is_utf_8, printable, read_table
 
 ROWS_PER_GROUP = 1024  # embeddings in memory at a time
 SAME, DIFFERENT = 0, 1  # exit status of verify
@@ -112,7 +112,7 @@ def _named_files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
 
 
 def _listed(manifest: Path, root: Path) -> Iterator[tuple[str, Path]]:
-    table = refuse_unfit(manifest, read_table(manifest, ["path"], ["utterance_id"]))
+    table = read_table(manifest, ["path"], ["utterance_id"])
     names = table.get("utterance_id", table["path"])
     yield from ((name, root / path) for name, path in zip(names, table["path"], strict=True))
 

@@ -40,8 +40,9 @@ def list_recordings(path: str, root: Path) -> Listing:
         for package, voice in VOICES.items()
         for place in sorted(folder.rglob(package))
         if place.is_dir()
-        for name, size in walk(place, {".g722"})
-        if size >= SECONDS_AT_LEAST * BYTES_PER_SECOND
+        for name, size in walk(place)
+        if name.endswith(".g722")
+        and size >= SECONDS_AT_LEAST * BYTES_PER_SECOND
         and NO_SPEECH.isdisjoint({Path(name).stem, *Path(name).parts})
     ]
     if not rows:

@@ -1,15 +1,11 @@
 """A trained model on real speech: is a voice nearer to itself in another language than to other voices?"""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from laspa.audio.reading import read_audio
 from laspa.errors import LaspaError
-from laspa.progress import progress
 
 
 class Cosines(NamedTuple):
@@ -18,29 +14,6 @@ class Cosines(NamedTuple):
     mean: float
     deviation: float
     pairs: int
-
-
-def embed_files(paths: Sequence[Path], model_folder: Path) -> np.ndarray:
-    """(files, D) float32: a trained model's speaker embeddings of recordings.
-
-    Raises:
-        LaspaError: no such model; an unreadable recording.
-    """
-    import torch
-
-    from laspa.features.mel import log_mel
-    from laspa.features.settings import mel_params
-    from laspa.models.saving import load_model
-
-    model, config = load_model(model_folder)
-    settings = mel_params(config["features"]["settings"])
-    model.eval()
-    vectors = []
-    with torch.inference_mode():
-        for path in progress(paths, len(paths), "embed", unit="file"):
-            mel = torch.from_numpy(log_mel(read_audio(path), settings)).float()[None]
-            vectors.append(model.speaker_embedding(mel, torch.tensor([mel.shape[1]])).float().numpy()[0])
-    return np.stack(vectors)
 
 
 def compare(embeddings: np.ndarray, speakers: pd.Series, languages: pd.Series) -> dict[str, Cosines]:

@@ -11,7 +11,7 @@ import pandas as pd
 from laspa.corpora.corpus import CC0, Corpus, Listing
 from laspa.corpora.disk import corpus_folder
 from laspa.errors import LaspaError
-from laspa.params import CommonVoice
+from laspa.params.corpora import CommonVoice
 from laspa.text import few, read_table
 
 TABLES = {"validated": ["validated.tsv"], "all": ["validated.tsv", "other.tsv", "invalidated.tsv"]}
@@ -56,14 +56,14 @@ def list_recordings(options: CommonVoice, root: Path) -> Listing:
 
 def _language(folder: Path, options: CommonVoice, prefix: str) -> pd.DataFrame:
     names = [name for name in TABLES[options.clips] if (folder / name).is_file()]
-    tables = [read_table(folder / name, ["client_id", "path"], ["gender"]) for name in names]
-    table = pd.concat([one.rows for one in tables], ignore_index=True)
-    unfit = sum(len(one.unfit) for one in tables)
+    unfit: list[int] = []
+    tables = [read_table(folder / name, ["client_id", "path"], ["gender"], unfit) for name in names]
+    table = pd.concat(tables, ignore_index=True)
     if unfit:
         print(
-            f"{folder}: {unfit} of {unfit + len(table)} lines of {' and '.join(names)} are left out: they "
-            "have more or fewer fields than the header, such as a tab in a sentence; the first is line "
-            f"{next(one.unfit[0] for one in tables if one.unfit)}"
+            f"{folder}: {len(unfit)} of {len(unfit) + len(table)} lines of {' and '.join(names)} are left "
+            "out: they have more or fewer fields than the header, such as a tab in a sentence; the first is "
+            f"line {unfit[0]}"
         )
     whole = (table["client_id"] != "") & (table["path"] != "")
     if not whole.all():

@@ -91,19 +91,6 @@ class Complete:
 
 
 @dataclass(frozen=True)
-class OfficialList:
-    """A publisher's trial list, lines of `1|0 enroll test`.
-
-    Args:
-        file: where it is.
-        parts: how many parts at the end of a recording's path, without the suffix, are its name in the list.
-    """
-
-    file: Path
-    parts: int = 3
-
-
-@dataclass(frozen=True)
 class Listing:
     """The recordings of a corpus.
 
@@ -114,13 +101,15 @@ class Listing:
             corpus.
         folders: where recordings are that are not beside the index: a path that begins with a key is in
             the key's folder, which is relative to the project's root.
-        lists: the official trial lists found, by the name used in reports.
+        lists: files of the official trial lists, lines of `1|0 enroll test`, by the name used in reports.
+        list_parts: how many parts at the end of a recording's path, without the suffix, are its name in them.
         skip_unknown_languages: whether recordings whose language has no ISO 639 code are left out.
     """
 
     rows: pd.DataFrame
     folders: dict[str, str] = field(default_factory=dict)
-    lists: dict[str, OfficialList] = field(default_factory=dict)
+    lists: dict[str, Path] = field(default_factory=dict)
+    list_parts: int = 3
     skip_unknown_languages: bool = False
 
 

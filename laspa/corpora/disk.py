@@ -44,10 +44,10 @@ def corpus_folder(corpus: str, param: str, path: str, root: Path, holds: str) ->
     return folder
 
 
-def walk(folder: Path, suffixes: Iterable[str] = ()) -> Iterator[tuple[str, int]]:
-    """(path in `folder`, bytes) of each file with one of the suffixes, by default of each recording.
+def walk(folder: Path) -> Iterator[tuple[str, int]]:
+    """(path in `folder`, bytes) of each recording; the other files are counted and told.
 
-    By default the files that hold no sound are counted and told. Links to folders are followed.
+    Links to folders are followed.
 
     Raises:
         LaspaError: names that are not UTF-8.
@@ -58,24 +58,18 @@ def walk(folder: Path, suffixes: Iterable[str] = ()) -> Iterator[tuple[str, int]
             strange.append(printable(name))
         elif size is None:
             broken.append(name)
-        elif _is_wanted(folder, name, frozenset(suffixes)):
+        elif os.path.splitext(name)[1].lower() not in NO_SOUND and is_recording(folder / name):
             yield name, size
         else:
             others.append(name)
     if strange:
         raise LaspaError(
             f"{folder}: {len(strange)} file(s) whose names are not UTF-8, such as {few(strange)}; rename "
-            "them, such as "
-            "by convmv -f latin1 -t utf-8 -r --notest, or unpack the archive again with the right encoding"
+            "them, such as by convmv -f latin1 -t utf-8 -r --notest, or unpack the archive again with the "
+            "right encoding"
         )
-    if not suffixes:
-        say_passed_over(folder, broken, "are links that lead nowhere")
-        say_passed_over(folder, others, "hold no sound that is known")
-
-
-def _is_wanted(folder: Path, name: str, suffixes: frozenset[str]) -> bool:
-    suffix = os.path.splitext(name)[1].lower()
-    return suffix in suffixes if suffixes else suffix not in NO_SOUND and is_recording(folder / name)
+    say_passed_over(folder, broken, "are links that lead nowhere")
+    say_passed_over(folder, others, "hold no sound that is known")
 
 
 def files(folder: Path, inner: str = "", above: tuple[str, ...] = ()) -> Iterator[tuple[str, int | None]]:

@@ -2,6 +2,8 @@
 
 import os
 import posixpath
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +13,7 @@ from laspa.corpora.corpus import Corpus, Licence, Listing
 from laspa.corpora.disk import files, first_file, say_passed_over, walk
 from laspa.errors import LaspaError
 from laspa.manifest.index import INDEX_COLUMNS, UNDETERMINED
-from laspa.text import composed, is_utf_8, printable, read_table, refuse_unfit
+from laspa.text import composed, is_utf_8, printable, read_table
 
 MANIFESTS = ("manifest.csv", "manifest.tsv", "manifest.parquet")
 REQUIRED = ["path", "speaker", "language"]
@@ -53,7 +55,7 @@ def list_recordings(paths: list[str], root: Path) -> Listing:
 
 
 def _from_manifest(folder: Path, file: Path) -> pd.DataFrame:
-    table = refuse_unfit(file, read_table(file, REQUIRED, OPTIONAL))
+    table = read_table(file, REQUIRED, OPTIONAL)
     if table.empty:
         raise LaspaError(f"{file}: no rows; list at least one recording")
     for column in ("path", "speaker"):  # the stage label can find a language
@@ -67,8 +69,8 @@ def _from_manifest(folder: Path, file: Path) -> pd.DataFrame:
                 f"{file}, line {line}: {column} is {table[column][line]!r}; write {', '.join(choices)[:-2]}, "
                 "or leave it empty"
             )
-    located = _Located(folder)
-    found = [located(name, f"{file}, line {line}") for line, name in table["path"].items()]
+    find = _finder(folder)
+    found = [find(name, f"{file}, line {line}") for line, name in table["path"].items()]
     table["path"], table["bytes"] = zip(*found, strict=True)
     if "channel" in table:
         _refuse_channels(folder, table[table["channel"] != ""], file)
@@ -82,47 +84,40 @@ def _from_manifest(folder: Path, file: Path) -> pd.DataFrame:
     return table.assign(language=table["language"].replace("", UNDETERMINED))
 
 
-class _Located:
-    """Finds a folder's files by names as other systems write them: `./a.wav`, `d\\a.wav`, other accents."""
+def _finder(folder: Path) -> Callable[[str, str], tuple[str, int]]:
+    """Finds a folder's files by names as other systems write them: `./a.wav`, `d\\a.wav`, other accents.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.by_composed: dict[str, str] | None = None
+    Returns:
+        from a name, and its place in the manifest: the path, relative to `folder` if the file is in it, and
+        its bytes. It raises LaspaError for no such file, or one outside that is not named by its whole path.
+    """
 
-    def __call__(self, name: str, place: str) -> tuple[str, int]:
-        """The path, relative to the folder if the file is in it, and its bytes.
+    @cache
+    def by_composed() -> dict[str, str]:
+        found = (path for path, size in files(folder) if is_utf_8(path) and size is not None)
+        return {composed(path): path for path in found}
 
-        Raises:
-            LaspaError: no such file, or one outside that is not named by its whole path.
-        """
+    def find(name: str, place: str) -> tuple[str, int]:
         for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
-            inside = self._inside(spelling)
+            path = posixpath.normpath(spelling)
+            if os.path.isabs(path):
+                within = os.path.relpath(os.path.realpath(path), folder)
+                path = path if within.startswith("..") else within
             try:
-                size = (self.folder / inside).stat().st_size
+                size = (folder / path).stat().st_size
             except (OSError, ValueError):
-                inside = self._by_composed(inside)
-                if not inside:
+                if composed(path) not in by_composed():
                     continue
-                size = (self.folder / inside).stat().st_size
-            if not (self.folder / inside).is_file():
+                path = by_composed()[composed(path)]
+                size = (folder / path).stat().st_size
+            if not (folder / path).is_file():
                 raise LaspaError(f"{place}: {name} is a folder, a recording was expected")
-            if inside.startswith("../"):
+            if path.startswith("../"):
                 raise LaspaError(f"{place}: {name} lies outside the folder; write its whole path, or move it")
-            return inside, size
-        raise LaspaError(f"{place}: lists {printable(name)}, but {printable(self.folder / name)} is missing")
+            return path, size
+        raise LaspaError(f"{place}: lists {printable(name)}, but {printable(folder / name)} is missing")
 
-    def _inside(self, name: str) -> str:
-        path = posixpath.normpath(name)
-        if os.path.isabs(path):
-            within = os.path.relpath(os.path.realpath(path), self.folder)
-            return path if within.startswith("..") else within
-        return path
-
-    def _by_composed(self, name: str) -> str:
-        if self.by_composed is None:
-            found = (path for path, size in files(self.folder) if is_utf_8(path) and size is not None)
-            self.by_composed = {composed(path): path for path in found}
-        return self.by_composed.get(composed(name), "")
+    return find
 
 
 def _refuse_channels(folder: Path, table: pd.DataFrame, file: Path) -> None:

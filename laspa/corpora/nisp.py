@@ -12,6 +12,7 @@ from string import ascii_lowercase
 import pandas as pd
 
 from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, RemoteFile, table_of
+from laspa.corpora.disk import walk
 from laspa.corpora.download.corpora import fetch_corpus
 from laspa.errors import LaspaError
 from laspa.files import read_json
@@ -27,7 +28,7 @@ SPLIT_LISTS = {"train": "train_spkrID", "test": "test_spkrID"}
 ARCHIVES = [f"{native}_master/{name}" for native in NATIVE for name in (native, f"English_{native}")]
 PART = re.compile(r"\w+_master/(?:English_)?\w+/RECS\.tar\.gz\.[a-z]{2}")
 RECORDING = re.compile(
-    rf"(?P<speaker>(?:{'|'.join(NATIVE.values())})_\d{{4}})_(?P<language>{'|'.join(LANGUAGES)})"
+    rf"(?:.*/)?(?P<speaker>(?:{'|'.join(NATIVE.values())})_\d{{4}})_(?P<language>{'|'.join(LANGUAGES)})"
     r"_(?P<gender>[fm])_\d+\.wav"
 )
 
@@ -80,23 +81,22 @@ def list_recordings(options: Download, root: Path) -> Listing:
 
 def _rows(audio: Path, splits: dict[str, str], prefix: str) -> pd.DataFrame:
     """One row per recording, from the files' names and the speakers' splits."""
-    files = {file.relative_to(audio).as_posix(): file for file in sorted(audio.rglob("[!.]*.wav"))}
-    strange = [path for path, file in files.items() if not RECORDING.fullmatch(file.name)]
-    if strange or not files:
+    found = [(path, size, RECORDING.fullmatch(path)) for path, size in walk(audio)]
+    strange = [path for path, _, match in found if not match]
+    if strange or not found:
         raise LaspaError(
-            f"{audio}: {len(strange)} of {len(files)} recordings are not named like Hin_0001_Eng_f_0000.wav: "
+            f"{audio}: {len(strange)} of {len(found)} recordings are not named like Hin_0001_Eng_f_0000.wav: "
             f"{few(strange) or 'no WAV at all'}; delete the folder of the archive that holds them and run "
             "again"
         )
     rows = []
-    for path, file in files.items():
-        speaker, language, gender = RECORDING.fullmatch(file.name).groups()  # type: ignore[union-attr]
+    for path, size, match in found:
+        speaker, language, gender = match.groups()  # type: ignore[union-attr]
         if speaker not in splits:
             raise LaspaError(
                 f"{path}: speaker {speaker} is in neither of {', '.join(SPLIT_LISTS.values())} in "
                 f"{audio.parent}; delete those and run again to fetch them anew"
             )
-        size = file.stat().st_size
         rows.append((f"{prefix}/{path}", speaker, LANGUAGES[language], gender, splits[speaker], size))
     silent = sorted(set(splits) - {row[1] for row in rows})
     if silent:

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from laspa.corpora.catalogue import CORPORA, EMBEDDED
-from laspa.corpora.corpus import Listing, OfficialList
+from laspa.corpora.corpus import Listing
 from laspa.corpora.disk import one_format_each, without_suffix
 from laspa.errors import LaspaError
 from laspa.files import write_json
@@ -62,8 +62,8 @@ def prepare(params: Params, root: Path, raw: Path) -> None:
             table["corpus"] = table.get("corpus", name)
         rows.append(table)
         folders |= listing.folders
-        for title, official in listing.lists.items():
-            if (trials := with_paths(title, official, table["path"])) is not None:
+        for title, file in listing.lists.items():
+            if (trials := _with_paths(title, file, table["path"], listing.list_parts)) is not None:
                 lists[title] = trials
     index = pd.concat(rows, ignore_index=True)
     extra = [column for column in ("bytes", "corpus") if column in index]
@@ -85,13 +85,13 @@ def _write(raw: Path, listing: Listing) -> None:
     listing.rows.to_csv(raw / INDEX_FILE, index=False, lineterminator="\n")
 
 
-def recording_keys(paths: pd.Series, parts: int) -> pd.Series:
+def _recording_keys(paths: pd.Series, parts: int) -> pd.Series:
     """The last `parts` parts of each path, without the suffix."""
     stems = paths.map(composed).str.replace(r"\.[^./]+$", "", regex=True)
     return stems.str.split("/").str[-parts:].str.join("/")
 
 
-def with_paths(name: str, official: OfficialList, paths: pd.Series) -> TrialList | None:
+def _with_paths(name: str, file: Path, paths: pd.Series, parts: int) -> TrialList | None:
     """The trials of a list between paths of the index; its digest is that of the list in its own names.
 
     Args:
@@ -104,16 +104,15 @@ def with_paths(name: str, official: OfficialList, paths: pd.Series) -> TrialList
     Raises:
         LaspaError: not a list of trials with labels.
     """
-    trials = read_list(official.file, "voxceleb", keep_duplicates=True)
-    known = pd.Series(paths.to_numpy(), index=recording_keys(paths, official.parts))
+    trials = read_list(file, "voxceleb", keep_duplicates=True)
+    known = pd.Series(paths.to_numpy(), index=_recording_keys(paths, parts))
     known = known[~known.index.duplicated()]
-    names = recording_keys(pd.Series(trials.names.to_pylist(), dtype=object), official.parts)
-    found = names.map(known)
+    found = _recording_keys(pd.Series(trials.names.to_pylist(), dtype=object), parts).map(known)
     missing = found.isna()
     if missing.any():
         print(
             f"trial list {name} is left out: {missing.sum():,} of its {len(found):,} recordings are not "
-            f"there, such as {trials.names[int(missing.to_numpy().argmax())]} of {official.file}"
+            f"there, such as {trials.names[int(missing.to_numpy().argmax())]} of {file}"
         )
         return None
     return replace(trials, names=pa.array(found.tolist(), pa.string()), published_sha256=trials.sha256())

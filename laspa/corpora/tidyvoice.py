@@ -5,7 +5,7 @@ Farhadipour et al., TidyVoice 2026 Challenge Evaluation Plan, arXiv 2601.21960.
 
 from pathlib import Path
 
-from laspa.corpora.corpus import Complete, Corpus, Licence, Listing, OfficialList, table_of
+from laspa.corpora.corpus import Complete, Corpus, Licence, Listing, table_of
 from laspa.corpora.disk import corpus_folder, first_file, say_list_is_missing, say_passed_over, walk
 from laspa.errors import LaspaError
 
@@ -22,8 +22,7 @@ def list_recordings(path: str, root: Path) -> Listing:
     """
     holds = "TidyVoiceX_Train and TidyVoiceX_Dev"
     folder = corpus_folder("tidyvoice", "tidyvoice.path", path, root, holds)
-    rows = []
-    others = []
+    rows, others = [], []
     for name, size in walk(folder):
         *above, speaker, language, _ = ("", "", *name.split("/"))
         split = next((split for part in above for key, split in SETS.items() if key in part.lower()), "")
@@ -39,14 +38,11 @@ def list_recordings(path: str, root: Path) -> Listing:
         raise LaspaError(
             f"{folder}: no recordings SPEAKER/LANGUAGE/NAME in a folder of {' or '.join(missing)}; {remedy}"
         )
-    lists = {}
-    if found := first_file(
-        [folder / LIST_FILE, *sorted(folder.glob(f"*/{LIST_FILE}")), folder.parent / LIST_FILE]
-    ):
-        lists[TRIAL_LIST] = OfficialList(found)
-    else:
+    places = [folder, *sorted(folder.glob("*/")), folder.parent]
+    official = first_file(place / LIST_FILE for place in places)
+    if official is None:
         say_list_is_missing(TRIAL_LIST, LIST_FILE, folder)
-    return Listing(table_of(rows), {"tidyvoice": path}, lists)
+    return Listing(table_of(rows), {"tidyvoice": path}, {TRIAL_LIST: official} if official else {})
 
 
 CORPUS = Corpus(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, OfficialList, RemoteFile
+from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, RemoteFile
 from laspa.corpora.disk import (
     corpus_folder,
     first_file,
@@ -23,8 +23,8 @@ from laspa.corpora.disk import (
 from laspa.corpora.download.corpora import downloads, fetch_corpus, fetch_lists
 from laspa.errors import LaspaError
 from laspa.manifest.index import UNDETERMINED
-from laspa.params import Download, VoxCeleb
-from laspa.text import few, read_table, refuse_unfit
+from laspa.params.corpora import Download, VoxCeleb
+from laspa.text import few, read_table
 
 META = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta"
 MIRROR = "https://mm.kaist.ac.kr/datasets/voxceleb/meta"
@@ -107,38 +107,32 @@ def list_recordings(corpus: Corpus, settings: VoxCeleb, options: Download, root:
 
     metadata_file = needed(published[0])
     metadata = _read_metadata(metadata_file)
-    recordings = list(walk(folder))
-    found = [(path, size, match[1]) for path, size in recordings if (match := KEY.search(path))]
-    if not found:
+    found = pd.DataFrame(walk(folder), columns=["path", "bytes"])
+    found["key"] = found["path"].str.extract(KEY)[0]
+    is_named = found["key"].notna()
+    if not is_named.any():
         raise LaspaError(
             f"{folder}: no recording idNNNNN/VIDEO/NNNNN, such as id10001/1zcIwhmdeo4/00001.wav, at any "
             f"depth; is {name}.path in params.yaml the right folder, and are the archives unpacked?"
         )
-    others = [path for path, _ in recordings if not KEY.search(path)]
-    say_passed_over(folder, others, "are not named idNNNNN/VIDEO/NNNNN")
+    say_passed_over(folder, found.loc[~is_named, "path"].tolist(), "are not named idNNNNN/VIDEO/NNNNN")
+    found = found[is_named].assign(speaker=found["key"].str.partition("/")[0])
     skip = settings.on_absent_speaker == "skip"
-    _check_speakers({key[:7] for _, _, key in found}, metadata, metadata_file.name, folder, name, skip)
-    found = [one for one in found if one[2][:7] in metadata.index]
-    keys = pd.Series([key for _, _, key in found])
-    speakers = keys.str.partition("/")[0]
+    _check_speakers(set(found["speaker"]), metadata, metadata_file.name, folder, name, skip)
+    found = found[found["speaker"].isin(metadata.index)].reset_index(drop=True)
     labels = root / settings.languages if settings.languages else None
     if not labels and LANGUAGE_LABELS in published:
         labels = needed(LANGUAGE_LABELS)
-    rows = pd.DataFrame(
-        {
-            "path": [f"{name}/{path}" for path, _, _ in found],
-            "speaker": speakers,
-            "language": _languages(name, keys, labels),
-            "gender": speakers.map(metadata["gender"]),
-            "split": "test" if settings.splits == "test" else speakers.map(metadata["split"]),
-            "bytes": [size for _, size, _ in found],
-        }
-    )
-    rows = one_format_each(rows, keys, name)
+    found["language"] = _languages(name, found["key"], labels)
+    found["path"] = f"{name}/" + found["path"]
+    found = found.join(metadata, on="speaker")
+    if settings.splits == "test":
+        found["split"] = "test"
+    rows = one_format_each(found, found.pop("key"), name)
     lists = {}
     for title, file in TRIAL_LISTS.get(name, {}).items():
         if (at := beside(file)) or (file in published and name in options.accept_licences):
-            lists[title] = OfficialList(at or needed(file))
+            lists[title] = at or needed(file)
         elif file in published:
             remedy = f", or add {name} to download.accept_licences in params.yaml to fetch it"
             say_list_is_missing(title, file, folder, remedy)
@@ -157,23 +151,24 @@ def _archives(name: str, address: str) -> list[list[RemoteFile]]:
 
 def _read_metadata(file: Path) -> pd.DataFrame:
     """Gender and split by speaker. VoxCeleb1's table has tabs, VoxCeleb2's commas with blanks around them."""
-    rows = refuse_unfit(file, read_table(file, []))
-    header, names = list(rows), [column.lower() for column in rows]
+    rows = read_table(file, [])
+    names = {name.lower(): name for name in rows}
     speaker = next((name for name in names if name.startswith("voxceleb")), "VoxCeleb ID")
     missing = [name for name in (speaker, "gender", "set") if name not in names]
     if missing:
-        raise LaspaError(f"{file}: no column {', '.join(missing)}; it has {', '.join(header) or 'no line'}")
-    wanted = [names.index(name) for name in (speaker, "gender", "set")]
-    table = {}
-    for number, *fields in rows.itertuples(name=None):
-        identity, gender, part = (fields[column] for column in wanted)
-        if not re.fullmatch(r"id\d{5}", identity) or part not in SPLITS or gender not in "fm":
-            raise LaspaError(
-                f"{file}, line {number}: {identity!r}, {gender!r}, {part!r} should be a speaker "
-                "idNNNNN, f or m, and dev or test"
-            )
-        table[identity] = gender, SPLITS[part]
-    return pd.DataFrame.from_dict(table, orient="index", columns=["gender", "split"])
+        raise LaspaError(f"{file}: no column {', '.join(missing)}; it has {', '.join(rows) or 'no line'}")
+    table = rows[[names[speaker], names["gender"], names["set"]]]
+    table = table.set_axis(["speaker", "gender", "split"], axis=1)
+    fits = table["speaker"].str.fullmatch(r"id\d{5}") & table["gender"].isin(["f", "m"])
+    wrong = table[~(fits & table["split"].isin(SPLITS))]
+    if len(wrong):
+        number, *fields = next(wrong.itertuples(name=None))
+        raise LaspaError(
+            f"{file}, line {number}: {', '.join(map(repr, fields))} should be a speaker idNNNNN, f or m, and "
+            "dev or test"
+        )
+    table = table.drop_duplicates("speaker", keep="last").set_index("speaker")
+    return table.assign(split=table["split"].map(SPLITS))
 
 
 def _check_speakers(
@@ -187,19 +182,17 @@ def _check_speakers(
     leave_out = f"set {corpus}.on_absent_speaker to skip in params.yaml to go on without"
     unknown = sorted(there - set(metadata.index))
     if unknown and (not skip or len(unknown) == len(there)):
+        are = "are" if len(unknown) > 1 else "is"
         raise LaspaError(
-            f"{folder}: {few(unknown)} {'are' if len(unknown) > 1 else 'is'} not in {file}; is this "
-            f"{corpus}? If it is, {leave_out}"
+            f"{folder}: {few(unknown)} {are} not in {file}; is this {corpus}? If it is, {leave_out}"
         )
     if unknown:
         print(f"{folder}: {len(unknown)} speakers are left out, who are not in {file}: {few(unknown)}")
     for split, members in metadata.groupby("split").groups.items():
         missing = sorted(set(members) - there)
         if missing and len(missing) < len(members):
-            what = (
-                f"{len(missing)} of {len(members)} {split} speakers of {file} have no recording: "
-                f"{few(missing)}"
-            )
+            count = f"{len(missing)} of {len(members)} {split} speakers"
+            what = f"{count} of {file} have no recording: {few(missing)}"
             if not skip:
                 raise LaspaError(f"{folder}: {what}; unpack the archives anew, or {leave_out}")
             print(f"{folder}: {what}; they are left out")
@@ -210,7 +203,7 @@ def _languages(name: str, keys: pd.Series, file: Path | None) -> pd.Series:
     if file is None:
         print(f"{name}: no labels of language; the stage label gives them")
         return pd.Series(UNDETERMINED, index=keys.index)
-    table = refuse_unfit(file, read_table(file, []))
+    table = read_table(file, [])
     labelled = next((column for column in FILE_COLUMNS if column in table), None)
     language = next((column for column in LANGUAGE_COLUMNS if column in table), None)
     if labelled is None or language is None:
@@ -230,37 +223,35 @@ def _languages(name: str, keys: pd.Series, file: Path | None) -> pd.Series:
     return found.fillna(UNDETERMINED)
 
 
-def _files(names: list[str], address: str, *mirrors: str) -> tuple[RemoteFile, ...]:
-    return tuple(
-        RemoteFile(f"{address}/{name}", name, mirrors=tuple(f"{mirror}/{name}" for mirror in mirrors))
-        for name in names
-    )
-
-
-VOXCELEB1: Corpus = Corpus(
-    name="voxceleb1",
-    title="VoxCeleb1",
-    licence=CC_BY,
-    citation=CITATION,
-    lists=(
-        *_files(
-            ["vox1_meta.csv", "veri_test2.txt", "list_test_all2.txt", "list_test_hard2.txt"], META, MIRROR
+def _corpus(title: str, lists: dict[str, tuple[str, ...]], complete: Complete) -> Corpus:
+    """One of both corpora; `lists` has the addresses of each file's folder, the first of them its own."""
+    name = title.lower()
+    corpus: Corpus = Corpus(
+        name=name,
+        title=title,
+        licence=CC_BY,
+        citation=CITATION,
+        lists=tuple(
+            RemoteFile(f"{address}/{file}", file, mirrors=tuple(f"{mirror}/{file}" for mirror in mirrors))
+            for file, (address, *mirrors) in lists.items()
         ),
-        *_files([LANGUAGE_LABELS, "list_test_bilingual.txt"], BILINGUAL),
-    ),
-    list_recordings=lambda params, root, _: list_recordings(
-        VOXCELEB1, params.voxceleb1, params.download, root
-    ),
-    complete=Complete(speakers=1251, utterances=153_516, hours=352),
+        list_recordings=lambda params, root, _: list_recordings(
+            corpus, getattr(params, name), params.download, root
+        ),
+        complete=complete,
+    )
+    return corpus
+
+
+OFFICIAL = ("vox1_meta.csv", "veri_test2.txt", "list_test_all2.txt", "list_test_hard2.txt")
+VOXCELEB1 = _corpus(
+    "VoxCeleb1",
+    dict.fromkeys(OFFICIAL, (META, MIRROR))
+    | dict.fromkeys((LANGUAGE_LABELS, "list_test_bilingual.txt"), (BILINGUAL,)),
+    Complete(speakers=1251, utterances=153_516, hours=352),
 )
-VOXCELEB2: Corpus = Corpus(
-    name="voxceleb2",
-    title="VoxCeleb2",
-    licence=CC_BY,
-    citation=CITATION,
-    lists=_files(["vox2_meta.csv"], META, MIRROR),
-    list_recordings=lambda params, root, _: list_recordings(
-        VOXCELEB2, params.voxceleb2, params.download, root
-    ),
-    complete=Complete(speakers=6112, utterances=1_128_246, hours=2442),
+VOXCELEB2 = _corpus(
+    "VoxCeleb2",
+    {"vox2_meta.csv": (META, MIRROR)},
+    Complete(speakers=6112, utterances=1_128_246, hours=2442),
 )

@@ -10,7 +10,7 @@ from laspa.audio.augmentation import Recording, RecordingPool, draw_augmentation
 from laspa.audio.noise_folders import noise_files, noise_folder
 from laspa.errors import LaspaError
 from laspa.features.extraction import Utterance
-from laspa.params import Augment, Features
+from laspa.params.data import Augment, Features
 
 MUSAN = {"noise": "noise", "music": "music", "babble": "speech"}  # kind of augmentation: folder of MUSAN
 ROOMS = ("simulated_rirs", "real_rirs")

@@ -23,22 +23,7 @@ from laspa.features.settings import mel_settings
 from laspa.files import atomic_path
 from laspa.params import Features
 
-# Files of this package, and libraries, that may change the value of a log-mel.
-CODE = (
-    "audio/augmentation",
-    "audio/decoders",
-    "audio/generated_noise",
-    "audio/kinds",
-    "audio/lengths",
-    "audio/reading",
-    "audio/reverberation",
-    "features/kaldi",
-    "features/mel",
-    "features/mel_module",
-    "features/settings",
-    "features/store",
-    "features/torchaudio_shim",
-)
+# Libraries that may change the value of a log-mel.
 LIBRARIES = ("av", "G722", "numpy", "scipy", "soundfile", "soxr", "torch", "torchaudio")
 INDEX = "index.parquet"
 DIGEST_KEY = b"laspa.computed_by"
@@ -57,7 +42,8 @@ def computation_digest(settings: Features) -> str:
     """SHA-256 of everything that decides a log-mel except the recording and its augmentation."""
     texts = [json.dumps(mel_settings(settings), sort_keys=True)]
     texts += [f"{library} {_version(library)}" for library in LIBRARIES]
-    texts += [(Path(__file__).parents[1] / f"{name}.py").read_text(encoding="utf-8") for name in CODE]
+    rooms = (Path(__file__).parents[1] / room for room in ("audio", "features"))
+    texts += [file.read_text(encoding="utf-8") for room in rooms for file in sorted(room.glob("*.py"))]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 

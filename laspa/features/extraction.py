@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from laspa.audio.augmentation import Augmentation, augment
-from laspa.audio.reading import SAMPLE_RATE, read_audio
+from laspa.audio.reading import read_audio
 from laspa.errors import LaspaError
 from laspa.features import store
 from laspa.features.cache import CachedMel, computation_digest, fill_cache, read_cache
@@ -72,8 +72,6 @@ def extract(
     neither on `workers` nor on what an earlier run has left.
 
     Args:
-        utterances: ids, files and their digests.
-        settings: mel settings and utterances per shard.
         folder: replaced as a whole at the end.
         partial: a folder for unfinished work, on the same file system.
         workers: processes; by default all cores that this process may use. 1 works in this process.
@@ -136,7 +134,7 @@ def _computed(utterance: Utterance, settings: Features) -> np.ndarray:
 
     from laspa.features.mel import log_mel
 
-    signal = read_audio(utterance.path, SAMPLE_RATE)
+    signal = read_audio(utterance.path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # two processes are faster than two threads, and sums are added in one order
     try:

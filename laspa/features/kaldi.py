@@ -7,8 +7,7 @@ import scipy.fft
 import scipy.sparse
 
 from laspa.audio.reading import SAMPLE_RATE
-from laspa.errors import LaspaError
-from laspa.features.settings import PREEMPHASIS, framing, log_floor, not_finite, refuse_short
+from laspa.features.settings import PREEMPHASIS, framing, log_floor, not_finite, refuse_empty, refuse_short
 from laspa.params import Features
 
 BLOCK_FRAMES = 256  # half a megabyte of windowed samples, which stays in a processor's cache; measured
@@ -88,10 +87,5 @@ def kaldi_filters(settings: Features) -> scipy.sparse.csr_array:
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clip(min=0)
     triangles[:, -1] = 0
-    if empty := int((~triangles.any(axis=1)).sum()):
-        raise LaspaError(
-            f"params.yaml: features.num_mels is {settings.num_mels} but {empty} of these bands between "
-            f"{settings.low_hz:g} and {settings.high_hz:g} Hz hold no frequency of a {size}-point transform; "
-            "use fewer bands or a longer features.window_ms"
-        )
+    refuse_empty(triangles, settings)
     return scipy.sparse.csr_array(triangles.astype(np.float32))

@@ -14,12 +14,9 @@ import torch
 from scipy import fft
 from scipy.sparse import csr_array
 
-from laspa.audio.reading import SAMPLE_RATE
-from laspa.errors import LaspaError
 from laspa.features.kaldi import log_fbank
-from laspa.features.mel_module import CentredBank
-from laspa.features.settings import CENTRED, LOG_FLOOR, framing, not_finite, refuse_short
-from laspa.features.torchaudio_shim import melscale_fbanks
+from laspa.features.mel_module import CentredBank, mel_filters
+from laspa.features.settings import CENTRED, LOG_FLOOR, framing, not_finite, refuse_empty, refuse_short
 from laspa.params import Features
 
 BLOCK_FRAMES = 2048  # bounds the memory of long recordings: 4 MiB of windowed samples
@@ -34,7 +31,6 @@ def mel_power(signal: np.ndarray, settings: Features) -> np.ndarray:
 
     Args:
         signal: (samples,) float32 at 16 kHz, full scale ±1.
-        settings: window, hop and band.
 
     Returns:
         (frames, mels) float32.
@@ -63,7 +59,6 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
 
     Args:
         signal: (samples,) float32 at 16 kHz, full scale ±1.
-        settings: window, hop and band.
 
     Returns:
         (frames, mels) float16.
@@ -88,9 +83,7 @@ def log_mel(signal: np.ndarray, settings: Features) -> np.ndarray:
     return torch.from_numpy(mel).half().contiguous().numpy()  # numpy takes three times as long to round
 
 
-@lru_cache(maxsize=8)
-def _centred_bank(settings: Features) -> CentredBank:
-    return CentredBank(settings)
+_centred_bank = lru_cache(maxsize=8)(CentredBank)
 
 
 @lru_cache(maxsize=8)
@@ -102,20 +95,6 @@ def _window_and_filters(settings: Features) -> tuple[torch.Tensor, csr_array]:
     window[left : left + length] = [0.5 - 0.5 * math.cos(2 * math.pi * n / length) for n in range(length)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchaudio warns of empty filters; here they are an error
-        filters = melscale_fbanks(
-            size // 2 + 1,
-            settings.low_hz,
-            settings.high_hz,
-            settings.num_mels,
-            SAMPLE_RATE,
-            norm=None,
-            mel_scale="htk",
-        ).T.numpy()
-    empty = int((filters.sum(axis=1) == 0).sum())
-    if empty:
-        raise LaspaError(
-            f"params.yaml: features.num_mels is {settings.num_mels} but {empty} of these bands between "
-            f"{settings.low_hz:g} and {settings.high_hz:g} Hz hold no frequency of a {size}-point transform "
-            f"({SAMPLE_RATE / size:g} Hz apart); use fewer bands or a longer features.window_ms"
-        )
+        filters = mel_filters(settings, size // 2 + 1).T.numpy()
+    refuse_empty(filters, settings)
     return torch.from_numpy(window), csr_array(filters)

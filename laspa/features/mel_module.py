@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.features.kaldi import kaldi_filters, kaldi_window
-from laspa.features.settings import CENTRED, LOG_FLOOR, PREEMPHASIS, framing, log_floor
+from laspa.features.settings import CENTRED, PREEMPHASIS, framing, log_floor
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features
 
@@ -16,14 +16,41 @@ TOP_DB = 80.0  # SpeechBrain's
 NEMO_EPSILON = 1e-5  # added to a deviation
 
 
-def front_end(settings: Features, sample_rate: int) -> "LogMel | LogFbank | CentredBank":
+def front_end(settings: Features) -> "FrontEnd":
     """`log_mel` for batches of waveforms of one length: (batch, samples) → (batch, frames, mels) float32."""
     if settings.kind in CENTRED:
         return CentredBank(settings)
-    return LogFbank(settings) if settings.kind == "kaldi" else LogMel(settings, sample_rate)
+    return LogFbank(settings) if settings.kind == "kaldi" else LogMel(settings)
 
 
-class LogMel(nn.Module):
+class FrontEnd(nn.Module):
+    """`forward` takes `signal: (batch, samples)` float32, full scale ±1 → (batch, frames, mels) float32.
+
+    hop: samples between frames. least: samples of a frame, which a signal must have.
+    """
+
+    filters: Tensor
+    cosines: Tensor
+    sines: Tensor
+
+    def __init__(self, settings: Features) -> None:
+        super().__init__()
+        self.length, self.hop, self.size = framing(settings)
+        self.least, self.floor = self.length, log_floor(settings)
+
+    def hold(self, filters: Tensor, cosines: Tensor, sines: Tensor) -> None:
+        """The matrices of filters, (bins, mels), and of the windowed transform, (samples, bins)."""
+        self.register_buffer("filters", filters.contiguous())
+        self.register_buffer("cosines", cosines.float())
+        self.register_buffer("sines", sines.float())
+
+    def log_bands(self, power: Tensor) -> Tensor:
+        """(batch, frames, bins) → logarithms less each band's mean, in half precision's values."""
+        bands = (power @ self.filters).clamp(min=self.floor).log()
+        return (bands - bands.mean(dim=1, keepdim=True)).half().float()
+
+
+class LogMel(FrontEnd):
     """Log-mels of the kind `mel`, in half precision's values.
 
     The Fourier transform is a product with cosines and sines over the bins that a filter holds. A frame is
@@ -31,77 +58,48 @@ class LogMel(nn.Module):
     samples is enough: 0.6 times the time of a convolution with a stride.
     """
 
-    def __init__(self, settings: Features, sample_rate: int) -> None:
-        super().__init__()
-        self.length, self.hop, self.size = framing(settings)
-        self.least = self.size  # samples of one frame
-        filters = melscale_fbanks(
-            self.size // 2 + 1,
-            settings.low_hz,
-            settings.high_hz,
-            settings.num_mels,
-            sample_rate,
-            norm=None,
-            mel_scale="htk",
-        )
-        held = filters.any(dim=1).nonzero().flatten()
-        bins = torch.arange(int(held[0]), int(held[-1]) + 1, dtype=torch.float64)
+    def __init__(self, settings: Features) -> None:
+        super().__init__(settings)
+        self.least = self.size
+        filters, bins = _held(mel_filters(settings, self.size // 2 + 1))
         window = torch.hann_window(self.length, dtype=torch.float64)[-(self.length // 2) :]
         # The periodic window is 0 at its first sample, and equal at n and length − n.
         beyond = torch.arange(-(-self.length // 2), self.length, dtype=torch.float64) - self.length / 2
         angle = 2 * math.pi * beyond[:, None] * bins[None, :] / self.size
         weight = torch.where(beyond == 0, 0.5, 1.0) * window  # a sample in the middle is added to itself
-        self.filters: Tensor
-        self.cosines: Tensor
-        self.sines: Tensor
-        self.register_buffer("filters", filters[held[0] : held[-1] + 1].contiguous())
-        self.register_buffer("cosines", (angle.cos() * weight[:, None]).float())
-        self.register_buffer("sines", (angle.sin() * weight[:, None]).float())
+        self.hold(filters, angle.cos() * weight[:, None], angle.sin() * weight[:, None])
 
     def forward(self, signal: Tensor) -> Tensor:
-        """`signal: (batch, samples)` float32, full scale ±1 → (batch, frames, mels) float32."""
         first = (self.size - self.length) // 2
         frames = _frames(signal, self.hop, self.size, first + 1, first + self.length)
         half = len(self.cosines)
         after, before = frames[:, :, -half:], frames[:, :, :half].flip(2)
         power = ((after + before) @ self.cosines).square() + ((after - before) @ self.sines).square()
-        return _centred_logarithm(power @ self.filters, LOG_FLOOR)
+        return self.log_bands(power)
 
 
-class LogFbank(nn.Module):
+class LogFbank(FrontEnd):
     """Kaldi's filter banks (laspa/features/kaldi.py), in half precision's values.
 
     Taking the mean away, pre-emphasis, window and Fourier transform are linear: one matrix for all.
     """
 
     def __init__(self, settings: Features) -> None:
-        super().__init__()
-        self.length, self.hop, size = framing(settings)
-        self.least = self.length
-        filters = torch.from_numpy(kaldi_filters(settings).toarray().T)
-        held = filters.any(dim=1).nonzero().flatten()
-        bins = torch.arange(int(held[0]), int(held[-1]) + 1, dtype=torch.float64)
-        identity = torch.eye(self.length, dtype=torch.float64)
-        without_mean = identity - 1 / self.length
+        super().__init__(settings)
+        filters, bins = _held(torch.from_numpy(kaldi_filters(settings).toarray().T))
+        without_mean = torch.eye(self.length, dtype=torch.float64) - 1 / self.length
         before = torch.cat([without_mean[:, :1], without_mean[:, :-1]], dim=1)
         windowed = (without_mean - PREEMPHASIS * before) * torch.from_numpy(kaldi_window(settings)).double()
-        angle = 2 * math.pi * torch.arange(self.length, dtype=torch.float64)[:, None] * bins[None, :] / size
-        self.floor = log_floor(settings)
-        self.filters: Tensor
-        self.cosines: Tensor
-        self.sines: Tensor
-        self.register_buffer("filters", filters[held[0] : held[-1] + 1].contiguous())
-        self.register_buffer("cosines", (windowed @ angle.cos()).float())
-        self.register_buffer("sines", (windowed @ angle.sin()).float())
+        time = torch.arange(self.length, dtype=torch.float64)
+        angle = 2 * math.pi * time[:, None] * bins[None, :] / self.size
+        self.hold(filters, windowed @ angle.cos(), windowed @ angle.sin())
 
     def forward(self, signal: Tensor) -> Tensor:
-        """`signal: (batch, samples)` float32, full scale ±1 → (batch, frames, mels) float32."""
         frames = _frames(signal, self.hop, self.length, 0, self.length)
-        power = (frames @ self.cosines).square() + (frames @ self.sines).square()
-        return _centred_logarithm(power @ self.filters, self.floor)
+        return self.log_bands((frames @ self.cosines).square() + (frames @ self.sines).square())
 
 
-class CentredBank(nn.Module):
+class CentredBank(FrontEnd):
     """The features of SpeechBrain, ReDimNet and NeMo, in half precision's values: frames around every hop.
 
     speechbrain: Hamming window, zeros beyond the ends; filters linear in Hz with equal sides; decibels, at
@@ -114,11 +112,9 @@ class CentredBank(nn.Module):
     """
 
     def __init__(self, settings: Features) -> None:
-        super().__init__()
-        self.length, self.hop, size = framing(settings)
-        self.kind, self.floor, self.least = settings.kind, log_floor(settings), self.length
-        if self.kind == "speechbrain":
-            size = self.length
+        super().__init__(settings)
+        self.kind = settings.kind
+        size = self.length if self.kind == "speechbrain" else self.size
         time, bins = (torch.arange(count, dtype=torch.float64) for count in (self.length, size // 2 + 1))
         make = torch.hann_window if self.kind == "nemo" else torch.hamming_window
         window = make(self.length, periodic=self.kind != "nemo", dtype=torch.float64)
@@ -126,19 +122,10 @@ class CentredBank(nn.Module):
         if self.kind == "speechbrain":
             filters = _even_filters(settings, bins * SAMPLE_RATE / size)
         else:
-            scale = "slaney" if self.kind == "nemo" else "htk"
-            edges = settings.low_hz, settings.high_hz, settings.num_mels, SAMPLE_RATE
-            norm = "slaney" if self.kind == "nemo" else None
-            filters = melscale_fbanks(len(bins), *edges, norm=norm, mel_scale=scale)
-        self.filters: Tensor
-        self.cosines: Tensor
-        self.sines: Tensor
-        self.register_buffer("filters", filters)
-        self.register_buffer("cosines", (window[:, None] * angle.cos()).float())
-        self.register_buffer("sines", (window[:, None] * angle.sin()).float())
+            filters = mel_filters(settings, len(bins), slaney=self.kind == "nemo")
+        self.hold(filters, window[:, None] * angle.cos(), window[:, None] * angle.sin())
 
     def forward(self, signal: Tensor) -> Tensor:
-        """`signal: (batch, samples)` float32, full scale ±1 → (batch, frames, mels) float32."""
         if self.kind != "speechbrain":
             before = signal[:, 1:2] if self.kind == "redimnet" else torch.zeros_like(signal[:, :1])
             signal = signal - PREEMPHASIS * torch.cat([before, signal[:, :-1]], dim=1)
@@ -158,6 +145,20 @@ class CentredBank(nn.Module):
             count = max(bands.shape[1] - 1, 1)
             bands = bands / ((bands.square().sum(dim=1, keepdim=True) / count).sqrt() + NEMO_EPSILON)
         return bands.half().float()
+
+
+def mel_filters(settings: Features, bins: int, slaney: bool = False) -> Tensor:
+    """torchaudio's triangles, (bins, num_mels): HTK's of height 1, or Slaney's of equal area."""
+    edges = settings.low_hz, settings.high_hz, settings.num_mels, SAMPLE_RATE
+    named = {"norm": "slaney", "mel_scale": "slaney"} if slaney else {"mel_scale": "htk"}
+    return melscale_fbanks(bins, *edges, **named)
+
+
+def _held(filters: Tensor) -> tuple[Tensor, Tensor]:
+    """The bins that a filter holds, from the first to the last: their filters, and their numbers, float64."""
+    held = filters.any(dim=1).nonzero().flatten()
+    bins = torch.arange(int(held[0]), int(held[-1]) + 1)
+    return filters[bins], bins.double()
 
 
 def _even_filters(settings: Features, bins: Tensor) -> Tensor:
@@ -180,8 +181,3 @@ def _frames(signal: Tensor, hop: int, whole: int, first: int, stop: int) -> Tens
     hops = F.pad(signal, (0, length))[:, :length].reshape(signal.shape[0], -1, hop)
     frames = torch.cat([hops[:, shift : shift + count] for shift in range(side_by_side)], dim=2)
     return frames[:, :, first:stop]
-
-
-def _centred_logarithm(energy: Tensor, floor: float) -> Tensor:
-    bands = energy.clamp(min=floor).log()
-    return (bands - bands.mean(dim=1, keepdim=True)).half().float()

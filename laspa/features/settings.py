@@ -54,17 +54,24 @@ def refuse_short(num_samples: int, frame: int) -> None:
         )
 
 
+def refuse_empty(filters: np.ndarray, settings: Features) -> None:
+    """Raises LaspaError for filters, (mels, bins), of which one has no weight."""
+    if empty := int((~filters.any(axis=1)).sum()):
+        size = framing(settings)[2]
+        raise LaspaError(
+            f"params.yaml: features.num_mels is {settings.num_mels} but {empty} of these bands between "
+            f"{settings.low_hz:g} and {settings.high_hz:g} Hz hold no frequency of a {size}-point transform "
+            f"({SAMPLE_RATE / size:g} Hz apart); use fewer bands or a longer features.window_ms"
+        )
+
+
 def not_finite(signal: np.ndarray) -> LaspaError:
     """What to raise for samples that are NaN or infinite, or so large that their power is."""
-    bad = int(np.count_nonzero(~np.isfinite(signal)))
-    if not bad:
-        loudest = float(np.abs(signal).max())
-        return LaspaError(
-            f"a sample of {loudest:.3g}, where full scale is 1; mend the recording or leave it out"
-        )
-    return LaspaError(
-        f"{bad} of {len(signal)} samples are NaN or infinite; mend the recording or leave it out"
-    )
+    if bad := int(np.count_nonzero(~np.isfinite(signal))):
+        what = f"{bad} of {len(signal)} samples are NaN or infinite"
+    else:
+        what = f"a sample of {float(np.abs(signal).max()):.3g}, where full scale is 1"
+    return LaspaError(f"{what}; mend the recording or leave it out")
 
 
 def framing(settings: Features) -> tuple[int, int, int]:

@@ -126,26 +126,23 @@ class FeatureStore:
                 damaged shard, or an utterance that is not there.
         """
         with parsed(folder, "features", "run dvc repro --force --single-item features"):
-            self._open(Path(folder), utterance_ids)
-
-    def _open(self, folder: Path, utterance_ids: Sequence[str] | None) -> None:
-        shards = _shards(folder)
-        metadata = shards[0].metadata
-        self.settings: dict[str, Any] = json.loads(metadata[SETTINGS_KEY])
-        self.digest: str = metadata[DIGEST_KEY].decode()
-        self.num_mels = int(self.settings["num_mels"])
-        stored_ids = pa.chunked_array([chunk for shard in shards for chunk in shard.utterance_ids.chunks])
-        wanted = stored_ids if utterance_ids is None else pa.array(utterance_ids, pa.string())
-        self.utterance_ids: list[str] = wanted.to_pylist()
-        self._row_of = {utterance_id: row for row, utterance_id in enumerate(self.utterance_ids)}
-        stored = np.arange(len(stored_ids))
-        if utterance_ids is not None:
-            stored = pc.index_in(wanted, value_set=stored_ids).fill_null(-1).to_numpy()
-        _check_ids(folder, self.utterance_ids, stored_ids, stored)
-        self.num_frames: np.ndarray = np.concatenate([shard.num_frames for shard in shards])[stored]
-        self._shard = np.repeat(np.arange(len(shards)), [len(shard.place) for shard in shards])[stored]
-        self._place = np.concatenate([shard.place for shard in shards])[stored]
-        self._pieces = Pieces([(shard.path, shard.state) for shard in shards])
+            shards = _shards(Path(folder))
+            metadata = shards[0].metadata
+            self.settings: dict[str, Any] = json.loads(metadata[SETTINGS_KEY])
+            self.digest: str = metadata[DIGEST_KEY].decode()
+            self.num_mels = int(self.settings["num_mels"])
+            stored_ids = pa.chunked_array([chunk for shard in shards for chunk in shard.utterance_ids.chunks])
+            wanted = stored_ids if utterance_ids is None else pa.array(utterance_ids, pa.string())
+            self.utterance_ids: list[str] = wanted.to_pylist()
+            self._row_of = {utterance_id: row for row, utterance_id in enumerate(self.utterance_ids)}
+            stored = np.arange(len(stored_ids))
+            if utterance_ids is not None:
+                stored = pc.index_in(wanted, value_set=stored_ids).fill_null(-1).to_numpy()
+            _check_ids(folder, wanted, stored_ids, stored)
+            self.num_frames: np.ndarray = np.concatenate([shard.num_frames for shard in shards])[stored]
+            self._shard = np.repeat(np.arange(len(shards)), [len(shard.place) for shard in shards])[stored]
+            self._place = np.concatenate([shard.place for shard in shards])[stored]
+            self._pieces = Pieces([(shard.path, shard.state) for shard in shards])
 
     def __len__(self) -> int:
         return len(self.utterance_ids)
@@ -270,16 +267,15 @@ def _refused(path: Path, reason: str) -> LaspaError:
     return LaspaError(f"{path}: {reason}; run dvc repro features")
 
 
-def _check_ids(folder: Path, wanted: list[str], stored_ids: pa.ChunkedArray, stored: np.ndarray) -> None:
-    for ids, distinct in ((stored_ids, len(pc.unique(stored_ids))), (wanted, len(set(wanted)))):
-        if distinct < len(ids):
-            names = Counter(ids.to_pylist() if ids is stored_ids else wanted)
-            twice = next(utterance_id for utterance_id, count in names.items() if count > 1)
+def _check_ids(folder: Path | str, wanted: pa.Array, stored_ids: pa.ChunkedArray, stored: np.ndarray) -> None:
+    for ids in (stored_ids, wanted):
+        if len(pc.unique(ids)) < len(ids):
+            twice = Counter(ids.to_pylist()).most_common(1)[0][0]
             raise LaspaError(f"{folder}: utterance {twice!r} appears twice; ids must be unique")
     if len(missing := np.flatnonzero(stored < 0)):
         raise LaspaError(
             f"{folder}: no features of {len(missing)} of {len(wanted)} utterances, first "
-            f"{wanted[missing[0]]!r}; the manifest has changed since: run dvc repro features"
+            f"{wanted[missing[0]].as_py()!r}; the manifest has changed since: run dvc repro features"
         )
 
 

@@ -13,21 +13,13 @@ from laspa.audio.quality import check_audio
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.manifest.tables import COPY
-from laspa.params import Manifest
+from laspa.params.data import Manifest
 from laspa.progress import progress
 from laspa.text import composed
 
 SPLITS = ("train", "dev", "test")
 FILES_AT_A_TIME = 4096  # given to the pool, which keeps a record of each, and kept on disk as one piece
 CHECKED = ["sample_rate", "num_samples", "sha256", "problem", "clipped", "notes"]  # what is found of a file
-CHECKING = (
-    "channels",
-    "decoders",
-    "kinds",
-    "lengths",
-    "quality",
-    "reading",
-)  # modules of laspa.audio that decide
 CLIPPED_SHARE = 0.001  # of the samples at full scale: from here on a recording is reported (our choice)
 SHOWN = 10  # bad files in an error; data/skipped.csv has all of them, if they are skipped
 
@@ -63,9 +55,8 @@ def build_manifest(
     bad = table[(table["problem"] != "") & ~table["copy"]]
     _warn(table)
     if len(bad) and options.on_bad_audio == "fail":
-        shown = "\n".join(
-            f"  {locate(path)}: {problem}" for path, problem in bad[["path", "problem"]].head(SHOWN).values
-        )
+        first = bad[["path", "problem"]].head(SHOWN).to_numpy()
+        shown = "\n".join(f"  {locate(path)}: {problem}" for path, problem in first)
         more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise LaspaError(
             f"{len(bad)} of {len(table)} recordings cannot be used:\n{shown}{more}\n"
@@ -89,8 +80,8 @@ def build_manifest(
         good.loc[free, "split"] = _random_splits(good.loc[free, "speaker"], options)
     if set(good["split"]) == {"train", "test"}:
         # The official lists have train and test only: dev speakers are taken from train.
-        shuffled, dev, _ = _shuffled(good.loc[good["split"] == "train", "speaker"], options)
-        good.loc[good["speaker"].isin(shuffled[:dev]), "split"] = "dev"
+        drawn = _random_splits(good.loc[good["split"] == "train", "speaker"], options)
+        good.loc[drawn.index[drawn == "dev"], "split"] = "dev"
     _check_splits(good, locate)
     columns = ["utterance_id", "speaker", "language", "gender", "corpus", "split"]
     columns += ["path", "sample_rate", "num_samples", "sha256"]
@@ -114,7 +105,7 @@ def _checked(
         sha256 = hashlib.sha256(content).hexdigest()
         return info.sample_rate, info.num_samples, sha256, info.problem, info.clipped, info.notes
 
-    tables = [pd.DataFrame(columns=CHECKED)] if not paths else []
+    tables = []
 
     def files(pool: ThreadPoolExecutor) -> Iterator[None]:
         """Yields once for each file that was looked at, in this run or the one that it resumes."""
@@ -141,10 +132,9 @@ def _checked(
 
 def _state(paths: list[str], options: Manifest, locate: Callable[[str], Path]) -> str:
     """SHA-256 of names, sizes and times of change of files, and of the code and option that judge them."""
-    audio = Path(__file__).parents[1] / "audio"
     found = hashlib.sha256(f"{options.min_seconds}".encode())
-    for name in CHECKING:
-        found.update((audio / f"{name}.py").read_bytes())
+    for module in sorted(Path(__file__).parents[1].glob("audio/*.py")):
+        found.update(module.read_bytes())
     for path in paths:
         file = locate(path)
         state = file.stat() if file.exists() else None
@@ -195,19 +185,12 @@ def _warn(table: pd.DataFrame) -> None:
         )
 
 
-def _shuffled(speakers: pd.Series, options: Manifest) -> tuple[np.ndarray, int, int]:
-    """The speakers in random order, by seed, and how many are for dev and for test; trials need two."""
-    names = np.array(sorted(speakers.unique()))
-    dev, test = (max(2, round(share * len(names))) for share in (options.dev_share, options.test_share))
-    return np.random.default_rng(options.split_seed).permutation(names), dev, test
-
-
 def _random_splits(speakers: pd.Series, options: Manifest) -> pd.Series:
-    """A split for every speaker."""
-    shuffled, dev, test = _shuffled(speakers, options)
-    split_of = dict.fromkeys(shuffled[dev + test :], "train")
-    split_of |= dict.fromkeys(shuffled[:dev], "dev") | dict.fromkeys(shuffled[dev : dev + test], "test")
-    return speakers.map(split_of)
+    """A split for every speaker, by seed; trials need two speakers in dev and in test."""
+    shuffled = np.random.default_rng(options.split_seed).permutation(sorted(speakers.unique()))
+    dev, test = (max(2, round(share * len(shuffled))) for share in (options.dev_share, options.test_share))
+    splits = ["dev"] * dev + ["test"] * test + ["train"] * len(shuffled)
+    return speakers.map(dict(zip(shuffled, splits, strict=False)))
 
 
 def _check_splits(table: pd.DataFrame, locate: Callable[[str], Path]) -> None:

@@ -15,7 +15,7 @@ from laspa.features.settings import mel_params
 from laspa.manifest.index import UNDETERMINED
 from laspa.manifest.language_codes import iso_639_3
 from laspa.models.saving import CONFIG_FILE, load_model
-from laspa.params import Label
+from laspa.params.data import Label
 from laspa.progress import progress
 
 # From `(samples,)` float32 at 16 kHz: the language and its posterior.
@@ -30,7 +30,6 @@ def label(
 
     Args:
         paths: as in the index; locate: gives their files.
-        options: which model, from where, and how much of a recording it hears.
 
     Raises:
         LaspaError: a model that is missing, is not installed or does not fit.

@@ -30,7 +30,7 @@ def with_labels(
         threshold: a row with a lower confidence is left out.
 
     Raises:
-        LaspaError: a row without a language and without a label.
+        LaspaError: a row without a language and without a label, or no row that is left.
     """
     if labels.empty:
         return index, pd.DataFrame(columns=["path", "reason"])
@@ -46,6 +46,11 @@ def with_labels(
     index = index.copy()
     index.loc[empty, "language"] = index.loc[empty, "path"].map(by_path["language"])
     doubtful = empty & (confidence < threshold)
+    if doubtful.all():
+        raise LaspaError(
+            f"data/labels.parquet: the languages of all {len(index)} recordings are below label.threshold, "
+            f"{threshold:g}; lower it in params.yaml"
+        )
     reasons = [
         f"language unknown: {language} at {value:.2f} is below label.threshold, {threshold:g}"
         for language, value in zip(index.loc[doubtful, "language"], confidence[doubtful], strict=True)

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from laspa.errors import LaspaError
 from laspa.files import parsed
-from laspa.text import composed, read_table, read_whole, refuse_unfit
+from laspa.text import composed, read_table, read_whole
 
 # Why a recording is left out; the path of the one that is kept follows.
 COPY = "the same bytes and labels as "
@@ -49,7 +49,7 @@ def read_labels(path: Path | str, columns: tuple[str, ...]) -> pa.Table:
     """
     if Path(path).suffix not in (".csv", ".tsv"):
         return read_parquet(path, columns)
-    table = refuse_unfit(path, read_table(path, [])).replace("", None)
+    table = read_table(path, []).replace("", None)
     if "utterance_id" not in table and "path" in table:
         table = table.assign(utterance_id=table["path"])
     return _with_columns(path, pa.Table.from_pandas(table, preserve_index=False).combine_chunks(), columns)

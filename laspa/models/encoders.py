@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import Any
 
 from laspa.errors import LaspaError
-from laspa.params import Model
 from laspa.params.messages import unknown_choice
+from laspa.params.system import Model
 
 
 def _encoder(module: str, name: str, **options: Any) -> Callable[[int, int], Any]:

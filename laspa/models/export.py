@@ -76,7 +76,7 @@ def export_onnx(
     graph = _quantised(_graph(encoder, MEL, outputs, (*EXAMPLE, settings["num_mels"])), int8)
     whole: nn.Module = encoder
     if waveform:
-        front = front_end(params, settings["sample_rate"])
+        front = front_end(params)
         whole = nn.Sequential(front, encoder)
         example = EXAMPLE[0], front.least + front.hop * EXAMPLE[1] + 1
         frames = _graph(front, WAVEFORM, ["log_mel"], example, least=front.least)

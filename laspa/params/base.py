@@ -16,14 +16,3 @@ class Section(BaseModel):
     """A section of params.yaml: no unknown keys, no silent conversions, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-    def check_ascending(self, *names: str) -> None:
-        """Check that each of these pairs of numbers is from low to high.
-
-        Raises:
-            ValueError: one is not.
-        """
-        for name in names:
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name} is {[low, high]} but its first value should be at most its second")

@@ -30,11 +30,7 @@ class Synthetic(Section):
         both = set(self.languages) & set(self.unseen_languages)
         if both:
             raise ValueError(f"languages and unseen_languages share {sorted(both)}; list each language once")
-        if self.languages_per_speaker > len(self.languages):
-            raise ValueError(
-                f"languages_per_speaker is {self.languages_per_speaker} but there are only "
-                f"{len(self.languages)} languages"
-            )
+        _refuse_few(self.languages, self.languages_per_speaker)
         return self
 
 
@@ -50,12 +46,13 @@ class SyntheticOther(Section):
 
     @model_validator(mode="after")
     def _languages_are_enough(self) -> "SyntheticOther":
-        if self.languages_per_speaker > len(set(self.languages)):
-            raise ValueError(
-                f"languages_per_speaker is {self.languages_per_speaker} but there are only "
-                f"{len(set(self.languages))} languages"
-            )
+        _refuse_few(self.languages, self.languages_per_speaker)
         return self
+
+
+def _refuse_few(languages: list[str], each: int) -> None:
+    if each > (count := len(set(languages))):
+        raise ValueError(f"languages_per_speaker is {each} but there are only {count} languages")
 
 
 class Folder(Section):

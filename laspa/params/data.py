@@ -72,7 +72,10 @@ class Augment(Section):
 
     @model_validator(mode="after")
     def _intervals_ascend(self) -> "Augment":
-        self.check_ascending("noise_snr", "music_snr", "babble_snr", "babble_talkers")
+        for name in ("noise_snr", "music_snr", "babble_snr", "babble_talkers"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} is {[low, high]} but its first value should be at most its second")
         if 1.0 in self.speeds:
             raise ValueError("speeds holds 1.0, which is the utterance itself; leave it out")
         return self

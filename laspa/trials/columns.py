@@ -1,6 +1,7 @@
 """Columns of large text files: by pyarrow where regular, else by a loop that says what is not."""
 
-from collections.abc import Callable
+from collections.abc import Collection, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -32,17 +33,15 @@ def first_fields(path: Path | str, expected: str) -> list[str]:
 
 def line_of_row(path: Path | str, row: int, header: bool = False) -> int:
     """The line number of a row, counted as `read_columns` counts them."""
-    for count, (number, _) in enumerate(lines(path)):
-        if count == row + header:
-            return number
-    raise IndexError(row)
+    return next(islice(lines(path), row + header, None))[0]
 
 
 def read_columns(
     path: Path | str,
     columns: dict[str, pa.DataType],
     expected: str,
-    check: Callable[[list[str]], str] = lambda _: "",
+    labels: Collection[str] = (),
+    hint: str = "",
     header: bool = False,
 ) -> pa.Table:
     """A text file as a table of one chunk a column.
@@ -50,18 +49,37 @@ def read_columns(
     Args:
         columns: names and types (NAME, LABEL or NUMBER) of the fields, in order.
         expected: what a line should be, for messages.
-        check: what is wrong with the fields of a line, or nothing; asked only where the fast way fails.
+        labels: the words that a LABEL may be; hint: what a message says of another one.
         header: whether the first line holds names.
 
     Raises:
         LaspaError: names the first line that is not as expected.
     """
-    table = _read_regular(path, columns, header)
-    return _read_lines(path, columns, expected, check, header) if table is None else table
+    if (table := _read_regular(path, columns, labels, header)) is not None:
+        return table
+    parsed: dict[str, list[str | float]] = {name: [] for name in columns}
+    for number, fields in islice(lines(path), int(header), None):
+        problem = f"{len(fields)} fields instead of {len(columns)}" if len(fields) != len(columns) else ""
+        for (name, kind), field in zip(columns.items(), fields, strict=False):
+            if kind == LABEL and field not in labels:
+                problem = problem or f"{name} {field!r} is none of {', '.join(labels)}{hint}"
+            try:
+                parsed[name].append(float(field) if kind == NUMBER else field)
+            except ValueError:
+                problem = problem or f"{name} is not a number: {field!r}"
+        if problem:
+            shown = " ".join(fields)[:SHOWN]
+            raise LaspaError(f"{path}:{number}: {problem}; expected {expected}, got {shown!r}")
+    if not parsed[next(iter(columns))]:
+        raise LaspaError(f"{path}: empty; expected lines of {expected}")
+    table = pa.table({name: pa.array(parsed[name], kind) for name, kind in columns.items()})
+    return encode_names(table, [name for name, kind in columns.items() if kind == NAME])
 
 
-def _read_regular(path: Path | str, columns: dict[str, pa.DataType], header: bool) -> pa.Table | None:
-    """By pyarrow; None where the file is not a table with one separator and no gaps."""
+def _read_regular(
+    path: Path | str, columns: dict[str, pa.DataType], labels: Collection[str], header: bool
+) -> pa.Table | None:
+    """By pyarrow; None where the file is not a table with one separator, no gaps and known labels."""
     if encoding_of(path) == "utf-16":
         return None
     try:
@@ -78,9 +96,10 @@ def _read_regular(path: Path | str, columns: dict[str, pa.DataType], header: boo
         return None
     if not len(table) or any(column.null_count for column in table.columns):
         return None
-    table = encode_names(table.unify_dictionaries(), columns)
-    one_of_each = {kind: name for name, kind in columns.items() if kind != NUMBER}  # names share a dictionary
-    if any(_any_broken(table[name].chunk(0).dictionary) for name in one_of_each.values()):
+    names = [name for name, kind in columns.items() if kind == NAME]
+    table = encode_names(table.unify_dictionaries(), names)
+    words = {kind: table[name].chunk(0).dictionary for name, kind in columns.items() if kind != NUMBER}
+    if _any_broken(words[NAME]) or (LABEL in words and not {*words[LABEL].to_pylist()} <= {*labels}):
         return None
     return table
 
@@ -103,62 +122,14 @@ def composed_names(words: pa.Array) -> pa.Array:
     return pa.array([composed(name) for name in words.to_pylist()], words.type)
 
 
-def encode_names(table: pa.Table, columns: dict[str, pa.DataType]) -> pa.Table:
-    """NAME columns as rows of one dictionary that they share; one chunk a column."""
-    fields = [name for name, kind in columns.items() if kind == NAME]
-    encoded = [table[name].dictionary_encode() for name in fields]  # one dictionary for all chunks of each
-    own = [composed_names(column.chunk(0).dictionary) for column in encoded]
+def encode_names(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Columns of names as rows of one dictionary that they share; one chunk a column."""
+    encoded = [table[name].dictionary_encode() for name in columns]  # one dictionary for all chunks of each
+    own = [composed_names(column.chunk(0).dictionary.cast(pa.string())) for column in encoded]
     shared = pa.concat_arrays(own).dictionary_encode()
     places = np.split(shared.indices.to_numpy(), np.cumsum([len(names) for names in own])[:-1])
-    for name, column, place in zip(fields, encoded, places, strict=True):
+    for name, column, place in zip(columns, encoded, places, strict=True):
         rows = place[np.concatenate([chunk.indices.to_numpy() for chunk in column.chunks])]
         numbered = pa.DictionaryArray.from_arrays(pa.array(rows), shared.dictionary)
         table = table.set_column(table.column_names.index(name), name, numbered)
     return table.combine_chunks()
-
-
-def _read_lines(
-    path: Path | str,
-    columns: dict[str, pa.DataType],
-    expected: str,
-    check: Callable[[list[str]], str],
-    header: bool,
-) -> pa.Table:
-    parsed: dict[str, list[str | float]] = {name: [] for name in columns}
-    for count, (number, fields) in enumerate(lines(path)):
-        if header and count == 0:
-            continue
-        problem = check(fields)
-        if len(fields) != len(columns):
-            problem = f"{len(fields)} fields instead of {len(columns)}"
-        for (name, kind), field in zip(columns.items(), fields, strict=False):
-            try:
-                parsed[name].append(float(field) if kind == NUMBER else field)
-            except ValueError:
-                problem = problem or f"{name} is not a number: {field!r}"
-        if problem:
-            shown = " ".join(fields)[:SHOWN]
-            raise LaspaError(f"{path}:{number}: {problem}; expected {expected}, got {shown!r}")
-    if not parsed[next(iter(columns))]:
-        raise LaspaError(f"{path}: empty; expected lines of {expected}")
-    text = {name: NAME if kind == LABEL else kind for name, kind in columns.items()}
-    table = pa.table({name: pa.array(parsed[name], text[name]) for name in columns})
-    for place, (name, kind) in enumerate(columns.items()):
-        if kind == LABEL:
-            table = table.set_column(place, name, table[name].dictionary_encode())
-    return encode_names(table, columns)
-
-
-def shared_numbering(first: pa.Array, second: pa.Array) -> tuple[pa.Array, np.ndarray, np.ndarray]:
-    """One list of names for two columns: (names, rows of the first, rows of the second), int32."""
-    sides = [
-        side if pa.types.is_dictionary(side.type) else side.dictionary_encode() for side in (first, second)
-    ]
-    words = [side.dictionary.cast(pa.string()) for side in sides]
-    dictionaries = [composed_names(one) for one in words]
-    if dictionaries[0].equals(dictionaries[1]) and dictionaries[0].equals(words[0]):
-        return dictionaries[0], sides[0].indices.to_numpy(), sides[1].indices.to_numpy()
-    names = pc.unique(pa.concat_arrays(dictionaries))
-    place = [pc.index_in(values, value_set=names).to_numpy().astype(np.int32) for values in dictionaries]
-    rows = [place[i][side.indices.to_numpy(zero_copy_only=False)] for i, side in enumerate(sides)]
-    return names, rows[0], rows[1]

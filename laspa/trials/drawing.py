@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from laspa.errors import LaspaError
 from laspa.manifest.tables import trained_languages
-from laspa.params import Trials
+from laspa.params.data import Trials
 from laspa.trials.lists import TrialList, rows_of
 from laspa.trials.splits import rows_of_split
 
@@ -43,8 +43,8 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> Tria
         _nontarget_pairs(speaker, language, gender, same_language, options, generator)
         for same_language in (True, False)
     ]
-    groups = [(targets[within], True), (targets[~within], True), *((pairs, False) for pairs in nontargets)]
-    balanced = [_balanced(pairs, speaker, options.per_group, generator) for pairs, _ in groups]
+    groups = [targets[within], targets[~within], *nontargets]
+    balanced = [_balanced(pairs, speaker, options.per_group, generator) for pairs in groups]
     if not len(targets):
         raise LaspaError(
             f"split {split} gives no targets: no speaker has two utterances; give more recordings of each, "
@@ -55,7 +55,7 @@ def generate_trials(manifest: pd.DataFrame, split: str, options: Trials) -> Tria
             f"split {split} gives no non-targets: no two speakers of one gender; set trials.same_gender to "
             "false, or use more speakers"
         )
-    target = np.repeat([is_target for _, is_target in groups], [len(pairs) for pairs in balanced])
+    target = np.repeat([True, True, False, False], [len(pairs) for pairs in balanced])
     a, b = np.concatenate(balanced).T
     return _trial_list(f"split {split}", rows, a, b, target, seen)
 

@@ -22,16 +22,16 @@ import pyarrow.parquet as pq
 from laspa.errors import LaspaError
 from laspa.files import atomic_path
 from laspa.manifest.tables import read_parquet
-from laspa.text import composed, lines, read_table, refuse_unfit
+from laspa.text import composed, lines, read_table
 from laspa.trials.columns import (
     LABEL,
     NAME,
     NUMBER,
     composed_names,
+    encode_names,
     first_fields,
     line_of_row,
     read_columns,
-    shared_numbering,
 )
 from laspa.trials.splits import OTHER
 
@@ -127,11 +127,14 @@ def read_list(path: Path | str, form: str | None = None, keep_duplicates: bool =
         LaspaError: the file is missing, empty or mixes formats, a label is none, a trial comes twice
             (an error even with `keep_duplicates` where its labels differ).
     """
-    trials = (
-        trials_of_table(path, read_parquet(path, ("enroll", "test")))
-        if is_parquet(path)
-        else _read_text(path, form)
-    )
+    if is_parquet(path):
+        trials = trials_of_table(path, read_parquet(path, ("enroll", "test")))
+    elif form is not None and form not in FORMATS:
+        raise LaspaError(f"format {form!r} is none of {', '.join(FORMATS)}")
+    else:
+        form = form or detect_format(path)
+        expected = f"`{' '.join(FORMATS[form])}` ({form})"
+        trials, _ = read_trials_text(path, FORMATS[form], LABELS[form], expected, " (mixed formats?)")
     check_duplicates(trials, keep_duplicates)
     return trials
 
@@ -151,16 +154,6 @@ def detect_format(path: Path | str) -> str:
     raise LaspaError(f"{path}:{line_of_row(path, 0)}: {why}; got {' '.join(fields)!r}")
 
 
-def _read_text(path: Path | str, form: str | None) -> TrialList:
-    if form is not None and form not in FORMATS:
-        raise LaspaError(f"format {form!r} is none of {', '.join(FORMATS)}")
-    form = form or detect_format(path)
-    columns = FORMATS[form]
-    return read_trials_text(
-        path, columns, LABELS[form], f"`{' '.join(columns)}` ({form})", " (mixed formats?)"
-    )[0]
-
-
 def read_trials_text(
     path: Path | str,
     columns: tuple[str, ...],
@@ -177,26 +170,20 @@ def read_trials_text(
     Raises:
         LaspaError: names the first line that is not as expected.
     """
-    where = columns.index("label") if "label" in columns else len(columns)
-
-    def wrong_label(fields: list[str]) -> str:
-        if len(fields) <= where or fields[where] in labels:
-            return ""
-        return f"label {fields[where]!r} is none of {', '.join(labels)}{hint}"
-
     kinds = {name: {"label": LABEL, "score": NUMBER}.get(name, NAME) for name in columns}
-    table = read_columns(path, kinds, expected, wrong_label, header)
-    names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))
+    table = read_columns(path, kinds, expected, labels, hint, header)
     target = None
     if "label" in columns:
         label = table["label"].chunk(0)
-        words, code = label.dictionary.to_pylist(), label.indices.to_numpy()
-        if unknown := [number for number, word in enumerate(words) if word not in labels]:
-            row = int(np.flatnonzero(np.isin(code, unknown))[0])
-            problem = wrong_label([label[row].as_py()] * len(columns))
-            raise LaspaError(f"{path}:{line_of_row(path, row, header)}: {problem}; expected {expected}")
-        target = np.array([labels[word] for word in words], dtype=bool)[code]
-    return TrialList(str(path), names, enroll, test, target, header=header), table
+        values = [labels[word] for word in label.dictionary.to_pylist()]
+        target = np.array(values, dtype=bool)[label.indices.to_numpy()]
+    return TrialList(str(path), *_numbered(table), target, header=header), table
+
+
+def _numbered(table: pa.Table) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+    """The names of both sides, which share a dictionary, and the rows of each side in them."""
+    enroll, test = table["enroll"].chunk(0), table["test"].chunk(0)
+    return enroll.dictionary, enroll.indices.to_numpy(), test.indices.to_numpy()
 
 
 def trials_of_table(path: Path | str, table: pa.Table) -> TrialList:
@@ -210,15 +197,13 @@ def trials_of_table(path: Path | str, table: pa.Table) -> TrialList:
     for side in ("enroll", "test"):
         if count := table[side].null_count:
             raise LaspaError(f"{path}: {side} is empty in {count} trial(s); name an utterance in each")
-    names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))
     there = [name for name in ("target", *RELATIONS) if name in table.column_names]
     flags = {
         name: table[name].to_numpy() for name in there if name == "same_gender" or not table[name].null_count
     }
     published = (table.schema.metadata or {}).get(SHA256_KEY, b"").decode(errors="replace")
-    return TrialList(
-        str(path), names, enroll, test, flags.pop("target", None), flags, published_sha256=published
-    )
+    sides = _numbered(encode_names(table, ["enroll", "test"]))
+    return TrialList(str(path), *sides, flags.pop("target", None), flags, published_sha256=published)
 
 
 def read_trials(path: Path | str) -> TrialList:
@@ -240,29 +225,21 @@ def official_lists(folder: Path) -> dict[str, TrialList]:
 
 def write_table(path: Path | str, trials: TrialList, scores: np.ndarray | None = None) -> None:
     """Write the trials, and scores where there are any, as Parquet, in blocks to bound memory."""
-    with atomic_path(path) as temporary:
-        writer = None
+    flags = {} if trials.target is None else {"target": trials.target}
+    flags |= trials.relations
+    metadata = {SHA256_KEY: trials.published_sha256} if trials.published_sha256 else None
+
+    def block(rows: slice) -> pa.Table:
+        columns = {
+            "enroll": trials.names.take(trials.enroll[rows]),
+            "test": trials.names.take(trials.test[rows]),
+            **{name: pa.array(flag[rows], pa.bool_()) for name, flag in flags.items()},
+        }
+        return pa.table(columns | ({} if scores is None else {"score": scores[rows]}), metadata=metadata)
+
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, block(slice(0)).schema) as writer:
         for rows in blocks(trials):
-            columns = {
-                "enroll": trials.names.take(trials.enroll[rows]),
-                "test": trials.names.take(trials.test[rows]),
-            }
-            if trials.target is not None:
-                columns["target"] = trials.target[rows]
-            columns |= {
-                name: pa.array(trials.relations[name][rows], pa.bool_())
-                for name in RELATIONS
-                if name in trials.relations
-            }
-            if scores is not None:
-                columns["score"] = scores[rows]
-            table = pa.table(columns)
-            if trials.published_sha256:
-                table = table.replace_schema_metadata({SHA256_KEY: trials.published_sha256})
-            writer = writer or pq.ParquetWriter(temporary, table.schema)
-            writer.write_table(table)
-        if writer is not None:
-            writer.close()
+            writer.write_table(block(rows))
 
 
 def blocks(trials: TrialList) -> Iterator[slice]:
@@ -368,7 +345,7 @@ def read_language_labels(path: Path | str) -> dict[str, str]:
     Raises:
         LaspaError: no such header, or a file with two labels.
     """
-    table = refuse_unfit(path, read_table(path, ["filename", "label"]))
+    table = read_table(path, ["filename", "label"])
     labels: dict[str, str] = {}
     for number, name, label in zip(table.index, table["filename"], table["label"], strict=True):
         if labels.setdefault(composed(name), label) != label:

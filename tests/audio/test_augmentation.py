@@ -16,7 +16,8 @@ from laspa.audio.augmentation import (
 )
 from laspa.errors import LaspaError
 from laspa.features.augmented_copies import recording_pools
-from laspa.params import Augment, load_params
+from laspa.params import load_params
+from laspa.params.data import Augment
 
 RATE = 16_000
 OPTIONS = load_params(Path(__file__).parents[2] / "params.yaml").augment

@@ -9,9 +9,8 @@ import pytest
 import soundfile
 
 from laspa.audio import decoders
-from laspa.audio.channels import correlation
 from laspa.audio.kinds import is_recording
-from laspa.audio.quality import CHANNELS_DIFFER, check_audio
+from laspa.audio.quality import CHANNELS_DIFFER, check_audio, correlation
 from laspa.audio.reading import read_audio
 from laspa.audio.streaming import open_recording
 from laspa.errors import LaspaError

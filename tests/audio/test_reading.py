@@ -82,11 +82,6 @@ def test_what_lies_above_half_the_rate_does_not_fold_back(tmp_path: Path) -> Non
     assert np.abs(read_audio(tmp_path / "a.wav")[2000:-2000]).max() < 1e-3
 
 
-def test_the_rate_can_be_chosen(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", sine(SAMPLE_RATE), SAMPLE_RATE)
-    assert len(read_audio(tmp_path / "a.wav", sample_rate=8_000)) == 8_000
-
-
 def test_each_bad_recording_is_named(tmp_path: Path) -> None:
     def problem(samples: np.ndarray, subtype: str = "PCM_16", rate: int = SAMPLE_RATE) -> str:
         soundfile.write(tmp_path / "a.wav", samples, rate, subtype)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from laspa.corpora.download import archives
-from laspa.corpora.download.archives import Limits, extract
+from laspa.corpora.download.archives import extract
 from laspa.errors import LaspaError
 
 FILES = {"RECS/a.wav": np.random.default_rng(1).bytes(5000), "RECS/deep/er/b.wav": b"b" * 70, "c": b""}
@@ -186,14 +186,18 @@ def test_zips_that_zipfile_stumbles_over_leave_nothing(tmp_path: Path, place: in
 
 
 @pytest.mark.parametrize("content", [plain_tar(), gzip.compress(plain_tar()), plain_zip()])
-def test_limits(tmp_path: Path, content: bytes) -> None:
+def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
+    monkeypatch.setattr(archives, "MOST_FILES", 3)
     with pytest.raises(LaspaError, match="more than 3 members"):
-        extract([tmp_path / "x"], tmp_path / "out", Limits(files=3))
+        extract([tmp_path / "x"], tmp_path / "out")
+    monkeypatch.setattr(archives, "MOST_FILES", 4)
+    monkeypatch.setattr(archives, "MOST_BYTES", 5050)
     with pytest.raises(LaspaError, match=r"unpacks to more than 4\.9 KiB"):
-        extract([tmp_path / "x"], tmp_path / "out", Limits(bytes=5050))
+        extract([tmp_path / "x"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    extract([tmp_path / "x"], tmp_path / "out", Limits(files=4, bytes=5070))
+    monkeypatch.setattr(archives, "MOST_BYTES", 5070)
+    extract([tmp_path / "x"], tmp_path / "out")
     assert found(tmp_path / "out") == FILES
 
 

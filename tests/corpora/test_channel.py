@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from laspa.corpora.synthetic.channel import record
+from laspa.corpora.synthetic.corpus import record
 
 RATE = 16_000
 
@@ -27,7 +27,7 @@ def gain_db(heard: np.ndarray, said: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def test_shape_is_kept_and_the_level_stays_in_its_range(strength: float, samples: int) -> None:
     levels = []
     for seed in range(20):
-        heard = record(speech(samples), RATE, strength, np.random.default_rng(seed))
+        heard = record(speech(samples), strength, np.random.default_rng(seed))
         assert heard.shape == (samples,)
         assert heard.dtype == np.float32
         assert np.abs(heard).max() <= 1
@@ -39,7 +39,7 @@ def test_shape_is_kept_and_the_level_stays_in_its_range(strength: float, samples
 def test_strength_zero_changes_the_level_and_the_ends_of_the_band_alone() -> None:
     said = speech()
     for seed in range(5):
-        hertz, gain = gain_db(record(said, RATE, 0.0, np.random.default_rng(seed)), said)
+        hertz, gain = gain_db(record(said, 0.0, np.random.default_rng(seed)), said)
         speech_band = gain[(hertz >= 200) & (hertz <= 5500)]
         assert np.ptp(speech_band) < 0.6
         # The filters of any recorder: a high-pass at 60 Hz, a low-pass at 7.8 kHz.
@@ -50,7 +50,7 @@ def test_strength_zero_changes_the_level_and_the_ends_of_the_band_alone() -> Non
 def test_strength_varies_spectrum_noise_and_echo() -> None:
     said = speech()
     said[RATE:] = 0  # what is heard here is noise and echo
-    clean, wide = ([record(said, RATE, s, np.random.default_rng(i)) for i in range(8)] for s in (0.0, 1.0))
+    clean, wide = ([record(said, s, np.random.default_rng(i)) for i in range(8)] for s in (0.0, 1.0))
     tails_clean, tails_wide = (
         [heard[RATE + 400 :].std() / heard[:RATE].std() for heard in group] for group in (clean, wide)
     )
@@ -66,6 +66,6 @@ def test_strength_varies_spectrum_noise_and_echo() -> None:
 
 def test_the_same_generator_gives_the_same_bytes_and_another_does_not() -> None:
     said = speech()
-    first, again, other = (record(said, RATE, 1.0, np.random.default_rng(seed)) for seed in (3, 3, 4))
+    first, again, other = (record(said, 1.0, np.random.default_rng(seed)) for seed in (3, 3, 4))
     assert first.tobytes() == again.tobytes()
     assert np.corrcoef(first, other)[0, 1] < 0.99

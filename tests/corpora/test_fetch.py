@@ -174,9 +174,9 @@ def test_waits_double_to_a_minute_or_are_what_the_server_asks_for(
             return False
 
     server.always["/a.bin"] = fault
-    patience = transfer.Patience(retries=4, stall_seconds=5.0, wait_seconds=first)
+    options = Download(**OPTIONS | {"retries": 4, "stall_seconds": 5.0, "wait_seconds": first})
     with pytest.raises(transfer.Interrupted):
-        transfer.Transfer(f"{server.url}/a.bin", tmp_path / "x", patience, stop=Recorder()).run()
+        transfer.Transfer(f"{server.url}/a.bin", tmp_path / "x", options, stop=Recorder()).run()
     assert waited == waits
 
 

@@ -11,7 +11,7 @@ from scipy import signal
 
 from laspa.corpora.prepare import prepare
 from laspa.corpora.synthetic import espeak, other, synthesis
-from laspa.corpora.synthetic.other_channel import MU, _companded, record
+from laspa.corpora.synthetic.other import MU, _companded, record
 from laspa.corpora.synthetic.voices import generator_for
 from laspa.manifest.index import read_index
 from laspa.params import Params, load_params, with_overrides

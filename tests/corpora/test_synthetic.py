@@ -22,7 +22,8 @@ from laspa.corpora.synthetic import espeak, synthesis
 from laspa.corpora.synthetic.corpus import speakers
 from laspa.corpora.synthetic.synthesis import SAMPLE_RATE, Recipe, Speaker
 from laspa.errors import LaspaError
-from laspa.params import Synthetic, load_params
+from laspa.params import load_params
+from laspa.params.corpora import Synthetic
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = load_params(ROOT / "params.yaml").synthetic
@@ -140,7 +141,7 @@ def test_a_speaker_that_is_there_is_kept_and_a_half_written_one_is_not_taken_for
 
 def test_a_killed_run_goes_on_to_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from laspa.params import Synthetic; "
+        "import os, sys; from pathlib import Path; from laspa.params.corpora import Synthetic; "
         "os.cpu_count = lambda: 1; "  # one after another, so that some are left when the first is there
         "from laspa.corpora.synthetic.corpus import make; "
         "make(Synthetic.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"

@@ -35,7 +35,8 @@ from laspa.manifest.tables import read_manifest
 from laspa.models.checkpoints import import_checkpoint
 from laspa.models.export import export_onnx
 from laspa.models.saving import load_model, read_tensors
-from laspa.params import CommonVoice, load_params
+from laspa.params import load_params
+from laspa.params.corpora import CommonVoice
 from laspa.recogniser.decision import read_decision
 from laspa.recogniser.recogniser import Recogniser
 from laspa.recogniser.requests import decode_recording

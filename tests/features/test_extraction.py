@@ -193,9 +193,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read: list[str] = []
     real = extraction.read_audio
 
-    def counting(path: Path, rate: int) -> np.ndarray:
+    def counting(path: Path) -> np.ndarray:
         read.append(path.stem)
-        return real(path, rate)
+        return real(path)
 
     monkeypatch.setattr(extraction, "read_audio", counting)
     return read
@@ -272,21 +272,3 @@ def test_damaged_links_are_named(utterances: list[Utterance], tmp_path: Path) ->
     (kept / "part-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(LaspaError, match=r"part-00001\.parquet: not a readable Parquet file"):
         run(utterances[::-1], tmp_path)
-
-
-def test_every_module_that_computes_a_log_mel_decides_whether_it_is_kept() -> None:
-    """All modules of this package that computing a log-mel imports, but params, errors, files and reading."""
-    program = (
-        "import sys, laspa.features.mel, laspa.audio.augmentation, laspa.features.store; print(*sys.modules)"
-    )
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-    ours = {name.removeprefix("laspa.").replace(".", "/") for name in loaded.split() if "laspa." in name}
-    files = {name for name in ours if (ROOT / "laspa" / f"{name}.py").is_file()}
-    assert {name for name in files if not name.startswith("params/")} - {
-        "errors",
-        "files",
-        "features/pieces",
-        "redaction",
-    } == set(cache.CODE)

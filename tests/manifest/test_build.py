@@ -16,7 +16,7 @@ from laspa.errors import LaspaError
 from laspa.manifest import build as build_module
 from laspa.manifest.build import build_manifest
 from laspa.manifest.tables import copied_from
-from laspa.params import Manifest
+from laspa.params.data import Manifest
 
 OPTIONS = Manifest(on_bad_audio="fail", min_seconds=0.5, dev_share=0.2, test_share=0.2, split_seed=1)
 COLUMNS = ["path", "speaker", "language", "gender", "split"]

@@ -17,7 +17,8 @@ from laspa.features.mel import log_mel
 from laspa.features.settings import mel_settings
 from laspa.manifest.language_id import _middle, label
 from laspa.models.saving import save_model
-from laspa.params import Label, Params, load_params, with_overrides
+from laspa.params import Params, load_params, with_overrides
+from laspa.params.data import Label
 from laspa.training.batches import TrainingSet
 from laspa.training.loop import train
 from tests.made_up import InMemory

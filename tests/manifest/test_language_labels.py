@@ -45,6 +45,13 @@ def test_what_nobody_listened_to_is_asked_for(tmp_path: Path) -> None:
         with_labels(index_of(("a", "und"), ("b", "und")), pd.read_parquet(tmp_path / "labels.parquet"), 0.5)
 
 
+def test_a_threshold_that_leaves_nothing_is_told(tmp_path: Path) -> None:
+    write_labels(tmp_path / "labels.parquet", [("a", "fr", 0.4), ("b", "hi", 0.3)])
+    labels = pd.read_parquet(tmp_path / "labels.parquet")
+    with pytest.raises(LaspaError, match=r"of all 2 recordings are below label\.threshold, 0\.5; lower it"):
+        with_labels(index_of(("a", "und"), ("b", "und")), labels, 0.5)
+
+
 def test_without_a_model_all_or_none_may_lack_a_language() -> None:
     assert check_unlabelled(index_of(("a", "fr"), ("b", "hi"))) == ""
     assert "no recording has a language: all count as one; set label.model" in check_unlabelled(

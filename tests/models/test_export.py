@@ -183,7 +183,7 @@ def test_quantised_weights_are_smaller_and_named_as_other_ones(model, folder, fi
 
 
 def test_a_file_whose_embeddings_differ_is_not_written(folder, file, tmp_path, monkeypatch):
-    front = export.front_end(FEATURES, 16_000)
+    front = export.front_end(FEATURES)
     torch.manual_seed(1)
     other = export._Recognise(Laspa(small_system(), MELS, 4, 3).eval(), languages=True)
     metadata = export.OnnxMetadata("0", "waveform", 24, {}, [], None)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from laspa.errors import LaspaError
-from laspa.params import Trials
+from laspa.params.data import Trials
 from laspa.trials.drawing import _target_pairs, generate_trials, official_trials
 from laspa.trials.lists import TrialList
 from laspa.trials.splits import OTHER

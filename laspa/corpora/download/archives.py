@@ -25,13 +25,6 @@ GZIP = b"\x1f\x8b"
 MOST_LAYERS = 2  # of gzip around a tar: NISP's parts are a gzip of a gzip
 
 
-class Limits(NamedTuple):
-    """The most that an archive may hold."""
-
-    files: int = MOST_FILES
-    bytes: int = MOST_BYTES
-
-
 class _TarInfo(tarfile.TarInfo):
     """A member of a tar; one whose header would fill the memory is refused."""
 
@@ -48,7 +41,7 @@ class _Member(NamedTuple):
     content: IO[bytes] | None  # None: a folder
 
 
-def extract(sources: Sequence[Path], folder: Path, limits: Limits | None = None) -> None:
+def extract(sources: Sequence[Path], folder: Path) -> None:
     """Unpack a tar (plain, or in one or two layers of gzip) or a zip into `folder`, or leave nothing.
 
     A `folder` that exists was unpacked before and stays as it is. Modes, owners and times are ignored.
@@ -56,11 +49,10 @@ def extract(sources: Sequence[Path], folder: Path, limits: Limits | None = None)
 
     Args:
         sources: the archive, or the parts that it was split into, in their order.
-        limits: an archive with more is taken for an attack or a mistake.
 
     Raises:
         LaspaError: a damaged or cut archive, a member outside the folder, a link, a device, more than
-            the limits, or too little disk; the message names archive and member.
+            `MOST_FILES` or `MOST_BYTES`, or too little disk; the message names archive and member.
     """
     if folder.exists():
         return
@@ -73,7 +65,7 @@ def extract(sources: Sequence[Path], folder: Path, limits: Limits | None = None)
             zipped = zipfile.is_zipfile(joined)
             joined.seek(0)
             members = _zip_members(joined, archive) if zipped else _tar_members(joined, archive)
-            _write(members, joined, unfinished, archive, limits or Limits())
+            _write(members, joined, unfinished, archive)
         os.replace(unfinished, folder)
     except Exception as error:  # parsers of damaged archives raise nearly everything
         if isinstance(error, LaspaError | OSError) and not isinstance(error, gzip.BadGzipFile):
@@ -85,29 +77,28 @@ def extract(sources: Sequence[Path], folder: Path, limits: Limits | None = None)
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _write(members: Iterator[_Member], joined: "_Joined", folder: Path, archive: str, limits: Limits) -> None:
+def _write(members: Iterator[_Member], joined: "_Joined", folder: Path, archive: str) -> None:
     written = 0
     bar = ByteProgress(joined.size, f"unpack {Path(archive).name}")
     try:
         for number, member in enumerate(members, start=1):
             target = folder / _inside(member.name, archive)
-            if number > limits.files:
+            if number > MOST_FILES:
                 raise LaspaError(
-                    f"{archive}: more than {limits.files} members, as no corpus has; check its source"
+                    f"{archive}: more than {MOST_FILES} members, as no corpus has; check its source"
                 )
             if member.content is None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
-            require_room(
-                folder, member.size, f"{archive}: {member.name}", "make room and run again", SPARE_BYTES
-            )
+            what, remedy = f"{archive}: {member.name}", "make room and run again"
+            require_room(folder, member.size, what, remedy, SPARE_BYTES)
             target.parent.mkdir(parents=True, exist_ok=True)
             # A folder of our own, without links: the path cannot lead elsewhere.
             with open(target, "wb") as file:
                 while chunk := member.content.read(COPY_BYTES):
                     written += len(chunk)
-                    if written > limits.bytes:
-                        most = in_bytes(limits.bytes)
+                    if written > MOST_BYTES:
+                        most = in_bytes(MOST_BYTES)
                         raise LaspaError(f"{archive}: unpacks to more than {most}; check its source")
                     file.write(chunk)
             if target.stat().st_size != member.size:  # tarfile returns a short file without an error
@@ -126,7 +117,10 @@ def _inside(name: str, archive: str) -> PurePosixPath:
 
 
 def _tar_members(joined: "_Joined", archive: str) -> Iterator[_Member]:
-    stream = _without_gzip(joined)
+    stream: io.BufferedReader = io.BufferedReader(joined, COPY_BYTES)
+    for _ in range(MOST_LAYERS):
+        if stream.peek(len(GZIP)).startswith(GZIP):
+            stream = io.BufferedReader(gzip.GzipFile(fileobj=stream, mode="rb"), COPY_BYTES)
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo) as tar:
         for member in tar:
             if member.isdir():
@@ -156,16 +150,6 @@ def _zip_members(joined: "_Joined", archive: str) -> Iterator[_Member]:
 def _refused(archive: str, name: str, is_link: bool) -> LaspaError:
     what = "a link" if is_link else "neither file nor folder"
     return LaspaError(f"{archive}: {name!r} is {what}; do not use this archive")
-
-
-def _without_gzip(joined: "_Joined") -> IO[bytes]:
-    """The tar inside the layers of gzip."""
-    stream: io.BufferedReader = io.BufferedReader(joined, COPY_BYTES)
-    for _ in range(MOST_LAYERS):
-        if stream.peek(len(GZIP))[: len(GZIP)] != GZIP:
-            break
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=stream, mode="rb"), COPY_BYTES)
-    return stream
 
 
 class _Joined(io.RawIOBase):

@@ -13,7 +13,7 @@ import requests
 
 from laspa.corpora.corpus import RemoteFile
 from laspa.corpora.download.archives import SPARE_BYTES
-from laspa.corpora.download.transfer import Authorise, Interrupted, Patience, Refused, Stopped, Transfer
+from laspa.corpora.download.transfer import Authorise, Interrupted, Refused, Stopped, Transfer
 from laspa.errors import LaspaError
 from laspa.files import read_json, require_room, write_json
 from laspa.params import Download
@@ -126,7 +126,6 @@ class _Job:
         """Try a file's addresses one after the other."""
         pin = self.pins.get(file.address)
         expected = f"sha256:{pin['sha256']}" if pin else file.checksum
-        options = self.options
         authorise = _authorisation(file.credentials)
         addresses = [self._mirrored(url) for url in (file.url, *file.mirrors)]
         answers = []
@@ -134,7 +133,7 @@ class _Job:
             transfer = Transfer(
                 url,
                 self.folder / f"{file.path}.partial",
-                Patience(options.retries, options.stall_seconds, options.wait_seconds),
+                self.options,
                 self.connections,
                 known_checksum=bool(expected),
                 # Credentials are for the first address only.
@@ -151,7 +150,10 @@ class _Job:
                 except _Damaged as error:
                     answers.append(f"  {address_without_credentials(url)}: {error}")
                 except (Refused, Interrupted) as error:
-                    answers.append(f"  {address_without_credentials(url)}: {error}{_hint(error, file)}")
+                    names = f"{file.credentials}_USER and {file.credentials}_PASSWORD, or _TOKEN"
+                    denied = file.credentials and str(error)[:3] in ("401", "403")
+                    hint = f" (are {names}, right?)" if denied else ""
+                    answers.append(f"  {address_without_credentials(url)}: {error}{hint}")
                     break
         raise LaspaError(
             f"{self.what}: {file.path} could not be fetched:\n"
@@ -254,9 +256,3 @@ def _authorisation(prefix: str) -> Authorise | None:
         f"credentials are needed: set {prefix}_USER and {prefix}_PASSWORD, or {prefix}_TOKEN, "
         "in the environment"
     )
-
-
-def _hint(error: Exception, file: RemoteFile) -> str:
-    if str(error)[:3] in ("401", "403") and file.credentials:
-        return f" (are {file.credentials}_USER and {file.credentials}_PASSWORD, or _TOKEN, right?)"
-    return ""

@@ -14,6 +14,7 @@ import requests
 import urllib3
 
 from laspa.files import read_json, write_json
+from laspa.params import Download
 from laspa.redaction import address_without_credentials
 
 T = TypeVar("T")
@@ -44,20 +45,6 @@ class Stopped(Exception):
     """Another thread failed, or the user pressed Ctrl-C."""
 
 
-class Patience(NamedTuple):
-    """When to give up on a bad network.
-
-    Args:
-        retries: consecutive tries without a new byte before an address is given up.
-        stall_seconds: without a byte, before a connection is given up.
-        wait_seconds: before the first retry; doubles with each.
-    """
-
-    retries: int
-    stall_seconds: float
-    wait_seconds: float
-
-
 class _Remote(NamedTuple):
     """What a server says about a file: bytes (None: unknown), whether it serves ranges, its version."""
 
@@ -73,6 +60,9 @@ class Transfer:
     Args:
         url: http or https.
         partial: where the bytes are collected; `partial`.json beside it lists the finished parts.
+        options: `retries`, consecutive tries without a new byte before the address is given up;
+            `stall_seconds` without a byte before a connection is given up; `wait_seconds` before the first
+            retry, doubled with each.
         connections: parts at a time.
         known_checksum: the file's checksum is known, so parts from another address may be kept.
         authorise: adds credentials to a request; a redirect to another host loses them.
@@ -83,7 +73,7 @@ class Transfer:
 
     url: str
     partial: Path
-    patience: Patience
+    options: Download
     connections: int = 1
     known_checksum: bool = False
     authorise: Authorise | None = None
@@ -225,15 +215,15 @@ class Transfer:
                 return attempt()
             except Interrupted as error:
                 failures = 1 if position() > before else failures + 1
-                if failures > self.patience.retries:
+                if failures > self.options.retries:
                     raise
-                wait = min(self.patience.wait_seconds * 2 ** (failures - 1), LONGEST_WAIT)
+                wait = min(self.options.wait_seconds * 2 ** (failures - 1), LONGEST_WAIT)
                 if self.stop.wait(max(wait, error.wait)):
                     raise Stopped from None
 
     def _get(self, byte_range: str = "") -> requests.Response:
         headers = {"Accept-Encoding": "identity"} | ({"Range": byte_range} if byte_range else {})
-        stall = self.patience.stall_seconds
+        stall = self.options.stall_seconds
         # Without an `auth`, requests would look for credentials in ~/.netrc.
         auth = self.authorise or (lambda request: request)
         try:
@@ -273,7 +263,7 @@ class Transfer:
             try:
                 chunk = next(chunks, b"")
             except (urllib3.exceptions.ReadTimeoutError, TimeoutError):
-                raise Interrupted(f"stalled for {self.patience.stall_seconds:g} s") from None
+                raise Interrupted(f"stalled for {self.options.stall_seconds:g} s") from None
             except (urllib3.exceptions.HTTPError, ConnectionError):
                 raise Interrupted("the connection broke") from None
             if not chunk:
