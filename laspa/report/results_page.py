@@ -99,17 +99,12 @@ def study_summary(
     for name, found in _differences(measured, "test", lists["test"], manifest, seed, EERS).items():
         systems[name]["difference"] = found
     if OTHER in lists:
-        for name, found in _differences(
-            measured, OTHER, lists[OTHER], manifest, seed, MAIN_EERS, OTHER
-        ).items():
-            systems[name][OTHER] = {"difference": found}
+        changes = _differences(measured, OTHER, lists[OTHER], manifest, seed, MAIN_EERS, OTHER)
         for name, system in measured.items():
-            rates = {
-                "eer": system.eers(MAIN_EERS, OTHER),
-                "pair_norm": system.eers(MAIN_EERS, OTHER, PAIR_NORM),
-            }
-            if rates["eer"]:
-                systems[name][OTHER] = systems[name].get(OTHER, {}) | rates
+            if rates := system.eers(MAIN_EERS, OTHER):
+                normed = system.eers(MAIN_EERS, OTHER, PAIR_NORM)
+                systems[name][OTHER] = {"eer": rates, "pair_norm": normed}
+                systems[name][OTHER] |= {"difference": changes[name]} if name in changes else {}
     base = systems[BASELINE]["eer"]["cross_same"]["mean"]
     gap = systems[CEILING]["eer"]["cross_same"]["mean"] - base
     for name in systems.keys() - {BASELINE}:
