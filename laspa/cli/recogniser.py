@@ -8,14 +8,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from laspa.audio.decoders import READ
 from laspa.audio.kinds import is_recording
 from laspa.corpora.disk import files as walked
 from laspa.errors import LaspaError
-from laspa.evaluation.score_files import MODEL_KEY
+from laspa.evaluation.score_files import MODEL_KEY, embeddings_table
 from laspa.files import atomic_path
 from laspa.hooks import hook
 from laspa.progress import progress
@@ -70,9 +69,7 @@ def _write(path: Path, rows: Iterator[tuple[str, np.ndarray]], digest: str) -> i
     try:
         while group := list(islice(rows, ROWS_PER_GROUP)):
             vectors = np.stack([vector for _, vector in group])
-            values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-            table = pa.table({"utterance_id": [name for name, _ in group], "vector": values})
-            table = table.replace_schema_metadata({MODEL_KEY: digest})
+            table = embeddings_table([name for name, _ in group], vectors, {MODEL_KEY: digest})
             writer = writer or pq.ParquetWriter(path, table.schema, compression="none")
             writer.write_table(table)
             count += len(group)

@@ -68,7 +68,13 @@ def gradient_norms(
         there are) and term; a term that a part has no say in is left out.
     """
     model = model.cpu().eval()  # cuDNN has no backward pass of an LSTM in evaluation mode
-    parts = _parts(model)
+    parts = {
+        "speaker_encoder": model.speaker_encoder,
+        "language_encoder": model.language_encoder,
+        **{f"{side}_tuner": tuner for side, tuner in (model.fusion or {}).items()},
+        "decoder": model.decoder,
+    }
+    parts = {name: part for name, part in parts.items() if part is not None}
     weights, margin = model.system.loss_weights, model.system.aam_margin
     terms = model.loss_terms(model(mel), mel, speaker, language, margin)
     if "mse" in terms and model.fusion is not None:
@@ -85,16 +91,6 @@ def gradient_norms(
             if lengths:
                 norms[name][term] = float(torch.stack(lengths).norm())
     return norms
-
-
-def _parts(model: Laspa) -> dict[str, nn.Module]:
-    parts: dict[str, nn.Module | None] = {
-        "speaker_encoder": model.speaker_encoder,
-        "language_encoder": model.language_encoder,
-    }
-    if model.fusion is not None:
-        parts |= {f"{side}_tuner": model.fusion[side] for side in ("speaker", "language")}
-    return {name: part for name, part in (parts | {"decoder": model.decoder}).items() if part is not None}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 
 from laspa.backend.parts import posteriors, trial_scores
 from laspa.backend.recording import far_away
-from laspa.backend.saving import Backend, load_backend
+from laspa.backend.saving import Backend
 from laspa.recogniser.decision import ANY, Decision, PairDecision
 
 
@@ -48,14 +48,3 @@ class Correction(NamedTuple):
             return None
         pair = PairDecision(ANY, calibration, self.backend.decision["thresholds"])
         return Decision(self.path, {ANY: pair})
-
-
-def open_correction(path: Path, digest: str, dim: int, source: str) -> Correction:
-    """The backend in a file, for the recogniser `source` with this digest and length of embeddings.
-
-    Raises:
-        LaspaError: a missing or damaged file, or a backend of another recogniser.
-    """
-    backend = load_backend(path)
-    backend.check_recogniser(path, digest, dim, source)
-    return Correction(path, backend)

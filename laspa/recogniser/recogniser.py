@@ -113,9 +113,12 @@ class Recogniser:
         model = open_backend(str(source), device, threads, front_end)
         if backend is None:
             return cls(model)
-        from laspa.recogniser.correction import open_correction  # here: it imports scikit-learn
+        from laspa.backend.saving import load_backend  # here: they import scikit-learn
+        from laspa.recogniser.correction import Correction
 
-        return cls(model, open_correction(Path(backend), model.digest, model.dim, str(source)))
+        learnt = load_backend(Path(backend))
+        learnt.check_recogniser(backend, model.digest, model.dim, str(source))
+        return cls(model, Correction(Path(backend), learnt))
 
     @property
     def digest(self) -> str:

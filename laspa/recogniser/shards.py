@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from laspa.audio.decoders import MissingDecoder
 from laspa.audio.streaming import Channel
 from laspa.errors import LaspaError
-from laspa.evaluation.score_files import MODEL_KEY
+from laspa.evaluation.score_files import MODEL_KEY, embeddings_table
 from laspa.files import atomic_path, read_json, write_json
 from laspa.progress import progress
 from laspa.recogniser.recogniser import Recogniser
@@ -102,16 +102,10 @@ def embed_shard(shard: Shard, recogniser: Recogniser, job: Job) -> None:
     """
     skipped: list[tuple[str, str]] = []
     found = list(embeddings(zip(shard.names, shard.recordings, strict=True), recogniser, job, skipped))
-    names, vectors = [name for name, _ in found], [vector for _, vector in found]
-    dim = recogniser.backend.dim
-    values = pa.array([value for vector in vectors for value in vector], pa.float32())
-    columns = {
-        "utterance_id": pa.array(names, pa.string()),
-        "vector": pa.FixedSizeListArray.from_arrays(values, dim),
-    }
+    vectors = np.array([vector for _, vector in found], np.float32).reshape(-1, recogniser.backend.dim)
     metadata = {MODEL_KEY: recogniser.digest, SKIPPED_KEY: json.dumps(skipped)}
     with atomic_path(shard.path) as temporary:
-        table = pa.table(columns).replace_schema_metadata(metadata)
+        table = embeddings_table([name for name, _ in found], vectors, metadata)
         pq.write_table(table, temporary, compression="none")
 
 
