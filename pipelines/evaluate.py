@@ -129,18 +129,14 @@ def _detail(
 ) -> dict[str, Any]:
     """Every rate of the test list by parts: those of metrics.json among them."""
     rates = found.rates
-    conditions = rates["conditions"]
     parts = {
-        "all": {"all": conditions["all"]},
-        "condition": {name: rate for name, rate in conditions.items() if name != "all"},
+        "all": {"all": rates["conditions"]["all"]},
+        "condition": {name: rate for name, rate in rates["conditions"].items() if name != "all"},
         "seen": {name: rates[name]["all"] for name in ("seen", "unseen")},
+        **{name: rates[name] for name in FURTHER_GROUPINGS},
     }
-    parts |= {name: rates[name] for name in FURTHER_GROUPINGS}
-    return {
-        "calibration": calibration and asdict(calibration),
-        "not_calibrated": not_calibrated,
-        "cosine": parts,
-    }
+    fitted = calibration and asdict(calibration)
+    return {"calibration": fitted, "not_calibrated": not_calibrated, "cosine": parts}
 
 
 def _as_norm(
