@@ -1,4 +1,4 @@
-"""Inside a trained model: where its prefix-tuners look, and which loss moves which of its parts."""
+"""Inside a trained model: where its tuners look, which loss moves which part, how its embeddings depend."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from laspa.features.store import FeatureStore
 from laspa.models.laspa import Laspa
+from laspa.models.losses import mapc, mapc_floor
 
+BATCH_SIZES = (16, 32, 64, 128, 256, 512, 1024)  # of which MAPC is measured
+DRAWS = 20  # batches of each size
 SEGMENTS = 20  # equal parts of an utterance in which attention on its frames is summed; our choice
 BY_ATTENTION = "mse_by_attention"
 QUERY, FRAMES = 0, 2  # places among the inputs of a tuner and of the decoder
@@ -111,3 +114,29 @@ def _held(model: Laspa) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def mapc_by_batch_size(speaker: np.ndarray, language: np.ndarray, seed: int) -> list[dict[str, float]]:
+    """MAPC of batches drawn at random, by their size: how much of it is dependence of the two embeddings.
+
+    Args:
+        speaker, language: (utterances, embedding_dim).
+
+    Returns:
+        for each of BATCH_SIZES that there are utterances for: `paired`, of the embeddings as they are;
+        `shuffled`, after each batch's language embeddings are put in random order, so that the two are
+        independent; and `floor`, what independent embeddings have in theory.
+    """
+    generator = np.random.default_rng(seed)
+    both = torch.from_numpy(speaker), torch.from_numpy(language)
+    found = []
+    for size in (size for size in BATCH_SIZES if size <= len(speaker)):
+        paired, shuffled = [], []
+        for _ in range(DRAWS):
+            rows = generator.permutation(len(speaker))[:size]
+            a, b = both[0][rows], both[1][rows]
+            paired.append(float(mapc(a, b, "batch")))
+            shuffled.append(float(mapc(a, b[generator.permutation(size)], "batch")))
+        means = {"paired": float(np.mean(paired)), "shuffled": float(np.mean(shuffled))}
+        found.append({"size": size, **means, "floor": mapc_floor(size)})
+    return found

@@ -222,7 +222,7 @@ class Recogniser:
                 return None
             pair = PairDecision(ANY, learnt.calibration, learnt.decision["thresholds"])
             return Decision(learnt.path, {ANY: pair})
-        if backend.calibration is not None and backend.folder is not None:
+        if backend.calibration is not None:
             return decision_of(backend.calibration, backend.folder, backend.digest)
         return read_decision(backend.folder, backend.digest)
 

@@ -73,8 +73,7 @@ def embed_in_shards(
     Raises:
         LaspaError: a folder with other embeddings, or what the engine raises; finished shards stay.
     """
-    digest = job.recogniser().digest
-    _claim(folder, _description(files, digest, job, size))
+    _claim(folder, files, job, size)
     shards = []
     for start in range(0, len(files), size):
         part = files[start : start + size]
@@ -145,15 +144,13 @@ def local_engine(job: Job, shards: list[Shard]) -> Iterator[None]:
         yield
 
 
-def _description(files: Sequence[tuple[str, Path]], digest: str, job: Job, size: int) -> dict[str, object]:
+def _claim(folder: Path, files: Sequence[tuple[str, Path]], job: Job, size: int) -> None:
+    """Write down what the folder holds, or check it."""
     lines = "\n".join(f"{name}\t{path}" for name, path in files)
     options = {"channel": job.channel, "vad": job.vad, "on_bad_audio": "skip" if job.skip else "fail"}
     recordings = hashlib.sha256(lines.encode()).hexdigest()
-    return {"model": digest, "recordings": recordings, "shard_size": size, **options}
-
-
-def _claim(folder: Path, wanted: dict[str, object]) -> None:
-    """Write down what the folder holds, or check it."""
+    model = job.recogniser().digest
+    wanted = {"model": model, "recordings": recordings, "shard_size": size, **options}
     file = folder / JOB_FILE
     if file.exists():
         found = read_json(file)

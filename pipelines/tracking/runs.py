@@ -77,9 +77,10 @@ def start_run(
             log_datasets(client, found.info.run_id, used)
             return client, found
         if not run:
-            above = (
-                parent.require_id() if parent else _in_pipeline(client, experiment, params, used, pipeline)
-            )
+            if parent is None:
+                above = _in_pipeline(client, experiment, params, used, pipeline)
+            elif (above := parent.run_id) is None:
+                raise ConnectionError("the run above is not in the store yet")
             nested = {PARENT_TAG: above} if above else {}
             run = _new_run(client, experiment, name, tags | mine | nested, _process_tag())
         _fill(client, run, params, used)
