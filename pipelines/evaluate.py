@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
@@ -20,7 +19,7 @@ from laspa.evaluation.diagnostics import attention_profile, gradient_norms
 from laspa.evaluation.embedding import Embeddings, embed_speakers, reconstruct
 from laspa.evaluation.evaluate import measure, parts_of
 from laspa.evaluation.probes import Probed, disentanglement
-from laspa.evaluation.score_files import write_scores
+from laspa.evaluation.score_files import embeddings_table, write_scores
 from laspa.evaluation.split import Split, embedding_rows, load_split, score_trials
 from laspa.evaluation.system import (
     SystemEvaluation,
@@ -85,7 +84,8 @@ def main() -> None:
             write_scores(folder / f"scores_{name}.parquet", trials, scores)
         for name, values in vectors.items():
             file = "embeddings.parquet" if name == "speaker" else "language_embeddings.parquet"
-            _write_vectors(folder / file, embeddings.utterance_ids, values)
+            table = embeddings_table(embeddings.utterance_ids, values)
+            pq.write_table(table, folder / file, compression="none")
         _write_reconstructions(folder / "reconstruction.parquet", model.to(device), test, embeddings)
         for name, found_out in results.items():
             write_json(folder / f"{name}.json", found_out)
@@ -129,18 +129,14 @@ def _detail(
 ) -> dict[str, Any]:
     """Every rate of the test list by parts: those of metrics.json among them."""
     rates = found.rates
-    conditions = rates["conditions"]
     parts = {
-        "all": {"all": conditions["all"]},
-        "condition": {name: rate for name, rate in conditions.items() if name != "all"},
+        "all": {"all": rates["conditions"]["all"]},
+        "condition": {name: rate for name, rate in rates["conditions"].items() if name != "all"},
         "seen": {name: rates[name]["all"] for name in ("seen", "unseen")},
+        **{name: rates[name] for name in FURTHER_GROUPINGS},
     }
-    parts |= {name: rates[name] for name in FURTHER_GROUPINGS}
-    return {
-        "calibration": calibration and asdict(calibration),
-        "not_calibrated": not_calibrated,
-        "cosine": parts,
-    }
+    fitted = calibration and asdict(calibration)
+    return {"calibration": fitted, "not_calibrated": not_calibrated, "cosine": parts}
 
 
 def _as_norm(
@@ -186,11 +182,6 @@ def _gradients(
 def _spread(items: list[str], wanted: int) -> list[str]:
     """At most so many of them, evenly spread."""
     return [items[index] for index in np.linspace(0, len(items) - 1, min(wanted, len(items))).astype(int)]
-
-
-def _write_vectors(path: Path, utterance_ids: list[str], vectors: np.ndarray) -> None:
-    values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), vectors.shape[1])
-    pq.write_table(pa.table({"utterance_id": utterance_ids, "vector": values}), path, compression="none")
 
 
 def _write_reconstructions(path: Path, model: Laspa, test: Split, embeddings: Embeddings) -> None:

@@ -9,6 +9,7 @@ failed, where and what to do; the page is there in either case.
 
 import sys
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ from great_expectations.data_context.types.base import (
 from laspa.errors import LaspaError
 from laspa.features.mel_statistics import utterance_statistics
 from laspa.features.store import FeatureStore
-from laspa.files import write_json
+from laspa.files import atomic_path, read_json, write_json
 from laspa.manifest.tables import read_manifest, read_utterances
 from laspa.params import Params, load_params
+from laspa.report.html import environment
 from pipelines import stage
-from pipelines.checks import pages
 from pipelines.checks.expectations import Table, feature_tables, manifest_tables
 
 MANIFEST, FEATURES = Path("data/manifest.parquet"), Path("data/features")
@@ -59,25 +60,19 @@ def main() -> None:
     if names not in (["manifest"], ["features"]):
         raise LaspaError(f"validate: {' '.join(names) or 'no table'} given; choose manifest or features")
     params = load_params(stage.PARAMS_FILE)
-    outcomes = validate(names[0], TABLES[names[0]](params))
-    failed = [outcome for outcome in outcomes if not outcome.success]
-    if failed:
+    outcomes = validate(names[0], _tables(names[0], params))
+    if failed := [outcome for outcome in outcomes if not outcome.success]:
         raise LaspaError(explain(failed, len(outcomes)))
     write_json(SUMMARIES / f"{names[0]}.json", summary(outcomes))
     print(f"{names[0]}: {len(outcomes)} expectations hold; page in {DATA_DOCS / 'index.html'}")
 
 
-def _manifest(params: Params) -> list[Table]:
-    return manifest_tables(read_manifest(MANIFEST), params)
-
-
-def _features(params: Params) -> list[Table]:
+def _tables(name: str, params: Params) -> list[Table]:
+    if name == "manifest":
+        return manifest_tables(read_manifest(MANIFEST), params)
     features = FeatureStore(FEATURES)
     utterances = read_utterances(MANIFEST, FEATURES)
     return feature_tables(utterance_statistics(features), features.settings, utterances, params)
-
-
-TABLES = {"manifest": _manifest, "features": _features}
 
 
 def validate(
@@ -92,9 +87,22 @@ def validate(
     )
     context = gx.get_context(project_config=configuration, mode="ephemeral")
     outcomes = [outcome for table in tables for outcome in _run(context, table)]
-    pages.keep(results, name, [asdict(outcome) for outcome in outcomes])
-    pages.write_page(results, page)
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    write_json(results / f"{name}.json", [asdict(outcome) | {"when": when} for outcome in outcomes])
+    _write_page(results, page)
     return outcomes
+
+
+def _write_page(results: Path, folder: Path) -> None:
+    """Write `folder/index.html`, and nothing else there: every expectation of all that `results` holds."""
+    suites: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(results.glob("*.json"), reverse=True):  # the manifest before the features
+        for outcome in read_json(path):
+            suites.setdefault(outcome["suite"], []).append(outcome)
+    page = environment("pipelines.checks").get_template("data_checks.html").render(suites=suites)
+    with atomic_path(folder) as site:
+        site.mkdir()
+        (site / "index.html").write_text(page, encoding="utf-8")
 
 
 def _run(context: Any, table: Table) -> list[Outcome]:

@@ -9,7 +9,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from laspa.backend.parts import Fitted
+from laspa.backend.parts import Fitted, posteriors, trial_scores
+from laspa.backend.recording import far_away
 from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
 from laspa.files import atomic_path, parsed
@@ -36,6 +37,27 @@ class Backend:
     decision: dict[str, Any] | None
     nearness: float
     reason: str
+    path: Path = Path()  # of its file
+
+    def scores(self, one: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(n,) float32 of an embedding (D,) with each of others (n, D); languages are told from them."""
+        vectors = np.concatenate([one[None], others])
+        test = np.arange(1, len(vectors))
+        spoken = posteriors(self.fitted, vectors)
+        return trial_scores(self.fitted, vectors, spoken, np.zeros_like(test), test)
+
+    def language(self, embedding: np.ndarray) -> tuple[str, float] | None:
+        """The language told from an embedding (D,), and its posterior; None where it learnt of one only."""
+        if not len(self.fitted.weights):
+            return None
+        posterior = posteriors(self.fitted, embedding[None])[0]
+        best = int(posterior.argmax())
+        return self.fitted.languages[best], float(posterior[best])
+
+    def recorded_otherwise(self, embedding: np.ndarray) -> bool:
+        """Whether a recording is probably none like those of the speakers that it was learnt of."""
+        parts = self.fitted.parts
+        return bool(parts) and bool(far_away(self.fitted, self.nearness, embedding[None])[0])
 
     @property
     def calibration(self) -> Calibration | None:
@@ -69,11 +91,7 @@ def save_backend(path: Path, backend: Backend) -> None:
         for one in fields(Fitted)
         if isinstance(value := getattr(backend.fitted, one.name), np.ndarray)
     }
-    said: dict[str, Any] = {
-        "form": FORM,
-        "parts": backend.fitted.parts,
-        "languages": backend.fitted.languages,
-    }
+    said = {"form": FORM, "parts": backend.fitted.parts, "languages": backend.fitted.languages}
     said |= {name: getattr(backend, name) for name in ABOUT}
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, metadata={METADATA: json.dumps(said, sort_keys=True)})
@@ -93,6 +111,6 @@ def load_backend(path: Path) -> Backend:
                 raise LaspaError(f"{path}: not a backend of this laspa; {remedy}")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             fitted = Fitted(tuple(said["parts"]), said["languages"], **arrays)
-            return Backend(fitted, **{name: said[name] for name in ABOUT})
+            return Backend(fitted, **{name: said[name] for name in ABOUT}, path=path)
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; {remedy}") from None

@@ -25,11 +25,7 @@ from laspa.trials.lists import TrialList, read_list, read_models, rows_of, write
 
 PERCENT = 100
 # Heading and key of each column of the printed table; rates in per cent, costs as they are.
-RATES = {
-    "hull %": "eer_convex_hull",
-    "FRR@1 %": "frr_at_far_1",
-    "FRR@.1 %": "frr_at_far_01",
-}
+RATES = {"hull %": "eer_convex_hull", "FRR@1 %": "frr_at_far_1", "FRR@.1 %": "frr_at_far_01"}
 COSTS = {"minDCF.01": "min_dcf_01", "minDCF.05": "min_dcf_05", "minCllr": "min_cllr"}
 CALIBRATED_COSTS = {"actDCF.01": "act_dcf_01", "actDCF.05": "act_dcf_05", "Cllr": "cllr"}
 
@@ -41,8 +37,7 @@ def metrics(options: argparse.Namespace) -> None:
     if options.calibrate:
         calibration = _calibration(options, trials)
     metadata = _metadata(trials, options)
-    parts = _parts(trials, metadata, options.by)
-    groups = {"parts": parts}
+    groups = {"parts": _parts(trials, metadata, options.by)}
     rows = measure(trials, scores, metadata, groups, calibration, options.bootstrap, options.seed)["parts"]
     info = list_info(trials, Path(trials.path).name, metadata)
     if options.json:
@@ -70,8 +65,7 @@ def compare(options: argparse.Namespace) -> None:
     """Print the difference of two systems' EERs, its interval and p-value, of all trials and by part."""
     trials, first = _scored(options.first, options.trials, options)
     target = trials.labels()
-    again, second = read_scores(options.second, options.keep_duplicates)
-    second = scores_of(trials, again, second)
+    second = scores_of(trials, *read_scores(options.second, options.keep_duplicates))
     metadata = _metadata(trials, options)
     speakers = metadata.speakers(trials)
     if speakers is None or not options.bootstrap:
@@ -89,11 +83,7 @@ def compare(options: argparse.Namespace) -> None:
     width = max(map(len, [*compared, "trials of"]))
     print(f"{'trials of':<{width}} {'first':>8} {'second':>8} {'difference':>11}  95 % interval         p")
     for name, found in compared.items():
-        rates = (
-            f"{found.first * PERCENT:8.3f} {found.second * PERCENT:8.3f} {found.difference * PERCENT:+11.3f}"
-        )
-        interval = f"{found.low * PERCENT:+.3f} to {found.high * PERCENT:+.3f}"
-        print(f"{name:<{width}} {rates}  {interval:<19} {found.p_value:7.3g}")
+        print(f"{name:<{width}} {found.row(8)}")
     print(f"from {compared['all'].resamples} resamples of the speakers, the same for both")
 
 
@@ -106,15 +96,12 @@ def score(options: argparse.Namespace) -> None:
         if options.cohort is not None or options.models is not None:
             raise LaspaError("--backend: not with --cohort or --models")
         scores = backend_scores(options, trials)
-        write_scores(options.output, trials, scores)
-        print(f"{options.output}: {len(trials)} scores")
-        return
-    ids, vectors = read_embeddings(options.embeddings)
-    rows = _enrolled(trials, ids, vectors, options.models)
-    if options.cohort is None:
-        scores = cosine_scores(rows, trials.enroll, trials.test)
     else:
-        scores = _normalised(options, trials, rows)
+        ids, vectors = read_embeddings(options.embeddings)
+        rows = _enrolled(trials, ids, vectors, options.models)
+        plain = options.cohort is None
+        sides = trials.enroll, trials.test
+        scores = cosine_scores(rows, *sides) if plain else _normalised(options, trials, rows)
     write_scores(options.output, trials, scores)
     print(f"{options.output}: {len(trials)} scores")
 

@@ -80,10 +80,16 @@ def command_parser() -> argparse.ArgumentParser:
 def _command(commands: Any, run: str, text: str, description: str = "", **options: Any) -> Any:
     """Add a command that runs MODULE:FUNCTION of laspa.cli and has the function's name; its parser."""
     description = description or f"{text[0].upper()}{text[1:]}."
-    name = run.partition(":")[2]
+    name = run.partition(":")[2].removesuffix("_model")
     command = commands.add_parser(name, help=text, description=description, **options)
     command.set_defaults(run=f"laspa.cli.{run}")
     return command
+
+
+def _group(commands: Any, name: str, text: str, description: str) -> Any:
+    """Add a command whose actions are commands; what adds them."""
+    command = commands.add_parser(name, help=text, description=description)
+    return command.add_subparsers(title="actions", required=True, metavar="ACTION")
 
 
 def _add_recogniser(commands: Any) -> None:
@@ -97,13 +103,10 @@ def _add_recogniser(commands: Any) -> None:
     add("--channel", type=_channel, metavar="N", help="the channel to hear, from 1, or mix for their mean")
     add("--vad", default="energy", choices=("energy", "silero", "none"), help="what leaves out silence")
 
-    add = _command(
-        commands,
-        "recogniser:embed",
-        "embeddings of recordings",
-        "A table of utterance_id and vector, for files, all recordings of a folder, or a manifest.",
-        parents=[shared],
-    ).add_argument
+    parents = [shared]
+    about = "A table of utterance_id and vector, for files, all recordings of a folder, or a manifest."
+    text = "embeddings of recordings"
+    add = _command(commands, "recogniser:embed", text, about, parents=parents).add_argument
     add("sources", nargs="+", metavar="FILE", help="recordings, a folder, or a manifest (.parquet or .csv)")
     add("--output", required=True, metavar="PARQUET", help="or a folder, for shards that a run can resume")
     engines = "what computes shards: this process, or Ray (RAY_ADDRESS names a cluster)"
@@ -114,9 +117,8 @@ def _add_recogniser(commands: Any) -> None:
     add("--on-bad-audio", default="fail", choices=("fail", "skip"), help=bad)
 
     about = "Exit status: 0 the same speaker, 1 different speakers, 2 bad input."
-    command = _command(
-        commands, "recogniser:verify", "whether two recordings are of one speaker", about, parents=[shared]
-    )
+    text = "whether two recordings are of one speaker"
+    command = _command(commands, "recogniser:verify", text, about, parents=parents)
     add = command.add_argument
     add("first", metavar="A")
     add("second", metavar="B")
@@ -129,17 +131,15 @@ def _add_recogniser(commands: Any) -> None:
     add("--prior", type=float, default=0.5, metavar="P", help="of one speaker before listening; default 0.5")
     add("--json", action="store_true", help="print JSON")
 
-    add = _command(
-        commands, "recogniser:enrol", "enrol a speaker from recordings", parents=[shared]
-    ).add_argument
+    text = "enrol a speaker from recordings"
+    add = _command(commands, "recogniser:enrol", text, parents=parents).add_argument
     add("store", metavar="STORE", help="a Parquet file, made if it does not exist")
     add("name", metavar="NAME")
     add("files", nargs="+", metavar="FILE")
     add("--replace", action="store_true", help="the embedding of a name that is enrolled already")
 
-    add = _command(
-        commands, "recogniser:identify", "the enrolled speakers nearest to a recording", parents=[shared]
-    ).add_argument
+    text = "the enrolled speakers nearest to a recording"
+    add = _command(commands, "recogniser:identify", text, parents=parents).add_argument
     add("store", metavar="STORE")
     add("file", metavar="FILE")
     add("--top", type=_count, default=5, metavar="N", help="how many; default 5")
@@ -152,16 +152,14 @@ def _add_evaluation(commands: Any) -> None:
     labels, lists, models, speakers = shared
     labels.add_argument("--trials", metavar="LIST", help="the labels, where the score file has none")
     lists.add_argument("--format", help="of the list: voxceleb, kaldi, cnceleb or unlabelled; else told")
-    lists.add_argument(
-        "--keep-duplicates", action="store_true", help="count a trial as often as it is listed"
-    )
+    again = "count a trial as often as it is listed"
+    lists.add_argument("--keep-duplicates", action="store_true", help=again)
     models.add_argument("--models", metavar="MAP", help="utterances of each model: `model utterance …`")
     add = speakers.add_argument
     add("--manifest", metavar="FILE", help="Parquet or CSV: speakers, languages and genders")
     add("--languages", metavar="CSV", help="languages of utterances: `filename,label`")
-    add(
-        "--speaker-separator", default="/", metavar="TEXT", help="without a manifest: ends the speaker's name"
-    )
+    ends = "without a manifest: ends the speaker's name"
+    add("--speaker-separator", default="/", metavar="TEXT", help=ends)
     resamples = f"resamples of the speakers; 0 for no interval (default {DEFAULT_RESAMPLES})"
     add("--bootstrap", type=_resamples, default=DEFAULT_RESAMPLES, metavar="N", help=resamples)
     add("--seed", type=int, default=1, help="of the resamples")
@@ -170,13 +168,8 @@ def _add_evaluation(commands: Any) -> None:
     add("--by", action="append", default=[], choices=parts, help=by)
     add("--json", action="store_true", help="print JSON, rates as fractions of 1")
 
-    command = _command(
-        commands,
-        "evaluation:metrics",
-        "error rates of a score file",
-        "EER, minDCF, minCllr and FRR at fixed FAR, with intervals over speakers.",
-        parents=shared,
-    )
+    about = "EER, minDCF, minCllr and FRR at fixed FAR, with intervals over speakers."
+    command = _command(commands, "evaluation:metrics", "error rates of a score file", about, parents=shared)
     add = command.add_argument
     add("scores", metavar="SCORES", help="text `enroll test score [label]`, or Parquet")
     ratios = command.add_mutually_exclusive_group()
@@ -184,23 +177,15 @@ def _add_evaluation(commands: Any) -> None:
     ratios.add_argument("--calibrate", metavar="DEV_SCORES", help="fit the calibration on these scores")
     add("--calibrate-trials", metavar="LIST", help="labels of DEV_SCORES, if it has none")
 
-    add = _command(
-        commands,
-        "evaluation:compare",
-        "two systems on the same trials",
-        "The difference of two EERs, by a paired bootstrap over speakers.",
-        parents=shared,
-    ).add_argument
+    about = "The difference of two EERs, by a paired bootstrap over speakers."
+    text = "two systems on the same trials"
+    add = _command(commands, "evaluation:compare", text, about, parents=shared).add_argument
     add("first", metavar="A", help="score file of the first system")
     add("second", metavar="B", help="score file of the second system")
 
-    add = _command(
-        commands,
-        "evaluation:score",
-        "cosine scores of a trial list",
-        "Cosines of a list's trials; AS-norm with a cohort of training speakers.",
-        parents=[lists, models],
-    ).add_argument
+    about = "Cosines of a list's trials; AS-norm with a cohort of training speakers."
+    text, parents = "cosine scores of a trial list", [lists, models]
+    add = _command(commands, "evaluation:score", text, about, parents=parents).add_argument
     add("--embeddings", required=True, metavar="PARQUET", help="columns utterance_id, vector")
     add("--trials", required=True, metavar="LIST")
     add("--output", required=True, metavar="FILE", help=".parquet, else text")
@@ -209,12 +194,8 @@ def _add_evaluation(commands: Any) -> None:
     add("--manifest", metavar="FILE", help="speakers and splits, needed by --cohort; languages")
     add("--backend", metavar="FILE", help="score by what `laspa backend fit` has learnt")
 
-    add = _command(
-        commands,
-        "evaluation:trials",
-        "draw a trial list",
-        "Draw trials from a split, within a language and across, balanced, by seed.",
-    ).add_argument
+    about = "Draw trials from a split, within a language and across, balanced, by seed."
+    add = _command(commands, "evaluation:trials", "draw a trial list", about).add_argument
     add("manifest", metavar="MANIFEST", help="Parquet or CSV: utterance_id, speaker, language, …")
     add("--split", default="test", help="default: test, which is all where there are no splits")
     add("--output", required=True, metavar="FILE", help=".parquet, else text")
@@ -253,21 +234,15 @@ def _add_tune(commands: Any) -> None:
 
 
 def _add_corpus(commands: Any) -> None:
-    command = commands.add_parser(
-        "corpus",
-        help="corpora: what is fetched of them, and a check on real speech",
-        description="What fetching a corpus will bring, the fetching itself, and a check of a trained model.",
-    )
-    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    text = "corpora: what is fetched of them, and a check on real speech"
+    about = "What fetching a corpus will bring, the fetching itself, and a check of a trained model."
+    actions = _group(commands, "corpus", text, about)
     fetched = "nisp, voxceleb1, voxceleb2, musan or rirs_noises"
+    on_disk = "a corpus that is on disk, such as asterisk"
     for name, text, which in (
         ("plan", "addresses, sizes and checksums that are known, without using the network", fetched),
         ("fetch", "fetch and unpack it, or what is missing of it", fetched),
-        (
-            "check",
-            "how near a trained model puts one person in two languages, and others",
-            "a corpus that is on disk, such as asterisk",
-        ),
+        ("check", "how near a trained model puts one person in two languages, and others", on_disk),
     ):
         add = _command(actions, f"corpus:{name}", text).add_argument
         add("name", metavar="NAME", help=which)
@@ -277,51 +252,32 @@ def _add_corpus(commands: Any) -> None:
 
 
 def _add_models(commands: Any) -> None:
-    command = commands.add_parser(
-        "import",
-        help="a public recogniser as a model folder",
-        description="Make a model folder of a public recogniser's weights, for `Recogniser.load`.",
-    )
-    command.set_defaults(run="laspa.cli.models:import_model")
+    about = "Make a model folder of a public recogniser's weights, for `Recogniser.load`."
+    text = "a public recogniser as a model folder"
+    add = _command(commands, "models:import_model", text, about).add_argument
     kinds = (
         "campplus (3D-Speaker), wespeaker_campplus, wespeaker_resnet34 (pyannote's too), "
         "wespeaker_ecapa_512, wespeaker_ecapa_1024, speechbrain_ecapa, redimnet_b0, redimnet_b1, redimnet_b2"
     )
-    add = command.add_argument
     add("kind", metavar="KIND", help=kinds)
     add("file", metavar="FILE", help="weights: safetensors, or torch.save of tensors alone")
     add("--output", required=True, metavar="FOLDER", help="the model folder")
 
 
 def _add_backend(commands: Any) -> None:
-    command = commands.add_parser(
-        "backend",
-        help="take the language out of finished embeddings, where it pays",
-        description="Learn on a user's own speakers what takes the language out of finished embeddings.",
-    )
-    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
-    add = _command(
-        actions,
-        "backend:fit",
-        "learn a backend, and say by cross-validation over speakers whether it pays",
-    ).add_argument
+    text = "take the language out of finished embeddings, where it pays"
+    about = "Learn on a user's own speakers what takes the language out of finished embeddings."
+    actions = _group(commands, "backend", text, about)
+    text = "learn a backend, and say by cross-validation over speakers whether it pays"
+    add = _command(actions, "backend:fit", text).add_argument
     add("--embeddings", required=True, metavar="PARQUET", help="columns utterance_id, vector")
     add("--manifest", required=True, metavar="FILE", help="Parquet or CSV: utterance_id, speaker, language")
     add("--output", required=True, metavar="FILE", help="the backend, for laspa score --backend")
     add("--parts", metavar="LIST", help="of means,nuisance,whiten,plda,pair,side; default: all may be used")
-    add(
-        "--languages-by",
-        default="label",
-        choices=("label", "posterior"),
-        help="validate with labels, or as if languages had to be told from the embedding",
-    )
-    add(
-        "--bootstrap",
-        type=_resamples,
-        default=DEFAULT_RESAMPLES,
-        metavar="N",
-        help="resamples of the speakers",
-    )
+    told = "validate with labels, or as if languages had to be told from the embedding"
+    add("--languages-by", default="label", choices=("label", "posterior"), help=told)
+    resamples = "resamples of the speakers"
+    add("--bootstrap", type=_resamples, default=DEFAULT_RESAMPLES, metavar="N", help=resamples)
     add("--seed", type=int, default=1)
     add("--json", action="store_true", help="print JSON, rates as fractions of 1")
 
@@ -331,13 +287,12 @@ def _add_registry(commands: Any) -> None:
     add = _command(commands, "registry:register", text).add_argument
     add("--model", default="data/model", metavar="FOLDER", help="as the stage model writes it")
     add("--name", default="laspa", help="of the registered model (default laspa)")
-    add = _command(
-        commands,
-        "registry:promote",
-        "make the challenger the champion, if it is not worse",
+    text = "make the challenger the champion, if it is not worse"
+    about = (
         "Compare the challenger with the champion on the same test list. It becomes the champion if its EER "
-        "is not higher across / within a language, and within a language at most a margin higher.",
-    ).add_argument
+        "is not higher across / within a language, and within a language at most a margin higher."
+    )
+    add = _command(commands, "registry:promote", text, about).add_argument
     add("--name", default="laspa", help="of the registered model (default laspa)")
     margin = "of the EER within a language, in points (default 0.5)"
     add("--margin", type=float, default=0.5, metavar="POINTS", help=margin)

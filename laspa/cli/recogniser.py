@@ -8,24 +8,24 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from laspa.audio.decoders import READ
 from laspa.audio.kinds import is_recording
 from laspa.corpora.disk import files as walked
 from laspa.errors import LaspaError
-from laspa.evaluation.score_files import MODEL_KEY
+from laspa.evaluation.score_files import MODEL_KEY, embeddings_table
 from laspa.files import atomic_path
 from laspa.hooks import hook
 from laspa.progress import progress
-from laspa.recogniser.recogniser import Language, Recogniser
+from laspa.recogniser.recogniser import Recogniser
 from laspa.recogniser.shards import Job, embed_in_shards, embeddings, local_engine, write_skipped
 from laspa.recogniser.store import Store, check_name
 from laspa.text import is_utf_8, printable, read_table
 
 ROWS_PER_GROUP = 1024  # embeddings in memory at a time
 SAME, DIFFERENT = 0, 1  # exit status of verify
+PAIRS = {"same": "the same language", "different": "different languages", "any": "any languages"}
 
 
 def embed(options: argparse.Namespace) -> None:
@@ -36,10 +36,8 @@ def embed(options: argparse.Namespace) -> None:
     if not output.suffix:
         engine = local_engine if options.engine == "local" else hook("laspa.embed", options.engine, "tune")
         written, count = embed_in_shards(files, output, job, options.shard_size, engine)
-        print(
-            f"{written} embeddings in {output}"
-            + (f"; {count} skipped: {output}.skipped.csv" if count else "")
-        )
+        skipped_too = f"; {count} skipped: {output}.skipped.csv" if count else ""
+        print(f"{written} embeddings in {output}{skipped_too}")
         return
     if output.suffix != ".parquet":
         raise LaspaError(
@@ -70,9 +68,7 @@ def _write(path: Path, rows: Iterator[tuple[str, np.ndarray]], digest: str) -> i
     try:
         while group := list(islice(rows, ROWS_PER_GROUP)):
             vectors = np.stack([vector for _, vector in group])
-            values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-            table = pa.table({"utterance_id": [name for name, _ in group], "vector": values})
-            table = table.replace_schema_metadata({MODEL_KEY: digest})
+            table = embeddings_table([name for name, _ in group], vectors, {MODEL_KEY: digest})
             writer = writer or pq.ParquetWriter(path, table.schema, compression="none")
             writer.write_table(table)
             count += len(group)
@@ -108,13 +104,9 @@ def _named_files(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
             raise LaspaError(f"{folder}: holds no recordings ({READ})")
         yield from ((path.as_posix(), folder / path) for path in found)
     else:
-        yield from _listed(sources[0], Path(options.root))
-
-
-def _listed(manifest: Path, root: Path) -> Iterator[tuple[str, Path]]:
-    table = read_table(manifest, ["path"], ["utterance_id"])
-    names = table.get("utterance_id", table["path"])
-    yield from ((name, root / path) for name, path in zip(names, table["path"], strict=True))
+        table = read_table(sources[0], ["path"], ["utterance_id"])
+        names, root = table.get("utterance_id", table["path"]), Path(options.root)
+        yield from ((name, root / path) for name, path in zip(names, table["path"], strict=True))
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -139,9 +131,11 @@ def verify(options: argparse.Namespace) -> int:
         print("probability  not known: there is no calibration")
     else:
         print(f"probability  {found.probability:.3f} of one speaker, at a prior of {found.prior:g}")
-        print(f"log ratio    {found.log_likelihood_ratio:+.2f}, for pairs in {_pairs(found.languages_heard)}")
+        pairs = PAIRS[str(found.languages_heard)]
+        print(f"log ratio    {found.log_likelihood_ratio:+.2f}, for pairs in {pairs}")
     for path, language in zip((options.first, options.second), found.languages, strict=True):
-        print(f"heard        {_heard(language)} in {path}")
+        told = "no language" if language is None else f"{language.code} ({language.posterior:.2f})"
+        print(f"heard        {told} in {path}")
     return SAME if found.same else DIFFERENT
 
 
@@ -152,14 +146,6 @@ def _warn(options: argparse.Namespace, path: str, otherwise: bool) -> None:
             "so that its scores are of little use; leave out --backend, or fit one on such recordings",
             file=sys.stderr,
         )
-
-
-def _pairs(heard: str | None) -> str:
-    return {"same": "the same language", "different": "different languages"}.get(heard or "", "any languages")
-
-
-def _heard(language: Language | None) -> str:
-    return "no language" if language is None else f"{language.code} ({language.posterior:.2f})"
 
 
 def enrol(options: argparse.Namespace) -> None:

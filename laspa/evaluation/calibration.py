@@ -73,13 +73,10 @@ def logistic_weights(
 
 def thresholds(target: np.ndarray, nontarget: np.ndarray) -> dict[str, float]:
     """Thresholds of the score by name: that with equal error rates, and those of FALSE_ACCEPTANCES."""
-    limits = {EER: None} | {far_name(far): far for far in FALSE_ACCEPTANCES}
-    return {name: _threshold(target, nontarget, far) for name, far in limits.items()}
-
-
-def _threshold(target: np.ndarray, nontarget: np.ndarray, far: float | None) -> float:
-    """The lowest score above which at most `far` of the non-targets lie, or no more than targets below."""
     missed, alarm = error_rates(target, nontarget)
-    chosen = np.flatnonzero(alarm <= (missed if far is None else far + ROUNDING))[0]
     scores = np.unique(np.concatenate([target, nontarget]))
-    return float(scores[max(chosen - 1, 0)])  # entry 0 accepts all, entry i + 1 what exceeds scores[i]
+    # The lowest score above which no more non-targets lie than targets below, or at most this share of them.
+    limits = {EER: missed} | {far_name(far): far + ROUNDING for far in FALSE_ACCEPTANCES}
+    chosen = {name: np.flatnonzero(alarm <= limit)[0] for name, limit in limits.items()}
+    # Entry 0 accepts all, entry i + 1 what exceeds scores[i].
+    return {name: float(scores[max(place - 1, 0)]) for name, place in chosen.items()}

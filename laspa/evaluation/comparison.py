@@ -22,6 +22,12 @@ class Comparison:
     p_value: float
     resamples: int
 
+    def row(self, width: int) -> str:
+        """As a printed table has it: EERs in %, in columns of `width`, difference in points, interval, p."""
+        rates = " ".join(f"{100 * rate:{width}.3f}" for rate in (self.first, self.second))
+        interval = f"{100 * self.low:+.3f} to {100 * self.high:+.3f}"
+        return f"{rates} {100 * self.difference:+11.3f}  {interval:<19} {self.p_value:7.3g}"
+
 
 def compare_parts(
     first: np.ndarray,

@@ -1,4 +1,4 @@
-"""Inside a trained model: where its prefix-tuners look, and which loss moves which of its parts."""
+"""Inside a trained model: where its tuners look, which loss moves which part, how its embeddings depend."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from laspa.features.store import FeatureStore
 from laspa.models.laspa import Laspa
+from laspa.models.losses import mapc, mapc_floor
 
+BATCH_SIZES = (16, 32, 64, 128, 256, 512, 1024)  # of which MAPC is measured
+DRAWS = 20  # batches of each size
 SEGMENTS = 20  # equal parts of an utterance in which attention on its frames is summed; our choice
 BY_ATTENTION = "mse_by_attention"
 QUERY, FRAMES = 0, 2  # places among the inputs of a tuner and of the decoder
@@ -68,7 +71,13 @@ def gradient_norms(
         there are) and term; a term that a part has no say in is left out.
     """
     model = model.cpu().eval()  # cuDNN has no backward pass of an LSTM in evaluation mode
-    parts = _parts(model)
+    parts = {
+        "speaker_encoder": model.speaker_encoder,
+        "language_encoder": model.language_encoder,
+        **{f"{side}_tuner": tuner for side, tuner in (model.fusion or {}).items()},
+        "decoder": model.decoder,
+    }
+    parts = {name: part for name, part in parts.items() if part is not None}
     weights, margin = model.system.loss_weights, model.system.aam_margin
     terms = model.loss_terms(model(mel), mel, speaker, language, margin)
     if "mse" in terms and model.fusion is not None:
@@ -85,16 +94,6 @@ def gradient_norms(
             if lengths:
                 norms[name][term] = float(torch.stack(lengths).norm())
     return norms
-
-
-def _parts(model: Laspa) -> dict[str, nn.Module]:
-    parts: dict[str, nn.Module | None] = {
-        "speaker_encoder": model.speaker_encoder,
-        "language_encoder": model.language_encoder,
-    }
-    if model.fusion is not None:
-        parts |= {f"{side}_tuner": model.fusion[side] for side in ("speaker", "language")}
-    return {name: part for name, part in (parts | {"decoder": model.decoder}).items() if part is not None}
 
 
 @contextmanager
@@ -115,3 +114,29 @@ def _held(model: Laspa) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def mapc_by_batch_size(speaker: np.ndarray, language: np.ndarray, seed: int) -> list[dict[str, float]]:
+    """MAPC of batches drawn at random, by their size: how much of it is dependence of the two embeddings.
+
+    Args:
+        speaker, language: (utterances, embedding_dim).
+
+    Returns:
+        for each of BATCH_SIZES that there are utterances for: `paired`, of the embeddings as they are;
+        `shuffled`, after each batch's language embeddings are put in random order, so that the two are
+        independent; and `floor`, what independent embeddings have in theory.
+    """
+    generator = np.random.default_rng(seed)
+    both = torch.from_numpy(speaker), torch.from_numpy(language)
+    found = []
+    for size in (size for size in BATCH_SIZES if size <= len(speaker)):
+        paired, shuffled = [], []
+        for _ in range(DRAWS):
+            rows = generator.permutation(len(speaker))[:size]
+            a, b = both[0][rows], both[1][rows]
+            paired.append(float(mapc(a, b, "batch")))
+            shuffled.append(float(mapc(a, b[generator.permutation(size)], "batch")))
+        means = {"paired": float(np.mean(paired)), "shuffled": float(np.mean(shuffled))}
+        found.append({"size": size, **means, "floor": mapc_floor(size)})
+    return found

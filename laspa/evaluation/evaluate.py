@@ -162,10 +162,8 @@ def list_metrics(
         }
         for group in ("conditions", "seen", "unseen")
     }
-    metrics["omitted"] = {}
-    for condition, rates in found["conditions"].items():
-        if rates is None:
-            metrics["omitted"][condition] = _missing_class(trials, metadata, condition)
+    left_out = [condition for condition, rates in found["conditions"].items() if rates is None]
+    metrics["omitted"] = {condition: _missing_class(trials, metadata, condition) for condition in left_out}
     return metrics | {"trial_list": list_info(trials, name, metadata)}
 
 

@@ -93,7 +93,13 @@ def pair_norm(
             np.where(speakers[rows] == speakers[opposite], len(means) - 1, own[opposite, language]),
         )
         speakers_left = count[language] - sum((one < len(means) - 1).astype(float) for one in left_out)
-        _refuse_few(names, language, speakers_left, least)
+        fewest = np.full(len(names), np.inf)
+        np.minimum.at(fewest, language, speakers_left)
+        if few := [f"{name} ({int(one)})" for name, one in zip(names, fewest, strict=True) if one < least]:
+            raise LaspaError(
+                f"pair norm: too few background speakers besides those of a trial in {', '.join(few)}; a "
+                f"language needs {least} or more, recorded like the trials"
+            )
         total = near[rows, language]
         for one in left_out:
             if (one < len(means) - 1).any():
@@ -102,16 +108,6 @@ def pair_norm(
 
     normaliser = (side(enroll, test) + side(test, enroll)) / 2
     return np.asarray(cosine_scores(embeddings, enroll, test) - normaliser, dtype=np.float32)
-
-
-def _refuse_few(names: np.ndarray, language: np.ndarray, speakers_left: np.ndarray, least: int) -> None:
-    fewest = np.full(len(names), np.inf)
-    np.minimum.at(fewest, language, speakers_left)
-    if few := [f"{name} ({int(left)})" for name, left in zip(names, fewest, strict=True) if left < least]:
-        raise LaspaError(
-            f"pair norm: too few background speakers besides those of a trial in {', '.join(few)}; a "
-            f"language needs {least} or more, recorded like the trials"
-        )
 
 
 def _dots(left: np.ndarray, right: np.ndarray, rows: np.ndarray, other: np.ndarray) -> np.ndarray:

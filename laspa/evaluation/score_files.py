@@ -60,7 +60,10 @@ def read_scores(path: Path | str, keep_duplicates: bool = False) -> tuple[TrialL
         trials = trials_of_table(path, table)
         scores = table["score"].cast(pa.float64()).fill_null(np.nan).to_numpy()
     else:
-        trials, scores = _read_text(path)
+        columns, header = _layout(path)
+        expected = f"`{' '.join(columns)}` as in its first line"
+        trials, table = read_trials_text(path, columns, LABELS, expected, header=header)
+        scores = table["score"].to_numpy()
     if not np.isfinite(scores).all():
         row = int(np.flatnonzero(~np.isfinite(scores))[0])
         bad = int((~np.isfinite(scores)).sum())
@@ -70,13 +73,6 @@ def read_scores(path: Path | str, keep_duplicates: bool = False) -> tuple[TrialL
         )
     check_duplicates(trials, keep_duplicates)
     return trials, scores
-
-
-def _read_text(path: Path | str) -> tuple[TrialList, np.ndarray]:
-    columns, header = _layout(path)
-    expected = f"`{' '.join(columns)}` as in its first line"
-    trials, table = read_trials_text(path, columns, LABELS, expected, header=header)
-    return trials, table["score"].to_numpy()
 
 
 def _layout(path: Path | str) -> tuple[tuple[str, ...], bool]:
@@ -95,9 +91,9 @@ def _layout(path: Path | str) -> tuple[tuple[str, ...], bool]:
     place = f"{path}:{line_of_row(path, 0)}"
     if len(fits) > 1:
         raise LaspaError(
-            f"{place}: the third and fourth field are 0 or 1 in all of the first {len(found)} lines, so "
-            "that either "
-            f"may be the label; write a first line with the names {' '.join(fits[0])} or {' '.join(fits[1])}"
+            f"{place}: the third and fourth field are 0 or 1 in all of the first {len(found)} lines, so that "
+            "either may be the label; write a first line with the names "
+            f"{' '.join(fits[0])} or {' '.join(fits[1])}"
         )
     if fits:
         return fits[0], header
@@ -180,6 +176,15 @@ def write_scores(path: Path | str, trials: TrialList, scores: np.ndarray) -> Non
             if trials.target is not None:
                 columns.append(pa.DictionaryArray.from_arrays(trials.target[rows].astype(np.int8), words))
             file.write(text_lines(columns))
+
+
+def embeddings_table(
+    utterance_ids: list[str], vectors: np.ndarray, metadata: dict[bytes, str] | None = None
+) -> pa.Table:
+    """Vectors (n, D) as a table that `read_embeddings` reads, with metadata of the file."""
+    values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), vectors.shape[1])
+    columns = {"utterance_id": pa.array(utterance_ids, pa.string()), "vector": values}
+    return pa.table(columns).replace_schema_metadata(metadata)
 
 
 def read_embeddings(path: str) -> tuple[pa.Array, np.ndarray]:

@@ -16,7 +16,6 @@ from laspa.trials.splits import PARTS, rows_of_split
 
 OWN_LICENCE = "apache-2.0"  # of the code, and of models trained on the embedded corpus alone
 TAGS = ["speaker-verification", "speaker-recognition", "speaker-embedding", "cross-lingual"]
-TASK = "speaker-verification"
 
 
 def render_card(
@@ -77,34 +76,23 @@ def _front_matter(
         "type": "speaker-verification-trials",
         "revision": metrics["trial_list"]["sha256"],
     }
+    rates = metrics["conditions"]
     measured = [
-        {
-            "type": "eer",
-            "name": f"EER in %, {CONDITIONS[condition].label}",
-            "value": round(100 * rates["eer"], 2),
-        }
-        for condition, rates in _in_order(metrics["conditions"])
+        {"type": "eer", "name": f"EER in %, {about.label}", "value": round(100 * rates[condition]["eer"], 2)}
+        for condition, about in CONDITIONS.items()
+        if condition in rates
     ]
-    found: dict[str, Any] = {"license": licence}
-    if licence == "other":
-        found["license_name"] = "as-the-training-data"
-    found |= {
+    results = [{"task": {"type": "speaker-verification"}, "dataset": dataset, "metrics": measured}]
+    found = {
+        "license": licence,
+        **({"license_name": "as-the-training-data"} if licence == "other" else {}),
         "language": config["languages"],
         "library_name": "laspa",
         "tags": TAGS,
         "metrics": ["eer"],
-        "model-index": [
-            {
-                "name": f"laspa-{name}",
-                "results": [{"task": {"type": TASK}, "dataset": dataset, "metrics": measured}],
-            }
-        ],
+        "model-index": [{"name": f"laspa-{name}", "results": results}],
     }
     return yaml.safe_dump(found, sort_keys=False, allow_unicode=True).strip()
-
-
-def _in_order(conditions: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, conditions[name]) for name in CONDITIONS if name in conditions]
 
 
 def _data(parts: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
@@ -127,13 +115,8 @@ def _threshold(name: str) -> str:
     return "equal error rates" if name == EER else f"FAR {100 * float(name.removeprefix('far_')):g} %"
 
 
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.2f}"
-
-
 def _interval(rates: dict[str, float], name: str) -> str:
     """`12.34 (11.00–13.60)` in per cent; without the interval where there is none."""
-    text = _percent(rates[name])
-    if f"{name}_low" in rates:
-        text += f" ({_percent(rates[f'{name}_low'])}–{_percent(rates[f'{name}_high'])})"
-    return text
+    keys = (name, f"{name}_low", f"{name}_high")
+    rate, *ends = (f"{100 * rates[key]:.2f}" for key in keys if key in rates)
+    return f"{rate} ({'–'.join(ends)})" if ends else rate

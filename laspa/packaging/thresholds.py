@@ -10,6 +10,7 @@ from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration, fit_calibration, thresholds
 from laspa.evaluation.embedding import embed
 from laspa.evaluation.error_rates import cllr, eer
+from laspa.evaluation.evaluate import with_both_classes
 from laspa.evaluation.intervals import percentile_interval, resampled_acceptance
 from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.evaluation.split import Split, embedding_rows, score_trials
@@ -78,14 +79,6 @@ def _fitted(target: np.ndarray, nontarget: np.ndarray) -> dict[str, Any]:
     }
 
 
-def log_likelihood_ratios(scored: Scored, fits: dict[str, dict[str, Any]]) -> np.ndarray:
-    """(trials,), each by the calibration of what is heard in its pair."""
-    ratios = np.empty(len(scored.scores))
-    for name, mask in _parts(scored.heard, fits).items():
-        ratios[mask] = Calibration(fits[name]["slope"], fits[name]["offset"])(scored.scores[mask])
-    return ratios
-
-
 def measure_thresholds(
     test: Scored, fits: dict[str, dict[str, Any]], resamples: int, seed: int
 ) -> dict[str, Any]:
@@ -129,7 +122,10 @@ def measure_thresholds(
 def _of_ratios(
     test: Scored, parts: dict[str, np.ndarray], fits: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, float]]:
-    target, ratios = test.trials.labels(), log_likelihood_ratios(test, fits)
+    """EER and Cllr by part of log likelihood ratios, each by the calibration of what is heard in its pair."""
+    target, ratios = test.trials.labels(), np.empty(len(test.scores))
+    for name, mask in _parts(test.heard, fits).items():
+        ratios[mask] = Calibration(fits[name]["slope"], fits[name]["offset"])(test.scores[mask])
     found = {}
     for part, mask in parts.items():
         classes = ratios[mask & target], ratios[mask & ~target]
@@ -146,8 +142,8 @@ def _intervals(drawn: tuple[np.ndarray, np.ndarray] | None) -> dict[str, float]:
 
 def _parts(heard: np.ndarray, fits: dict[str, dict[str, Any]]) -> dict[str, np.ndarray]:
     """Which trials each fit decides: (trials,) boolean each, every trial once."""
-    own = {name: heard == name for name in (SAME, DIFFERENT) if name in fits}
-    return {ANY: ~np.logical_or.reduce([*own.values(), np.zeros(len(heard), dtype=bool)]), **own}
+    decides = np.where(np.isin(heard, [*fits]), heard, ANY)
+    return {name: decides == name for name in (ANY, SAME, DIFFERENT) if name in fits}
 
 
 def _test_parts(test: Scored, fits: dict[str, dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -157,4 +153,4 @@ def _test_parts(test: Scored, fits: dict[str, dict[str, Any]]) -> dict[str, np.n
     if same is not None:
         parts |= {"within a language": same, "across languages": ~same}
     parts |= {f"heard: {name}": mask for name, mask in _parts(test.heard, fits).items()}
-    return {name: mask for name, mask in parts.items() if len(np.unique(target[mask])) == 2}
+    return with_both_classes(parts, target)

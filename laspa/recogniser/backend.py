@@ -27,15 +27,15 @@ class Backend(Protocol):
 
     digest: SHA-256 of the model's weights; embeddings of equal digests can be compared. dim: of these.
     languages: that its posteriors tell apart, in their order.
-    folder: of the model's calibration, where there may be one.
+    folder: of the model, where its calibration may be; an ONNX file itself.
     calibration: the content of calibration.json that an exported model brings with it, or None.
     """
 
     digest: str
     dim: int
     languages: list[str]
-    folder: Path | None
-    calibration: dict[str, Any] | None
+    folder: Path
+    calibration: dict[str, Any] | None = None
 
     def encode(self, speech: np.ndarray) -> Encoded:
         """Speech, (samples,) float32 at 16 kHz, full scale ±1; the caller bounds its length."""
@@ -63,7 +63,7 @@ def open_backend(
     return TorchBackend(Path(source), device, threads)
 
 
-class TorchBackend:
+class TorchBackend(Backend):
     """A saved model (laspa/models/saving.py) on torch."""
 
     def __init__(self, folder: Path, device: str, threads: int | None) -> None:
@@ -80,9 +80,7 @@ class TorchBackend:
         if threads is not None:
             torch.set_num_threads(threads)
         self.dim = model.system.model.embedding_dim
-        self.folder: Path | None = folder
-        self.calibration: dict[str, Any] | None = None
-        self.languages: list[str] = config["languages"]
+        self.folder, self.languages = folder, config["languages"]
         self.digest = sha256_file(folder / WEIGHTS_FILE)
 
     def encode(self, speech: np.ndarray) -> Encoded:
@@ -100,7 +98,7 @@ class TorchBackend:
         )
 
 
-class OnnxBackend:
+class OnnxBackend(Backend):
     """A file of `laspa export`, or of another toolkit, on onnxruntime. `folder` is the file, for messages.
 
     Of another toolkit's outputs the embedding is the one whose name says so, else the first. It needs torch
@@ -128,9 +126,7 @@ class OnnxBackend:
             raise LaspaError(
                 f"{path}: not a whole ONNX file ({reason}): damaged or cut short; export it again"
             ) from None
-        self.folder: Path | None = path
-        self.languages: list[str] = []
-        self.calibration: dict[str, Any] | None = None
+        self.folder, self.languages = path, []
         self._inputs = [one.name for one in self._session.get_inputs()]
         self._outputs: list[str] | None = None
         self._bands_first = False
@@ -150,7 +146,6 @@ class OnnxBackend:
         from laspa.files import sha256_file
         from laspa.models.onnx_metadata import EMBEDDING, foreign_metadata
 
-        assert self.folder is not None
         name, features = foreign_metadata(found, str(self.folder), front_end)
         shape = self._session.get_inputs()[0].shape
         if len(shape) != (2 if features is None else 3):

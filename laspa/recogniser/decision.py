@@ -69,16 +69,14 @@ class Decision:
         return name
 
 
-def read_decision(folder: Path | None, digest: str) -> Decision | None:
+def read_decision(folder: Path, digest: str) -> Decision | None:
     """The calibration of a model's folder; None where there is none.
 
     Raises:
         LaspaError: a file of another form or another model.
     """
-    path = None if folder is None else folder / CALIBRATION_FILE
-    if path is None or not path.exists():
-        return None
-    return decision_of(read_json(path), path, digest)
+    path = folder / CALIBRATION_FILE
+    return decision_of(read_json(path), path, digest) if path.exists() else None
 
 
 def decision_of(found: Any, path: Path, digest: str) -> Decision:

@@ -20,6 +20,7 @@ from laspa.recogniser.decision import (
     CALIBRATION_FILE,
     MIN_SPEECH,
     Decision,
+    PairDecision,
     decision_of,
     pair_heard,
     probability,
@@ -27,7 +28,7 @@ from laspa.recogniser.decision import (
 )
 
 if TYPE_CHECKING:
-    from laspa.recogniser.correction import Correction
+    from laspa.backend import saving
 
 WINDOW = 30.0  # seconds of speech embedded at once; a longer recording's windows are of equal length
 
@@ -84,7 +85,7 @@ class Verification:
 class Recogniser:
     """Embeds and compares recordings. Use `Recogniser.load`."""
 
-    def __init__(self, backend: Backend, correction: "Correction | None" = None) -> None:
+    def __init__(self, backend: Backend, correction: "saving.Backend | None" = None) -> None:
         self.backend, self.correction = backend, correction
 
     @classmethod
@@ -113,9 +114,11 @@ class Recogniser:
         model = open_backend(str(source), device, threads, front_end)
         if backend is None:
             return cls(model)
-        from laspa.recogniser.correction import open_correction  # here: it imports scikit-learn
+        from laspa.backend.saving import load_backend  # here: it imports scikit-learn
 
-        return cls(model, open_correction(Path(backend), model.digest, model.dim, str(source)))
+        learnt = load_backend(Path(backend))
+        learnt.check_recogniser(backend, model.digest, model.dim, str(source))
+        return cls(model, learnt)
 
     @property
     def digest(self) -> str:
@@ -213,10 +216,13 @@ class Recogniser:
     @cached_property
     def decision(self) -> Decision | None:
         """The calibration and thresholds of the backend, else of the model's folder; None without."""
-        if self.correction is not None:
-            return self.correction.decision
-        backend = self.backend
-        if backend.calibration is not None and backend.folder is not None:
+        backend, learnt = self.backend, self.correction
+        if learnt is not None:
+            if learnt.decision is None or learnt.calibration is None:
+                return None
+            pair = PairDecision(ANY, learnt.calibration, learnt.decision["thresholds"])
+            return Decision(learnt.path, {ANY: pair})
+        if backend.calibration is not None:
             return decision_of(backend.calibration, backend.folder, backend.digest)
         return read_decision(backend.folder, backend.digest)
 

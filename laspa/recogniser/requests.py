@@ -6,6 +6,7 @@ Servers of every kind (MLflow's, Ray Serve) answer through `answer`, so that the
 import base64
 import binascii
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from laspa.audio.decoders import Buffer
 from laspa.audio.lengths import ReadInPart, cut_short, with_all_sound
 from laspa.audio.streaming import Recording, array_recording
 from laspa.errors import LaspaError
-from laspa.recogniser.recogniser import Recogniser, Utterance
+from laspa.recogniser.recogniser import Recogniser
 
 MOST_BYTES = 12 * 2**20  # of one recording as a file: 6.5 minutes of 16-bit samples at 16 kHz
 MOST_SECONDS = 300.0  # of one recording; decoding stops there, whatever a file's header says
@@ -61,7 +62,9 @@ def answer(recogniser: Recogniser, request: Mapping[str, Any]) -> dict[str, Any]
         raise LaspaError("audio is missing; send the base64 of a recording")
     decoded = [decode_recording(text, name) for name, text in given.items()]
     if len(decoded) == 1:
-        return _as_json(recogniser.hear(decoded[0]))
+        heard = recogniser.hear(decoded[0])
+        language = heard.language and heard.language._asdict()
+        return {"embedding": heard.embedding.tolist(), "language": language, "seconds": heard.seconds}
     if recogniser.decision is None:  # said here, without the model's folder in it
         raise LaspaError("this model has no calibration, so that it only embeds; leave other out")
     return recogniser.verify(decoded[0], decoded[1]).as_dict()
@@ -84,7 +87,9 @@ def decode_recording(text: Any, name: str = "audio") -> Recording:
     if cut := cut_short(content):
         raise LaspaError(f"{name}: {cut}; send the whole file")
     try:
-        with soundfile.SoundFile(Buffer(_whole(name, content))) as file:
+        with suppress(ReadInPart):  # an MP3 that does not say how long it is stays as it is
+            content = with_all_sound(name, content) or content
+        with soundfile.SoundFile(Buffer(content)) as file:
             return array_recording(_samples(file, name), file.samplerate, name)
     except LaspaError:
         raise
@@ -95,14 +100,6 @@ def decode_recording(text: Any, name: str = "audio") -> Recording:
         ) from None
 
 
-def _whole(name: str, content: bytes) -> bytes:
-    """As libsndfile reads it whole; an MP3 that does not say how long it is stays as it is."""
-    try:
-        return with_all_sound(name, content) or content
-    except ReadInPart:
-        return content
-
-
 def _samples(file: soundfile.SoundFile, name: str) -> np.ndarray:
     if file.channels > MOST_CHANNELS or file.samplerate > MOST_RATE:
         raise LaspaError(
@@ -110,18 +107,12 @@ def _samples(file: soundfile.SoundFile, name: str) -> np.ndarray:
             f"{MOST_RATE} Hz are taken"
         )
     most = int(MOST_SECONDS * file.samplerate)
-    if file.frames <= most:
-        blocks, count = [], 0
-        while len(block := file.read(READ_FRAMES, dtype="float32", always_2d=True)):
+    blocks, count = [np.zeros((0, file.channels), dtype=np.float32)], file.frames
+    if count <= most:  # as its header says
+        count = 0
+        while count <= most and len(block := file.read(READ_FRAMES, dtype="float32", always_2d=True)):
             blocks.append(block)
             count += len(block)
-            if count > most:
-                break
-        else:
-            return np.concatenate(blocks) if blocks else np.zeros((0, file.channels), dtype=np.float32)
-    raise LaspaError(f"{name} is longer than {MOST_SECONDS:g} s; send a shorter recording")
-
-
-def _as_json(heard: Utterance) -> dict[str, Any]:
-    language = heard.language and heard.language._asdict()
-    return {"embedding": heard.embedding.tolist(), "language": language, "seconds": heard.seconds}
+    if count > most:
+        raise LaspaError(f"{name} is longer than {MOST_SECONDS:g} s; send a shorter recording")
+    return np.concatenate(blocks)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from laspa.audio.decoders import MissingDecoder
 from laspa.audio.streaming import Channel
 from laspa.errors import LaspaError
-from laspa.evaluation.score_files import MODEL_KEY
+from laspa.evaluation.score_files import MODEL_KEY, embeddings_table
 from laspa.files import atomic_path, read_json, write_json
 from laspa.progress import progress
 from laspa.recogniser.recogniser import Recogniser
@@ -73,8 +73,7 @@ def embed_in_shards(
     Raises:
         LaspaError: a folder with other embeddings, or what the engine raises; finished shards stay.
     """
-    digest = job.recogniser().digest
-    _claim(folder, _description(files, digest, job, size))
+    _claim(folder, files, job, size)
     shards = []
     for start in range(0, len(files), size):
         part = files[start : start + size]
@@ -102,16 +101,10 @@ def embed_shard(shard: Shard, recogniser: Recogniser, job: Job) -> None:
     """
     skipped: list[tuple[str, str]] = []
     found = list(embeddings(zip(shard.names, shard.recordings, strict=True), recogniser, job, skipped))
-    names, vectors = [name for name, _ in found], [vector for _, vector in found]
-    dim = recogniser.backend.dim
-    values = pa.array([value for vector in vectors for value in vector], pa.float32())
-    columns = {
-        "utterance_id": pa.array(names, pa.string()),
-        "vector": pa.FixedSizeListArray.from_arrays(values, dim),
-    }
+    vectors = np.array([vector for _, vector in found], np.float32).reshape(-1, recogniser.backend.dim)
     metadata = {MODEL_KEY: recogniser.digest, SKIPPED_KEY: json.dumps(skipped)}
     with atomic_path(shard.path) as temporary:
-        table = pa.table(columns).replace_schema_metadata(metadata)
+        table = embeddings_table([name for name, _ in found], vectors, metadata)
         pq.write_table(table, temporary, compression="none")
 
 
@@ -151,15 +144,13 @@ def local_engine(job: Job, shards: list[Shard]) -> Iterator[None]:
         yield
 
 
-def _description(files: Sequence[tuple[str, Path]], digest: str, job: Job, size: int) -> dict[str, object]:
+def _claim(folder: Path, files: Sequence[tuple[str, Path]], job: Job, size: int) -> None:
+    """Write down what the folder holds, or check it."""
     lines = "\n".join(f"{name}\t{path}" for name, path in files)
     options = {"channel": job.channel, "vad": job.vad, "on_bad_audio": "skip" if job.skip else "fail"}
     recordings = hashlib.sha256(lines.encode()).hexdigest()
-    return {"model": digest, "recordings": recordings, "shard_size": size, **options}
-
-
-def _claim(folder: Path, wanted: dict[str, object]) -> None:
-    """Write down what the folder holds, or check it."""
+    model = job.recogniser().digest
+    wanted = {"model": model, "recordings": recordings, "shard_size": size, **options}
     file = folder / JOB_FILE
     if file.exists():
         found = read_json(file)

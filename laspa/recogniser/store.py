@@ -192,7 +192,6 @@ def _table(names: Sequence[str], vectors: np.ndarray, recordings: Sequence[int],
 def _vectors(table: pa.Table) -> np.ndarray:
     """(rows, D) float32, a view."""
     column = table["embedding"].combine_chunks()
-    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     width = column.type.byte_width // FLOAT
     start, count = column.offset * width, len(column) * width
     return np.frombuffer(column.buffers()[1], np.float32, start + count)[start:].reshape(-1, width)

@@ -28,6 +28,30 @@ CONDITION_LINES: dict[str, tuple[str, Any]] = {
     "all": (GREY, (0, (1, 1))),
 }
 DEV_MARKERS = {"cross_same": "o", "same_same": "s", "all": "^"}  # of the conditions that dev is looked at by
+# Drawn by epoch: lines of (path in a record, label, colour, marker), the label of the axis, its end in %.
+BY_EPOCH: dict[str, tuple[list[tuple[tuple[str, str], str, str, str]], str, int | None]] = {
+    "dev": (
+        [
+            (("dev", f"eer_{name}"), CONDITIONS[name].label, CONDITION_LINES[name][0], marker)
+            for name, marker in DEV_MARKERS.items()
+        ],
+        "EER on dev (%)",
+        None,
+    ),
+    "probe": (
+        [(("dev", "language_probe"), "speaker embedding", ORANGE, "o")],
+        "languages told on dev (%)",
+        100,
+    ),
+    "attention": (
+        [
+            (("attention", "speaker"), "speaker tuner", ORANGE, "o"),
+            (("attention", "language"), "language tuner", BLUE, "s"),
+        ],
+        "attention on the prefix (%)",
+        100,
+    ),
+}
 DET_TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
 LOSS_LABELS = {name: term.label for name, term in TERMS.items()} | {"grad_norm": "gradient norm"}
 LOSS_COLUMNS = 3
@@ -240,30 +264,18 @@ def losses(history: list[dict[str, Any]]) -> Figure:
 
 
 @styled
-def dev_errors(history: list[dict[str, Any]], best_epoch: int | None) -> Figure:
-    """EER on the dev trials by epoch; the epoch whose weights were kept is marked."""
-    lines = [
-        (("dev", f"eer_{name}"), CONDITIONS[name].label, CONDITION_LINES[name][0], marker)
-        for name, marker in DEV_MARKERS.items()
-    ]
-    return _percent_by_epoch(history, lines, best_epoch, ylabel="EER on dev (%)", ylim=(0, None))
-
-
-@styled
-def language_probe(history: list[dict[str, Any]]) -> Figure:
-    """What a quick probe reads of the language in dev's speaker embeddings, by epoch."""
-    lines = [(("dev", "language_probe"), "speaker embedding", ORANGE, "o")]
-    return _percent_by_epoch(history, lines, ylabel="languages told on dev (%)", ylim=(0, 100))
-
-
-@styled
-def attention(history: list[dict[str, Any]]) -> Figure:
-    """Share of the attention's weight that lies on the learned prefix, by epoch and prefix-tuner."""
-    lines = [
-        (("attention", side), f"{side} tuner", colour, marker)
-        for side, colour, marker in (("speaker", ORANGE, "o"), ("language", BLUE, "s"))
-    ]
-    return _percent_by_epoch(history, lines, ylabel="attention on the prefix (%)", ylim=(0, 100))
+def percent_by_epoch(kind: str, history: list[dict[str, Any]], kept: int | None = None) -> Figure:
+    """One kind of BY_EPOCH; the epoch `kept`, whose weights were kept, is marked."""
+    figure, (axis,) = _figure(NARROW, 3.1)
+    lines, label, highest = BY_EPOCH[kind]
+    for path, name, colour, marker in lines:
+        _line(axis, history, path, scale=100, color=colour, marker=marker, markersize=4, label=name)
+    if kept is not None:
+        axis.axvline(kept, color=MUTED, linewidth=1, linestyle=DASHED, label="kept")
+    axis.set(xlabel="epoch", ylabel=label, ylim=(0, highest))
+    axis.legend(loc="best")
+    _label_epochs(axis, history)
+    return figure
 
 
 @styled
@@ -358,24 +370,6 @@ def _line(
             points.append((record["epoch"], scale * value))
     if points:
         axis.plot(*zip(*points, strict=True), **style)
-
-
-def _percent_by_epoch(
-    history: list[dict[str, Any]],
-    lines: Sequence[tuple[tuple[str, ...], str, str, str]],
-    marked: int | None = None,
-    **options: Any,
-) -> Figure:
-    """Lines of (path, label, colour, marker) in per cent; the epoch `marked` is where weights were kept."""
-    figure, (axis,) = _figure(NARROW, 3.1)
-    for path, label, colour, marker in lines:
-        _line(axis, history, path, scale=100, color=colour, marker=marker, markersize=4, label=label)
-    if marked is not None:
-        axis.axvline(marked, color=MUTED, linewidth=1, linestyle=DASHED, label="kept")
-    axis.set(xlabel="epoch", **options)
-    axis.legend(loc="best")
-    _label_epochs(axis, history)
-    return figure
 
 
 def _label_epochs(axis: Axes, history: list[dict[str, Any]]) -> None:

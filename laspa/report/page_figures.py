@@ -1,6 +1,6 @@
 """Which figures the report shows, each with its text alternative; titles and captions are in report.html."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -86,10 +86,8 @@ def _trials(results: Results) -> Named:
     if known:
         ends = " to ".join(f"{percent(value)} % ({pair})" for value, pair in (known[0], known[-1]))
         text = f"EER of {len(known)} pairs of {len(languages)} languages: from {ends}."
-        yield (
-            "languages",
-            PageFigure(figures.language_pairs(languages, errors), text, wide=len(languages) > 8),
-        )
+        figure = figures.language_pairs(languages, errors)
+        yield "languages", PageFigure(figure, text, wide=len(languages) > 8)
 
 
 def _embeddings(results: Results) -> Named:
@@ -123,27 +121,24 @@ def _training(results: Results) -> Named:
         if looks and (key := f"eer_{name}") in looks[0]
     )
     if told:
-        figure = figures.dev_errors(history, results.train.get("best_epoch"))
+        figure = figures.percent_by_epoch("dev", history, results.train.get("best_epoch"))
         yield "dev", PageFigure(figure, f"EER on dev: {told}.")
     if looks and "language_probe" in looks[0]:
         ends = [percent(look["language_probe"]) for look in (looks[0], looks[-1])]
         text = f"Languages told from the speaker embeddings of dev: from {ends[0]} to {ends[1]} %."
-        yield "probe", PageFigure(figures.language_probe(history), text)
+        yield "probe", PageFigure(figures.percent_by_epoch("probe", history), text)
     if shares := last.get("attention"):
         told = " and ".join(f"{side} {percent(share)} %" for side, share in sorted(shares.items()))
         text = f"Share of the attention's weight on the learned prefix in the last epoch: {told}."
-        yield "attention", PageFigure(figures.attention(history), text)
+        yield "attention", PageFigure(figures.percent_by_epoch("attention", history), text)
     if results.attention:
         told = "; ".join(
-            f"the {side} tuner's heads give it {_listed(sum(head) for head in found['prefix'])} %"
+            f"the {side} tuner's heads give it {', '.join(map(percent, map(sum, found['prefix'])))} %"
             f" (evenly spread it would be {percent(found['uniform_prefix'])} %)"
             for side, found in results.attention.items()
         )
-        figure = figures.attention_profile(results.attention)
-        yield (
-            "attention-profile",
-            PageFigure(figure, f"Share of the attention on the prefix: {told}.", wide=True),
-        )
+        figure, text = figures.attention_profile(results.attention), "Share of the attention on the prefix"
+        yield "attention-profile", PageFigure(figure, f"{text}: {told}.", wide=True)
 
 
 def _reconstructions(results: Results) -> Named:
@@ -161,7 +156,3 @@ def _reconstructions(results: Results) -> Named:
     told = ", ".join(f"{pair['mse']:.3f} ({pair['label']})" for pair in pairs)
     text = f"{len(pairs)} pairs of spectrograms; mean squared errors {told}."
     yield "reconstruction", PageFigure(figures.reconstructions(pairs), text, wide=True)
-
-
-def _listed(shares: Iterable[float]) -> str:
-    return ", ".join(percent(share) for share in shares)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from laspa.report.html import environment
-from laspa.report.seeds import interval, over_seeds
+from laspa.report.seeds import over_seeds, paired
 from laspa.report.summary import BASELINE, LASPA, PLUS
 from laspa.report.text import interval_text, percent, points_text
 
@@ -61,20 +61,6 @@ def _course(results: list[dict[str, Any]]) -> dict[str, float]:
             if "language_probe" in record["dev"]:
                 looks.setdefault(str(record["epoch"]), []).append(record["dev"]["language_probe"])
     return {epoch: sum(values) / len(values) for epoch, values in looks.items()}
-
-
-def paired(system: dict[str, Any], other: dict[str, Any], *path: str) -> dict[str, Any] | None:
-    """The mean difference of what stands at `path`, with its t-interval over seeds, paired by seed."""
-    ours: Any = system
-    theirs: Any = other
-    for key in path:
-        ours, theirs = ours[key], theirs[key]
-    first, second = (
-        dict(zip(one["seeds"], values["values"], strict=True))
-        for one, values in ((system, ours), (other, theirs))
-    )
-    both = [first[seed] - second[seed] for seed in first if seed in second]
-    return interval(both) if both else None
 
 
 def replication_page(table: dict[str, Any], backbones: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ from laspa.manifest.tables import read_manifest
 from laspa.report.prefix_heads import PrefixHeads
 from laspa.report.summary import Summary, in_detail
 
+WRITTEN = ("detail", "probe", "attention", "gradients")  # by the stage evaluate, as JSON
+
 
 @dataclass
 class Results:
@@ -86,10 +88,7 @@ def read_results(
         train=read_json(data / "history" / f"{system}.json"),
         scores=_read_table(evaluation / "scores.parquet", scores),
         embeddings=_read_table(evaluation / "embeddings.parquet", ["utterance_id", "vector"]),
-        detail=read_json(evaluation / "detail.json"),
-        probe=read_json(evaluation / "probe.json"),
-        attention=read_json(evaluation / "attention.json"),
-        gradients=read_json(evaluation / "gradients.json"),
+        **{name: read_json(evaluation / f"{name}.json") for name in WRITTEN},
         manifest=read_manifest(data / "manifest.parquet"),
         manifest_sha256=manifest_sha256,
         reconstructions=_read_reconstructions(evaluation / "reconstruction.parquet"),

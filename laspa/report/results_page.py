@@ -1,8 +1,7 @@
 """docs/results.md: the systems on the full budget, with intervals over speakers and over seeds."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ from laspa.evaluation.intervals import percentile_interval, resampled_rates
 from laspa.evaluation.metadata import Metadata, manifest_metadata
 from laspa.files import read_json
 from laspa.report.html import environment
-from laspa.report.seeds import interval
+from laspa.report.seeds import over_seeds
 from laspa.report.summary import BASELINE, MAIN_CONDITIONS
 from laspa.report.text import interval_text, percent, points_text
 from laspa.trials.lists import TrialList
@@ -31,47 +30,32 @@ DESCRIPTIONS = {
 }
 
 
-# Each EER of a system's tables, and where its results hold it.
-Paths = dict[str, tuple[str, ...]]
-EERS: Paths = {name: ("conditions", name, "eer") for name in MAIN_CONDITIONS}
-EERS[UNSEEN] = ("unseen", "cross_same", "eer")
-MAIN_EERS = {name: EERS[name] for name in MAIN_CONDITIONS}
-PAIR_NORM = "pair_norm"
+class Measured(NamedTuple):
+    """One system: its results, merged by `over_seeds`, and its scores by trial list, (trials, seeds)."""
 
-
-@dataclass
-class Measured:
-    """One system: its results by seed, and its scores by trial list, (trials, seeds)."""
-
-    results: list[dict[str, Any]]
+    results: dict[str, Any]
     scores: dict[str, np.ndarray]
 
-    @classmethod
-    def read(cls, folder: Path) -> "Measured":
-        """What `pipelines.studies.run` wrote."""
-        tables = {
-            path.stem.removeprefix("scores_"): pd.read_parquet(path)
-            for path in folder.glob("scores_*.parquet")
-        }
-        seeds = next(iter(tables.values())).columns
-        results = [read_json(folder / f"{seed}.json") for seed in seeds]
-        return cls(results, {name: table.to_numpy(dtype=float) for name, table in tables.items()})
 
-    def over_seeds(self, *path: str) -> dict[str, Any]:
-        """Mean and t-interval over seeds of what stands at `path` in each result."""
-        values: list[Any] = self.results
-        for key in path:
-            values = [value[key] for value in values]
-        return interval([float(value) for value in values])
+def read_measured(folder: Path) -> Measured:
+    """What `pipelines.studies.run` wrote."""
+    files = {path.stem.removeprefix("scores_"): path for path in folder.glob("scores_*.parquet")}
+    tables = {name: pd.read_parquet(path) for name, path in files.items()}
+    seeds = [read_json(folder / f"{seed}.json") for seed in next(iter(tables.values()))]
+    scores = {name: table.to_numpy(dtype=float) for name, table in tables.items()}
+    return Measured(over_seeds({"": seeds})["systems"][""], scores)
 
-    def eers(self, paths: Paths, *place: str) -> dict[str, dict[str, Any]]:
-        """`over_seeds` of each path under `place`; of none where a seed has no rates there."""
-        known: list[Any] = self.results
-        for key in (*place, "conditions"):
-            known = [one.get(key, {}) for one in known]
-        if not all(known):
-            return {}
-        return {name: self.over_seeds(*place, *path) for name, path in paths.items()}
+
+def _rates(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The EERs of the tables, over seeds, without pair norm and with it; none where there are no rates."""
+    return {"eer": _eers(found), "pair_norm": _eers(found.get("pair_norm", {}))}
+
+
+def _eers(rates: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    if not (conditions := rates.get("conditions")):
+        return {}
+    found = {name: conditions[name]["eer"] for name in MAIN_CONDITIONS}
+    return found | ({UNSEEN: rates["unseen"]["cross_same"]["eer"]} if "unseen" in rates else {})
 
 
 def study_summary(
@@ -89,27 +73,18 @@ def study_summary(
         `systems.NAME.other` has the first two and the difference on other voices.
     """
     systems: dict[str, dict[str, Any]] = {
-        name: {
-            "eer": system.eers(EERS),
-            "pair_norm": system.eers(MAIN_EERS, PAIR_NORM),
-            "language_probe": system.over_seeds("language_probe_accuracy"),
-        }
-        for name, system in measured.items()
+        name: _rates(one.results) | {"language_probe": one.results["language_probe_accuracy"]}
+        for name, one in measured.items()
     }
-    for name, found in _differences(measured, "test", lists["test"], manifest, seed, EERS).items():
+    for name, found in _differences(measured, "test", lists["test"], manifest, seed, systems).items():
         systems[name]["difference"] = found
     if OTHER in lists:
-        for name, found in _differences(
-            measured, OTHER, lists[OTHER], manifest, seed, MAIN_EERS, OTHER
-        ).items():
-            systems[name][OTHER] = {"difference": found}
-        for name, system in measured.items():
-            rates = {
-                "eer": system.eers(MAIN_EERS, OTHER),
-                "pair_norm": system.eers(MAIN_EERS, OTHER, PAIR_NORM),
-            }
+        away = {name: _rates(one.results.get(OTHER, {})) for name, one in measured.items()}
+        for name, found in _differences(measured, OTHER, lists[OTHER], manifest, seed, away).items():
+            away[name]["difference"] = found
+        for name, rates in away.items():
             if rates["eer"]:
-                systems[name][OTHER] = systems[name].get(OTHER, {}) | rates
+                systems[name][OTHER] = rates
     base = systems[BASELINE]["eer"]["cross_same"]["mean"]
     gap = systems[CEILING]["eer"]["cross_same"]["mean"] - base
     for name in systems.keys() - {BASELINE}:
@@ -121,11 +96,12 @@ def study_summary(
         )
         for name, trials in lists.items()
     }
+    baseline = measured[BASELINE].results
     return {
         "systems": systems,
-        "seeds": len(measured[BASELINE].results),
-        "epochs": measured[BASELINE].results[0]["epochs"],
-        "chance": measured[BASELINE].over_seeds("language_probe_chance"),
+        "seeds": len(baseline["seeds"]),
+        "epochs": baseline["epochs"],
+        "chance": baseline["language_probe_chance"],
         "resamples": RESAMPLES,
         **about,
     }
@@ -137,12 +113,12 @@ def choices_summary(measured: dict[str, Measured], changes: dict[str, dict[str, 
         "choices": {
             name: {
                 "changes": changes[name],
-                "eer": {key: system.over_seeds(*EERS[key]) for key in ("cross_same", "same_same")},
-                "language_probe": system.over_seeds("language_probe_accuracy"),
+                "eer": {key: one.results["conditions"][key]["eer"] for key in ("cross_same", "same_same")},
+                "language_probe": one.results["language_probe_accuracy"],
             }
-            for name, system in measured.items()
+            for name, one in measured.items()
         },
-        "choice_epochs": next(iter(measured.values())).results[0]["epochs"],
+        "choice_epochs": next(iter(measured.values())).results["epochs"],
     }
 
 
@@ -162,24 +138,22 @@ def _differences(
     trials: TrialList,
     manifest: pd.DataFrame,
     seed: int,
-    paths: Paths,
-    *place: str,
+    rates: dict[str, dict[str, Any]],
 ) -> dict[str, dict[str, dict[str, float]]]:
     """By system and condition of a trial list, the difference to the baseline: its mean over seeds, and the
-    interval over resamples of the speakers."""
+    interval over resamples of the speakers. rates: of each system, as `_rates` has them."""
     metadata = manifest_metadata(trials, manifest)
-    scored = {system: one for system, one in measured.items() if name in one.scores}
     drawn = {
-        system: _resampled(one.scores[name], trials, metadata, seed, UNSEEN in paths)
-        for system, one in scored.items()
+        system: _resampled(one.scores[name], trials, metadata, seed, UNSEEN in rates[system]["eer"])
+        for system, one in measured.items()
+        if name in one.scores
     }
-    means = {system: one.eers(paths, *place) for system, one in scored.items()}
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for system in scored.keys() - {BASELINE}:
+    for system in drawn.keys() - {BASELINE}:
         found[system] = {}
-        for key, rate in means[system].items():
+        for key, rate in rates[system]["eer"].items():
             low, high = percentile_interval(drawn[system][key] - drawn[BASELINE][key])
-            mean = rate["mean"] - means[BASELINE][key]["mean"]
+            mean = rate["mean"] - rates[BASELINE]["eer"][key]["mean"]
             found[system][key] = {"mean": mean, "low": low, "high": high}
     return found
 

@@ -1,6 +1,8 @@
 """Results of several seeds: read from files, and merged to means with 95 % intervals over seeds."""
 
 import math
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,16 @@ def interval(values: list[float]) -> dict[str, Any]:
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * deviation / math.sqrt(count)
     return {"mean": mean, "low": mean - half, "high": mean + half, "values": values}
+
+
+def paired(ours: dict[str, Any], theirs: dict[str, Any], *path: str) -> dict[str, Any] | None:
+    """The mean difference of what stands at `path`, with its t-interval over seeds, paired by seed."""
+    by_seed = []
+    for system in (ours, theirs):
+        found = reduce(getitem, path, system)
+        by_seed.append(dict(zip(system["seeds"], found["values"], strict=True)))
+    both = [by_seed[0][seed] - by_seed[1][seed] for seed in by_seed[0] if seed in by_seed[1]]
+    return interval(both) if both else None
 
 
 def _merged(values: list[Any]) -> Any:

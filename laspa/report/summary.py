@@ -5,7 +5,7 @@ The functions also read what laspa/report/seeds.py merged: the ablation.
 
 from typing import Any
 
-from laspa.report.seeds import interval
+from laspa.report.seeds import paired
 
 BASELINE, LASPA, PLUS = "baseline", "laspa", "laspa_plus"
 MAIN_CONDITIONS = ("cross_same", "same_same", "all")  # in tables without room for all
@@ -55,12 +55,8 @@ def difference(summary: Summary, system: str, condition: str, part: str = "") ->
     ours, theirs = rate(summary, system, condition, part=part), rate(summary, BASELINE, condition, part=part)
     if ours is None or theirs is None or "values" not in ours:
         return None
-    first, second = (
-        dict(zip(summary["systems"][name]["seeds"], one["values"], strict=True))
-        for name, one in ((system, ours), (BASELINE, theirs))
-    )
-    paired = [first[seed] - second[seed] for seed in first if seed in second]
-    return interval(paired) if paired else None
+    path = (*filter(None, part.split(".")), "conditions", condition, "eer")
+    return paired(found, summary["systems"][BASELINE], *path)
 
 
 def relative(summary: Summary, system: str, condition: str, part: str = "") -> float | None:

@@ -2,14 +2,7 @@
 
 from typing import Any
 
-from laspa.report.summary import (
-    Summary,
-    difference,
-    in_detail,
-    main_condition,
-    relative,
-    verdict,
-)
+from laspa.report.summary import Summary, difference, in_detail, main_condition, relative, verdict
 from laspa.trials.conditions import CONDITIONS
 from laspa.trials.splits import OTHER
 
@@ -83,14 +76,9 @@ def system_label(system: str, norm: str = "") -> str:
     return LABELS.get(system, system) + (", pair norm" if norm else "")
 
 
-def takeaway(summary: Summary, system: str | None = None) -> str:
-    """In one sentence, whether a system beats the baseline: on this corpus, and on other voices.
-
-    Args:
-        system: by default the one that is shown in detail.
-    """
-    if system is None:
-        system = in_detail(summary)
+def takeaway(summary: Summary) -> str:
+    """In one sentence, whether the system shown in detail beats the baseline: here, and on other voices."""
+    system = in_detail(summary)
     told: list[str] = []
     for place, about in PLACES.items():
         changes, sizes, where = [], [], []

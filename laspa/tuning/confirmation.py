@@ -30,15 +30,9 @@ def confirmation(best: Values, default: list[dict[str, Any]], found: list[dict[s
             )
     rates = {}
     for condition in (name for name in MAIN_CONDITIONS if name in default[0]["conditions"]):
-        before, after = (
-            [result["conditions"][condition]["eer"] for result in side] for side in (default, found)
-        )
-        difference = [new - old for old, new in zip(before, after, strict=True)]
-        rates[condition] = {
-            DEFAULT: interval(before),
-            FOUND: interval(after),
-            "difference": interval(difference),
-        }
+        old, new = ([result["conditions"][condition]["eer"] for result in side] for side in (default, found))
+        change = [after - before for before, after in zip(old, new, strict=True)]
+        rates[condition] = {DEFAULT: interval(old), FOUND: interval(new), "difference": interval(change)}
     return {
         "values": best,
         "seeds": [result["seed"] for result in default],

@@ -10,12 +10,13 @@ from laspa.errors import LaspaError
 from laspa.files import atomic_path, parsed, read_json
 from laspa.params import Params
 from laspa.params.loading import yaml_scalar
-from laspa.report.svg import file_svg
+from laspa.report.html import environment
+from laspa.report.svg import PageFigure, file_svg, page_svg
+from laspa.tuning.confirmation import confirmation_text
 from laspa.tuning.figures import importance_figure, parallel_figure
-from laspa.tuning.importance import importances
-from laspa.tuning.page import render
+from laspa.tuning.importance import FEWEST_TRIALS, importances
 from laspa.tuning.space import search_space
-from laspa.tuning.trial_files import FAILED, FINISHED, Trial
+from laspa.tuning.trial_files import FAILED, FINISHED, PRUNED, STOPPED, Trial
 
 BEST_FILE, TRIALS_FILE, CONFIRMED_FILE = "best.yaml", "trials.json", "confirmed.json"
 PERCENT = 100
@@ -40,13 +41,26 @@ def write_output(
     if found is not None:
         figures["importance"] = importance_figure(found)
     rows = [_row(trial) for trial in trials]
+    page = (
+        environment("laspa.tuning", svg=page_svg)
+        .get_template("sweep.html")
+        .render(
+            figures={name: PageFigure(figure, wide=True) for name, figure in figures.items()},
+            rows=sorted(rows, key=_place),
+            best=best.number,
+            rate=best.best,
+            importance=found,
+            confirmed=None if confirmed is None else confirmation_text(confirmed),
+            fewest=FEWEST_TRIALS,
+        )
+    )
     header = f"# Trial {best.number} of {len(trials)}: {PERCENT * best.best:.2f} % EER on dev.\n"
     texts = {
         # As objects, so that a whole number in a column of numbers stays one.
         "trials.csv": pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n"),
         TRIALS_FILE: json.dumps([_record(trial) for trial in trials], indent=2, allow_nan=False) + "\n",
         BEST_FILE: header + "".join(f"{name}: {yaml_scalar(value)}\n" for name, value in best.values.items()),
-        "index.html": render(rows, best.number, figures, found, confirmed),
+        "index.html": page,
         **{f"{name}.svg": file_svg(figure) for name, figure in figures.items()},
     }
     if confirmed is not None:
@@ -56,6 +70,12 @@ def write_output(
         for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
     return best
+
+
+def _place(row: dict[str, Any]) -> tuple[int, float, int]:
+    """Of a row of the page: those with all their epochs first, by EER."""
+    order = (FINISHED, PRUNED, STOPPED, row["status"])
+    return order.index(row["status"]), row["dev_eer"] or 1.0, row["trial"]
 
 
 def read_trials(folder: Path) -> list[Trial]:

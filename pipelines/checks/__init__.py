@@ -1,1 +1,1 @@
-"""Great Expectations: what must hold of the manifest and the features, and the pages that show it."""
+"""Great Expectations: what must hold of the manifest and the features, and the page that shows it."""

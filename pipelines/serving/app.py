@@ -63,17 +63,16 @@ class Limits:
             await _refuse(send, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send content-type: application/json")
             return
         length = headers.get("content-length", "0")
+        too_large = length.isdecimal() and int(length) > MOST_BODY
         try:
-            if length.isdecimal() and int(length) > MOST_BODY:
-                raise _TooLarge
-            body = await asyncio.wait_for(_body(receive), READ_SECONDS)
-        except _TooLarge:
-            await _refuse(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MOST_BODY} bytes")
-            return
+            body = b"" if too_large else await asyncio.wait_for(_body(receive), READ_SECONDS)
         except TimeoutError:
             await _refuse(send, HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive in {READ_SECONDS:g} s")
             return
         if body is None:  # the client has gone
+            return
+        if too_large or len(body) > MOST_BODY:
+            await _refuse(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MOST_BODY} bytes")
             return
         parts = iter([{"type": "http.request", "body": body, "more_body": False}])
 
@@ -96,21 +95,16 @@ class Limits:
         await self._app(scope, replay, shorten)
 
 
-class _TooLarge(Exception):
-    pass
-
-
 async def _body(receive: Receive) -> bytes | None:
-    body = bytearray()
-    while True:
+    """None where the client has gone; of a body that is too large, a little more than may be."""
+    body, more = bytearray(), True
+    while more and len(body) <= MOST_BODY:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         body += message.get("body", b"")
-        if len(body) > MOST_BODY:
-            raise _TooLarge
-        if not message.get("more_body"):
-            return bytes(body)
+        more = message.get("more_body", False)
+    return bytes(body)
 
 
 def _reason(body: bytes) -> str:

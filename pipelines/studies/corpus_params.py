@@ -13,7 +13,7 @@ from typing import Any
 from laspa.corpora.catalogue import declared_by_params
 from laspa.errors import LaspaError
 from laspa.files import write_text
-from laspa.params import Params, load_params, with_overrides
+from laspa.params import load_params, with_overrides
 from pipelines import stage
 
 # A corpus that two cores make and learn in minutes; our choice.
@@ -23,20 +23,16 @@ SMALL = {"train_speakers": 100, "dev_speakers": 20, "test_speakers": 50, "train_
 def main() -> None:
     name, params = stage.argument("studies.corpus_params", "CORPUS"), load_params(stage.PARAMS_FILE)
     ceiling = name == "ceiling"
-    changes = _ceiling(params) if ceiling else _shifted(name)
+    if ceiling and not declared_by_params(params.corpora):
+        raise LaspaError(
+            f"params.yaml: corpus is {params.corpus}; the study's ceiling needs the synthetic one"
+        )
+    changes = params.study.ceiling.changes if ceiling else _shifted(name)
     source = "params.yaml: study.ceiling" if ceiling else "params.yaml"
     changed = with_overrides(params, changes | {"corpus": "synthetic"}, source)
     folder = Path("studies/results/ceiling") if ceiling else Path("studies/shifts/corpora", name)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / stage.PARAMS_FILE, json.dumps(changed.model_dump(), indent=1))  # JSON is YAML
-
-
-def _ceiling(params: Params) -> dict[str, Any]:
-    if not declared_by_params(params.corpora):
-        raise LaspaError(
-            f"params.yaml: corpus is {params.corpus}; the study's ceiling needs the synthetic one"
-        )
-    return params.study.ceiling.changes
 
 
 def _shifted(cell: str) -> dict[str, Any]:

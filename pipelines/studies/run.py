@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from laspa.errors import LaspaError
-from laspa.evaluation.dependence import distance_correlation_of, mapc_by_batch_size
-from laspa.evaluation.diagnostics import gradient_norms
+from laspa.evaluation.diagnostics import gradient_norms, mapc_by_batch_size
 from laspa.evaluation.embedding import Embeddings
 from laspa.evaluation.probes import disentanglement
 from laspa.evaluation.split import Split
 from laspa.models.laspa import Laspa, added_parameters_percent
+from laspa.models.losses import distance_correlation
 from laspa.params import Params, load_params, with_overrides
 from laspa.params.messages import unknown_choice
 from laspa.training.batches import TrainingSet, batches
@@ -184,24 +184,20 @@ def inspect(
 ) -> dict[str, Any]:
     """What the error rates do not say: probes of both embeddings, their dependence, each term's gradients."""
     seed = params.evaluate.seed
+    rows = np.linspace(0, len(data) - 1, GRADIENT_BATCH).astype(int)  # crops spread over the corpus
+    frames = round(params.train.crop_seconds * data.frames_per_second)
+    (batch,) = batches(data, rows[None], frames, np.random.default_rng(params.seed))
     kinds = {"speaker": embeddings.speaker, "language": embeddings.language}
     vectors = {name: values for name, values in kinds.items() if values is not None}
     found: dict[str, Any] = {
         "probe": disentanglement(vectors, embeddings.utterance_ids, dev.manifest, seed, {}),
-        "gradients": gradient_norms(model, *_some(data, params)),
+        "gradients": gradient_norms(model, batch.mel, batch.speaker, batch.language),
     }
     if embeddings.language is not None:
         found["mapc_by_batch_size"] = mapc_by_batch_size(embeddings.speaker, embeddings.language, seed)
-        found["distance_correlation"] = distance_correlation_of(embeddings.speaker, embeddings.language)
+        both = torch.from_numpy(embeddings.speaker), torch.from_numpy(embeddings.language)
+        found["distance_correlation"] = float(distance_correlation(*both))
     return found
-
-
-def _some(data: TrainingSet, params: Params) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Crops of training utterances spread over the corpus, with their classes."""
-    rows = np.linspace(0, len(data) - 1, GRADIENT_BATCH).astype(int)
-    frames = round(params.train.crop_seconds * data.frames_per_second)
-    (batch,) = batches(data, rows[None], frames, np.random.default_rng(params.seed))
-    return batch.mel, batch.speaker, batch.language
 
 
 if __name__ == "__main__":

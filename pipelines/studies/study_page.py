@@ -8,7 +8,7 @@ from laspa.manifest.tables import read_manifest
 from laspa.params import load_params
 from laspa.params.dotted import flatten
 from laspa.params.loading import read_yaml
-from laspa.report.results_page import CEILING, Measured, choices_summary, results_page, study_summary
+from laspa.report.results_page import CEILING, choices_summary, read_measured, results_page, study_summary
 from laspa.trials.lists import read_trials
 from laspa.trials.splits import OTHER
 from pipelines import stage
@@ -19,8 +19,8 @@ PAGE, SUMMARY = Path("docs/results.md"), Path("reports/study.json")
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
-    measured = {name: Measured.read(RESULTS / "systems" / name) for name in (*params.study.systems, CEILING)}
-    chosen_from = {name: Measured.read(RESULTS / "choices" / name) for name in params.study.choices}
+    measured = {name: read_measured(RESULTS / "systems" / name) for name in (*params.study.systems, CEILING)}
+    chosen_from = {name: read_measured(RESULTS / "choices" / name) for name in params.study.choices}
     files = {name: DATA / f"trials/{name}.parquet" for name in ("test", OTHER)}
     lists = {name: read_trials(path) for name, path in files.items() if path.exists()}
     summary = study_summary(measured, lists, read_manifest(DATA / "manifest.parquet"), params.evaluate.seed)

@@ -108,9 +108,7 @@ def _table(champion: Any, challenger: Any, compared: dict[str, Comparison]) -> s
     names = f"champion {champion.version}", f"challenger {challenger.version}"
     lines = [f"{'EER in %':<14} {names[0]:>13} {names[1]:>13} {'difference':>11}  95 % interval         p"]
     for part, found in compared.items():
-        rates = f"{100 * found.first:13.3f} {100 * found.second:13.3f} {100 * found.difference:+11.3f}"
-        interval = f"{100 * found.low:+.3f} to {100 * found.high:+.3f}"
-        lines.append(f"{CONDITIONS[part].label:<14} {rates}  {interval:<19} {found.p_value:7.3g}")
+        lines.append(f"{CONDITIONS[part].label:<14} {found.row(13)}")
     return "\n".join(lines)
 
 

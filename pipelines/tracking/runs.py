@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import uuid
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,17 @@ import psutil
 from filelock import FileLock
 
 from laspa.errors import LaspaError
-from laspa.params import Params
+from laspa.params import Params, load_params
 from laspa.params.dotted import flatten
 from laspa.redaction import without_credentials
-from pipelines.stage import project_root
-from pipelines.tracking import pipeline_run
+from pipelines.stage import PARAMS_FILE, project_root
 from pipelines.tracking.origin import Dataset, datasets, log_datasets, origin_tags
 from pipelines.tracking.pipeline_run import Pipeline, this_pipeline
 from pipelines.tracking.tracked_run import TrackedRun, accepted, client_of
 
 EXPERIMENT = "laspa"  # unless MLFLOW_EXPERIMENT_NAME is set
 MODEL_TAG, PROCESS_TAG, RUN_TAG = "laspa.model_sha256", "laspa.process", "laspa.run"
+PIPELINE_TAG, COMPLETE_TAG = "laspa.pipeline", "laspa.complete"
 PARENT_TAG = "mlflow.parentRunId"
 READ = {"train": ("training", "validation"), "evaluate": ("testing",)}  # by a stage; others read all
 ALL_READ = ("training", "validation", "testing")
@@ -77,9 +77,10 @@ def start_run(
             log_datasets(client, found.info.run_id, used)
             return client, found
         if not run:
-            above = (
-                parent.require_id() if parent else _in_pipeline(client, experiment, params, used, pipeline)
-            )
+            if parent is None:
+                above = _in_pipeline(client, experiment, params, used, pipeline)
+            elif (above := parent.run_id) is None:
+                raise ConnectionError("the run above is not in the store yet")
             nested = {PARENT_TAG: above} if above else {}
             run = _new_run(client, experiment, name, tags | mine | nested, _process_tag())
         _fill(client, run, params, used)
@@ -145,12 +146,9 @@ def tracking_uri() -> str:
     file = uri.removeprefix("sqlite:///")
     if file == uri or file.startswith("/"):
         return uri
-    return f"sqlite:///{_in_a_uri(project_root() / file)}"
-
-
-def _in_a_uri(path: Path) -> str:
-    """The path; relative where it has what URIs give a meaning to, which MLflow does not unquote alike."""
-    return os.path.relpath(path) if set(str(path)) & set("%?#") else str(path)
+    path = str(project_root() / file)
+    # Relative where it has what URIs give a meaning to, which MLflow does not unquote alike.
+    return f"sqlite:///{os.path.relpath(path) if set(path) & set('%?#') else path}"
 
 
 def flat_params(params: Params, keys: set[str] = RUN_KEYS) -> dict[str, str]:
@@ -187,6 +185,12 @@ def _newest(client: Any, experiment: str, tags: dict[str, str]) -> Any:
     return next(iter(client.search_runs([experiment], wanted, order_by=newest, max_results=1)), None)
 
 
+def _open_run(client: Any, experiment: str, pipeline: Pipeline) -> Any:
+    """The pipeline's run that is not complete yet, or None."""
+    found = _newest(client, experiment, {PIPELINE_TAG: pipeline.key})
+    return None if found is None or COMPLETE_TAG in found.data.tags else found
+
+
 def _in_pipeline(
     client: Any, experiment: str, params: Params, used: list[Dataset], pipeline: Pipeline | None
 ) -> str | None:
@@ -194,11 +198,12 @@ def _in_pipeline(
     if pipeline is None:
         return None
     process = _process_tag(pipeline.process)
-    with pipeline_run.alone():
-        run = pipeline_run.open_run(client, experiment, pipeline)
+    with FileLock(project_root() / "mlflow.db.lock"):  # stages may start at the same time
+        run = _open_run(client, experiment, pipeline)
         if run is None:
-            params = pipeline_run.pipeline_params(params)
-            tags = {"laspa.kind": pipeline_run.KIND, pipeline_run.PIPELINE_TAG: pipeline.key}
+            with suppress(LaspaError):  # else those of this stage's system
+                params = load_params(PARAMS_FILE).resolve()
+            tags = {"laspa.kind": "pipeline", PIPELINE_TAG: pipeline.key}
             run = _new_run(client, experiment, pipeline.name, origin_tags(params) | tags, process)
             _fill(client, run, params, used)
         else:
@@ -211,11 +216,11 @@ def _in_pipeline(
 def _end_pipeline(client: Any, run_id: str, status: str, pipeline: Pipeline, last: bool) -> None:
     """Give the pipeline's run the status of its stage; the stages that follow reopen it."""
     experiment = client.get_run(run_id).info.experiment_id
-    run = pipeline_run.open_run(client, experiment, pipeline)
+    run = _open_run(client, experiment, pipeline)
     if run is not None:
         client.set_terminated(run.info.run_id, status)
         if last and status == "FINISHED":
-            client.set_tag(run.info.run_id, pipeline_run.COMPLETE_TAG, "true")
+            client.set_tag(run.info.run_id, COMPLETE_TAG, "true")
 
 
 def _process_tag(process: psutil.Process | None = None) -> str:

@@ -54,7 +54,13 @@ class SweepRuns(ClosedWithStatus):
     def _update(self, trial: Trial) -> None:
         if (self._ended / trial.key).exists():
             return
-        run, logged = self._run(trial)
+        if trial.key not in self._runs:
+            params, tags = trial_params(self._params, trial.values), {TRIAL_TAG: f"{self._id}/{trial.key}"}
+            run = start_run(
+                f"trial {trial.number}", "tune", params, find=tags, parent=self.sweep, watch=False
+            )
+            self._runs[trial.key] = run, run.steps(EPOCH_METRIC)
+        run, logged = self._runs[trial.key]
         for record in trial.history:
             if record["epoch"] not in logged:
                 run.log_metrics(**epoch_metrics(record))
@@ -70,16 +76,3 @@ class SweepRuns(ClosedWithStatus):
             if trial.ended:
                 write_text(self._ended / trial.key, "")
             del self._runs[trial.key]
-
-    def _run(self, trial: Trial) -> tuple[TrackedRun, set[int]]:
-        if trial.key not in self._runs:
-            run = start_run(
-                f"trial {trial.number}",
-                "tune",
-                trial_params(self._params, trial.values),
-                find={TRIAL_TAG: f"{self._id}/{trial.key}"},
-                parent=self.sweep,
-                watch=False,
-            )
-            self._runs[trial.key] = run, run.steps(EPOCH_METRIC)
-        return self._runs[trial.key]

@@ -83,17 +83,6 @@ class TrackedRun(ClosedWithStatus):
         self._tried.wait()
         return self._run and str(self._run.info.run_id)
 
-    def require_id(self) -> str:
-        """The run's id.
-
-        Raises:
-            ConnectionError: the store has not taken the run yet.
-        """
-        run_id = self.run_id
-        if run_id is None:
-            raise ConnectionError("the run above is not in the store yet")
-        return run_id
-
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Log numbers with the current time; those that are None are left out."""
         now = int(time.time() * 1000)

@@ -39,7 +39,7 @@ def test_a_pair_is_scored_and_decided_by_the_backend(folder, backend):
     voices = voice(1, 20), voice(1, 21)
     found = corrected.verify(*voices, sample_rate=RATE)
     one, other = plain.embed([*voices], sample_rate=RATE)
-    means = corrected.correction.backend.fitted.background
+    means = corrected.correction.fitted.background
     spoken = [  # pair norm, written out
         np.array([heard.posterior if code == heard.code else 1 - heard.posterior for code in ("en", "hi")])
         for heard in found.languages

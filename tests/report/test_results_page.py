@@ -6,6 +6,7 @@ import pytest
 
 from laspa.evaluation.error_rates import eer
 from laspa.report.results_page import Measured, choices_summary, results_page, study_summary
+from laspa.report.seeds import over_seeds
 from tests.trial_tables import trial_list
 
 LANGUAGES = ("de", "en")
@@ -73,7 +74,8 @@ def measured(trials: pd.DataFrame, language_effect: float, seeds: int = 3) -> Me
             }
         )
         columns.append(score)
-    return Measured(results, {"test": np.stack(columns, axis=1), "other": np.stack(columns, axis=1)})
+    merged = over_seeds({"": results})["systems"][""]
+    return Measured(merged, {"test": np.stack(columns, axis=1), "other": np.stack(columns, axis=1)})
 
 
 @pytest.fixture(scope="module")
