@@ -2,12 +2,20 @@
 
 import errno
 import os
+import re
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 
 
+# Control characters and line ends but LF: what a file holds must not move a terminal's cursor or part a line.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 class LaspaError(Exception):
     """Bad input. The message names the file, the field, the value and what would be right."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(_UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(message)))
 
 
 def one_line(text: object) -> str:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from laspa.errors import LaspaError
+from laspa.errors import LaspaError, one_line
 
 FEW = 5  # names in a message
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -186,18 +188,34 @@ def refuse_unfit(path: Path | str, table: Table) -> pd.DataFrame:
 def _require(path: Path | str, columns: Sequence[str], header: Sequence[str]) -> None:
     missing = [column for column in columns if column not in header]
     if missing:
-        raise LaspaError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header) or 'no line'}")
+        raise LaspaError(
+            f"{path}: no column {', '.join(missing)}; it has {one_line(', '.join(header)) or 'no line'}"
+        )
     if twice := [name for name in columns if list(header).count(name) > 1]:
         raise LaspaError(f"{path}: has the column {twice[0]} twice; leave one")
 
 
+def read_whole(path: Path | str) -> pa.Table:
+    """A Parquet table all of whose values were looked at: pyarrow takes damaged text for UTF-8.
+
+    What pandas noted of indices and types is left out: an index is a column like the others.
+
+    Raises:
+        FileNotFoundError, OSError or ValueError (pyarrow's errors are ValueErrors): it cannot be read.
+    """
+    table = pq.read_table(path)
+    table.validate(full=True)
+    notes = table.schema.metadata or {}
+    return table.replace_schema_metadata({key: notes[key] for key in notes if key != b"pandas"})
+
+
 def _parquet(path: Path | str, columns: Sequence[str], wanted: Sequence[str]) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path)
+        table = read_whole(path).to_pandas()
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; it should have the columns {', '.join(columns)}") from None
     except (OSError, ValueError) as error:  # ValueError: pyarrow's too
-        raise LaspaError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from None
+        raise LaspaError(f"{path}: not a Parquet table ({one_line(error)})") from None
     table.columns = table.columns.astype(str).str.strip()
     _require(path, columns, list(table.columns))
     table = table[[name for name in table.columns if name in wanted or not wanted]]

@@ -31,6 +31,8 @@ from pipelines import stage
 from pipelines.result import SUMMARY, result_text
 from pipelines.studies.study_page import PAGE as STUDY_PAGE
 from pipelines.studies.study_page import SUMMARY as STUDY
+from pipelines.studies.travel_table import TABLE as TRAVEL
+from pipelines.studies.travel_table import markdown as travel_markdown
 
 ADAPTING, FIGURE = Path("docs/adapting.md"), Path("docs/images/result.svg")
 NUMBER = re.compile(
@@ -88,7 +90,7 @@ def renewed(text: str) -> str:
         start, name, end = found.groups()
         if name not in BLOCKS:
             raise LaspaError(f"<!-- block {name} -->: no such block; known are {', '.join(BLOCKS)}")
-        return f"{start}{BLOCKS[name]().strip()}\n{end}"
+        return f"{start}\n{BLOCKS[name]().strip()}\n\n{end}"
 
     return BLOCK.sub(block, NUMBER.sub(number, text))
 
@@ -154,7 +156,12 @@ def _people(row: str) -> str:
     raise LaspaError(f"{ADAPTING}: no row that begins with {row}; PEOPLE in {__name__} names the rows")
 
 
-BLOCKS = {"result": result_block, "findings": findings}
+def travel() -> str:
+    """The systems away from home, by set, scoring and condition."""
+    return travel_markdown(read_json(TRAVEL)["systems"])
+
+
+BLOCKS = {"result": result_block, "findings": findings, "travel": travel}
 
 if __name__ == "__main__":
     stage.run(main)

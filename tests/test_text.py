@@ -5,11 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from laspa.errors import LaspaError
+from laspa.manifest.tables import read_labels
 from laspa.text import lines, open_text, printable, read_table, refuse_unfit
 from laspa.trials.lists import read_list, rows_of
 
@@ -113,6 +116,36 @@ def test_parquet_is_a_table_too(tmp_path: Path) -> None:
     assert read_table(tmp_path / "a.parquet", ["path"]).rows["path"].to_dict() == {1: "a", 2: ""}
     with pytest.raises(LaspaError, match="not a Parquet table"):
         read_table(saved(tmp_path, b"PAR1", "b.parquet"), [])
+
+
+def test_parquet_with_damaged_text_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"path": ["ann/en/0.wav"], "utterance_id": ["u"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    saved(tmp_path, (tmp_path / "a.parquet").read_bytes().replace(b"ann/en", b"ann/\xffn"), "b.parquet")
+    with pytest.raises(LaspaError, match=r"b\.parquet: not a Parquet table"):
+        read_table(tmp_path / "b.parquet", ["path"])
+    with pytest.raises(LaspaError, match=r"b\.parquet: not a Parquet table"):
+        read_labels(tmp_path / "b.parquet", ("utterance_id",))
+
+
+def test_an_index_is_a_column_and_damaged_notes_of_pandas_are_unread(tmp_path: Path) -> None:
+    pd.DataFrame({"path": ["a"]}, index=pd.Index(["u"], name="utterance_id")).to_parquet(
+        tmp_path / "a.parquet"
+    )
+    damaged = pq.read_table(tmp_path / "a.parquet").replace_schema_metadata({"pandas": b"\xe5{"})
+    pq.write_table(damaged, tmp_path / "b.parquet")
+    for name in ("a.parquet", "b.parquet"):
+        assert read_labels(tmp_path / name, ("utterance_id",)).to_pandas()["utterance_id"].tolist() == ["u"]
+        assert read_table(tmp_path / name, ["utterance_id"]).rows["utterance_id"].tolist() == ["u"]
+
+
+def test_an_error_is_one_line_whatever_a_header_holds(tmp_path: Path) -> None:
+    for name in ("table.tsv", "table.csv"):
+        content = 'cl\x85i\x1b[2Jent_id\tpa\u2028th,"a\nb"\n'.encode()
+        with pytest.raises(LaspaError) as caught:
+            read_table(saved(tmp_path, content, name), ["client_id"])
+        assert len(str(caught.value).splitlines()) == 1
+        assert str(caught.value).isprintable()
 
 
 @given(st.binary(max_size=300), st.sampled_from([".txt", ".csv", ".tsv", ".parquet"]))

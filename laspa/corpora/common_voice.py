@@ -49,7 +49,7 @@ def list_recordings(options: CommonVoice, root: Path) -> Listing:
     rows = pd.concat(parts, ignore_index=True)
     # A person who gives their gender in one language has it in every language.
     known = rows[rows["gender"] != ""].drop_duplicates("speaker").set_index("speaker")["gender"]
-    rows["gender"] = rows["speaker"].map(known).fillna("")
+    rows["gender"] = [known.get(speaker, "") for speaker in rows["speaker"]]
     skip = options.on_unknown_locale == "skip"
     return Listing(rows.drop_duplicates("path"), folders, skip_unknown_languages=skip)
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from laspa.errors import LaspaError
 from laspa.files import parsed
-from laspa.text import composed, read_table, refuse_unfit
+from laspa.text import composed, read_table, read_whole, refuse_unfit
 
 # Why a recording is left out; the path of the one that is kept follows.
 COPY = "the same bytes and labels as "
@@ -23,7 +22,7 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     """
     try:
         with parsed(path, "a Parquet table", "run dvc repro --force --single-item manifest"):
-            return pd.read_parquet(path)
+            return read_whole(path).to_pandas()
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file; run the stage manifest (dvc repro manifest)") from None
 
@@ -36,7 +35,7 @@ def read_parquet(path: Path | str, columns: tuple[str, ...]) -> pa.Table:
     """
     try:
         with parsed(path, "a Parquet table"):
-            table = pq.read_table(path).combine_chunks()
+            table = read_whole(path).combine_chunks()
     except FileNotFoundError:
         raise LaspaError(f"{path}: no such file") from None
     return _with_columns(path, table, columns)

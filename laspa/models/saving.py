@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from laspa.errors import LaspaError
-from laspa.files import atomic_path, read_json, write_json
+from laspa.files import atomic_path, parsed, read_json, write_json
 from laspa.models.laspa import Laspa
 from laspa.params import System
 from laspa.params.dotted import flatten
@@ -54,9 +54,10 @@ def load_model(folder: Path, weights: str = WEIGHTS_FILE) -> tuple[Laspa, dict[s
             config's architecture.
     """
     config = _config(folder)
-    settings = config["features"]["settings"]
     system = _system(config, folder / CONFIG_FILE)
-    model = Laspa(system, settings["num_mels"], len(config["speakers"]), len(config["languages"]))
+    with parsed(folder / CONFIG_FILE, "a model's config", "copy the whole folder again, or train it again"):
+        settings = config["features"]["settings"]
+        model = Laspa(system, settings["num_mels"], len(config["speakers"]), len(config["languages"]))
     model.mel_settings = settings
     tensors, _ = read_tensors(folder / weights)
     if differ := _differing(tensors, model.state_dict()):

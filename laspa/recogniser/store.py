@@ -119,9 +119,10 @@ class Store:
                 group: file.read_row_group(group, columns=["name"])["name"]
                 for group in {one[1] for one in best}
             }
-        if not best:
+            matches = [Match(names[group][row].as_py(), -score) for score, group, row in best]
+        if not matches:
             raise LaspaError(f"{self.path}: nobody is enrolled; enrol somebody first (laspa enrol)")
-        return [Match(names[group][row].as_py(), -score) for score, group, row in best]
+        return matches
 
     def _other_size(self, there: int, here: int) -> LaspaError:
         return LaspaError(
@@ -134,7 +135,7 @@ class Store:
             raise LaspaError(f"{self.path}: no such store; enrol somebody first (laspa enrol)")
         with parsed(self.path, STORE):
             file = pq.ParquetFile(self.path, memory_map=True)
-        model = (file.schema_arrow.metadata or {}).get(MODEL_KEY, b"").decode()
+        model = (file.schema_arrow.metadata or {}).get(MODEL_KEY, b"").decode(errors="replace")
         if model != self.digest:
             whose = (
                 f"of another model ({model[:12]}, this one is {self.digest[:12]})" if model else "no store"

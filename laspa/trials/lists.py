@@ -203,13 +203,19 @@ def trials_of_table(path: Path | str, table: pa.Table) -> TrialList:
     """The trials of a table with columns enroll, test and, where labelled, target.
 
     Whether genders are the same may be unknown (None); other flags with gaps are left out.
+
+    Raises:
+        LaspaError: a trial without a name.
     """
+    for side in ("enroll", "test"):
+        if count := table[side].null_count:
+            raise LaspaError(f"{path}: {side} is empty in {count} trial(s); name an utterance in each")
     names, enroll, test = shared_numbering(table["enroll"].chunk(0), table["test"].chunk(0))
     there = [name for name in ("target", *RELATIONS) if name in table.column_names]
     flags = {
         name: table[name].to_numpy() for name in there if name == "same_gender" or not table[name].null_count
     }
-    published = (table.schema.metadata or {}).get(SHA256_KEY, b"").decode()
+    published = (table.schema.metadata or {}).get(SHA256_KEY, b"").decode(errors="replace")
     return TrialList(
         str(path), names, enroll, test, flags.pop("target", None), flags, published_sha256=published
     )

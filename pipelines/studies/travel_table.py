@@ -15,34 +15,35 @@ from laspa.trials.conditions import CONDITIONS
 from pipelines import stage
 
 SYSTEMS, TABLE = Path("studies/travel/systems"), Path("studies/travel.json")
-BASELINE, SCORINGS = "baseline", ("cosine", "pair norm")
+BASELINE, SCORINGS = (
+    "baseline",
+    {"cosine": "cosine", "pair norm": "pair_norm"},
+)  # columns, and keys of the JSON
 SHOWN = ("same_same", "cross_same", "cross_cross", "all")
 RESAMPLES = 200  # of the speakers, the same for all systems
-MONOLINGUAL = "one language"  # the mean over the folders that have no second language
+MONOLINGUAL = "one_language"  # the mean over the folders that have no second language
+Rates = tuple[np.ndarray, np.ndarray]  # EERs (seeds,), and over resamples their mean over seeds
 
 
 def main() -> None:
     params = load_params(stage.PARAMS_FILE)
     found = {name: _system(SYSTEMS / name, params.evaluate.seed) for name in params.travel.systems}
-    table = {
-        name: {
-            key: {
-                condition: _row(values, found[BASELINE].get((key[0], "cosine"), {}).get(condition))
+    written: dict[str, Any] = {}
+    for name, sets in found.items():
+        for (place, scoring), conditions in sets.items():
+            bases = found[BASELINE][place, "cosine"], found[BASELINE][place, scoring]
+            written.setdefault(name, {}).setdefault(place, {})[scoring] = {
+                condition: _row(values, *(base[condition] for base in bases))
                 for condition, values in conditions.items()
             }
-            for key, conditions in sets.items()
-        }
-        for name, sets in found.items()
-    }
-    written = {name: {", ".join(key): rows for key, rows in sets.items()} for name, sets in table.items()}
     seeds = len(next(iter(found[BASELINE].values()))["same_same"][0])
     budget = {"seeds": params.travel.seeds[:seeds], "epochs": params.travel.epochs, "resamples": RESAMPLES}
     write_json(TABLE, budget | {"systems": written})
     print(markdown(written))
 
 
-def _system(folder: Path, seed: int) -> dict[tuple[str, str], dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """By set and scoring, of each condition: EERs (seeds,), and over resamples their mean over seeds."""
+def _system(folder: Path, seed: int) -> dict[tuple[str, str], dict[str, Rates]]:
+    """By set and scoring, the EERs of each condition."""
     found: dict[Any, Any] = {}
     monolingual = []
     for path in sorted(folder.glob("*.parquet")):
@@ -51,8 +52,8 @@ def _system(folder: Path, seed: int) -> dict[tuple[str, str], dict[str, tuple[np
         masks = {name: CONDITIONS[name].mask(target, same) for name in SHOWN}
         parts = with_both_classes(masks, target)
         sides = table["enroll"].to_numpy(dtype=str), table["test"].to_numpy(dtype=str)
-        for scoring in SCORINGS:
-            columns = [table[name].to_numpy() for name in table if name.startswith(f"{scoring}, ")]
+        for column, scoring in SCORINGS.items():
+            columns = [table[name].to_numpy() for name in table if name.startswith(f"{column}, ")]
             if not columns:
                 continue
             drawn = [resampled_rates(one, target, sides, parts, RESAMPLES, seed) for one in columns]
@@ -71,31 +72,37 @@ def _system(folder: Path, seed: int) -> dict[tuple[str, str], dict[str, tuple[np
     return found
 
 
-def _row(values: tuple[np.ndarray, np.ndarray], base: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Any]:
+def _row(values: Rates, cosine: Rates, same: Rates) -> dict[str, Any]:
+    """EERs, and differences to the baseline scored by cosine and to the baseline scored as this is."""
     row: dict[str, Any] = {"mean": float(values[0].mean()), "values": values[0].tolist()}
-    if base is not None:
+    for name, base in (("difference", cosine), ("difference_same_scoring", same)):
         low, high = percentile_interval(values[1] - base[1])
-        row["difference"] = {"mean": float(values[0].mean() - base[0].mean()), "low": low, "high": high}
+        row[name] = {"mean": float(values[0].mean() - base[0].mean()), "low": low, "high": high}
     return row
 
 
 def markdown(systems: dict[str, Any]) -> str:
-    """A row for each set, scoring and system: EER in per cent, and the difference of `all`."""
-    lines = [
-        "| set | scoring | system | " + " | ".join(SHOWN) + " | against the baseline |",
-        "|---" * 8 + "|",
-    ]
-    for key in dict.fromkeys(key for sets in systems.values() for key in sets):
-        for name, sets in systems.items():
-            rates = sets[key]
-            last = rates.get("all", rates["same_same"])["difference"]
-            cells = [f"{100 * rates[one]['mean']:.1f}" if one in rates else "–" for one in SHOWN]
-            change = " to ".join(f"{100 * last[end]:+.1f}" for end in ("low", "high"))
-            where = " | ".join(key.split(", "))
-            lines.append(
-                f"| {where} | `{name}` | {' | '.join(cells)} | {100 * last['mean']:+.1f} ({change}) |"
-            )
+    """A row for each set, scoring and system: EER in per cent, and its change."""
+    titles = ["set", "scoring", "system", *(CONDITIONS[name].label for name in SHOWN)]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for place, scorings in next(iter(systems.values())).items():
+        for number, scoring in enumerate(scorings):
+            for name, sets in systems.items():
+                first = name == next(iter(systems))
+                where = [place if first and not number else "", scoring.replace("_", " ") if first else ""]
+                cells = [_cell(sets[place][scoring].get(condition)) for condition in SHOWN]
+                lines.append(f"| {' | '.join([*where, f'`{name}`', *cells])} |")
     return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    change = row["difference"]
+    if change["low"] == change["high"]:  # the baseline itself
+        return f"{100 * row['mean']:.1f}"
+    low, high = (f"{100 * change[end]:+.1f}".replace("-", "−") for end in ("low", "high"))
+    return f"{100 * row['mean']:.1f} ({low} to {high})"
 
 
 if __name__ == "__main__":

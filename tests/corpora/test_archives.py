@@ -162,6 +162,29 @@ def test_a_flipped_bit_is_found(tmp_path: Path, kind: str) -> None:
         extract([tmp_path / "x"], tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (6, b"\xff"),  # of the central directory: the version that unpacks it, 25.5
+        (10, b"\x63"),  # method 99
+        (46, b"\0"),  # a name that begins with NUL is an empty name to zipfile
+        (9, b"\x08\0\0"),  # the name is UTF-8, which it is not
+    ],
+)
+def test_zips_that_zipfile_stumbles_over_leave_nothing(tmp_path: Path, place: int, value: bytes) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
+        zipped.writestr("\xff.wav" if place == 9 else "a.wav", b"sound")
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    start = content.rindex(b"PK\x01\x02")
+    content[start + place : start + place + len(value)] = value
+    if place == 9:
+        content[start + 46 : start + 47] = b"\xcb"
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(LaspaError, match=r"x\.zip: damaged or cut off \(.+\); delete it"):
+        extract([tmp_path / "x.zip"], tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
+
+
 @pytest.mark.parametrize("content", [plain_tar(), gzip.compress(plain_tar()), plain_zip()])
 def test_limits(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)

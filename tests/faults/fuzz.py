@@ -23,7 +23,7 @@ from laspa.errors import LaspaError
 from tests.faults.inputs import Input, inputs
 
 SECONDS, BYTES = 20, 2**30  # for one input; a busy machine reads a good one in up to 2 s
-SEVERAL_LINES = {"params"}  # all mistakes of a params file are told at once, a line each
+SEVERAL_LINES = {"params", "best.yaml"}  # all mistakes of a params file are told at once, a line each
 TRICKS = [
     b"\0",
     b"\xff",

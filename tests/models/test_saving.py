@@ -121,3 +121,7 @@ def test_a_model_of_an_older_laspa_is_to_be_trained_again(params, data, tmp_path
     write_json(tmp_path / "model/config.json", config | {"num_mels": 12})
     with pytest.raises(LaspaError, match=r"config.json: saved by an older laspa, .* train it again"):
         load_model(tmp_path / "model")
+    for damaged in ({"features": {"digest": "0"}}, {"languages": 2}):
+        write_json(tmp_path / "model/config.json", config | {"features": FEATURES} | damaged)
+        with pytest.raises(LaspaError, match=r"config.json: not a model's config .*; copy the whole folder"):
+            load_model(tmp_path / "model")

@@ -107,7 +107,12 @@ def test_one_command_writes_all_of_it(tmp_path: Path, monkeypatch: pytest.Monkey
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     monkeypatch.chdir(tmp_path)
-    for name in ("reports/summary.json", "reports/study.json", "tests/faults/summary.json"):
+    for name in (
+        "reports/summary.json",
+        "reports/study.json",
+        "studies/travel.json",
+        "tests/faults/summary.json",
+    ):
         write_json(name, read_json(ROOT / name))
     readme = Path("README.md")
     as_it_is = readme.read_text(encoding="utf-8")

@@ -231,3 +231,10 @@ def test_a_list_of_many_blocks_is_one_numbering(tmp_path):
     number = np.array([int(name[7:12]) for name in trials.names.to_pylist()])
     np.testing.assert_array_equal(np.stack([number[trials.enroll], number[trials.test]], axis=1), rows)
     np.testing.assert_array_equal(trials.target, np.array(rows)[:, 0] % 2 == 1)
+
+
+def test_a_trial_without_a_name_is_refused(tmp_path):
+    pa_table = pa.table({"enroll": ["a", None], "test": ["b", "c"], "score": [0.1, 0.2]})
+    pq.write_table(pa_table, tmp_path / "t.parquet")
+    with pytest.raises(LaspaError, match=r"t\.parquet: enroll is empty in 1 trial\(s\); name an utterance"):
+        read_list(tmp_path / "t.parquet")

@@ -7,12 +7,11 @@ import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
 
-from laspa.errors import LaspaError
+from laspa.errors import LaspaError, one_line
 from laspa.files import in_bytes, require_room
 from laspa.progress import ByteProgress
 
@@ -76,9 +75,11 @@ def extract(sources: Sequence[Path], folder: Path, limits: Limits | None = None)
             members = _zip_members(joined, archive) if zipped else _tar_members(joined, archive)
             _write(members, joined, unfinished, archive, limits or Limits())
         os.replace(unfinished, folder)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except Exception as error:  # parsers of damaged archives raise nearly everything
+        if isinstance(error, LaspaError | OSError) and not isinstance(error, gzip.BadGzipFile):
+            raise
         raise LaspaError(
-            f"{archive}: damaged or cut off ({error}); delete it and run again to fetch it anew"
+            f"{archive}: damaged or cut off ({one_line(error)}); delete it and run again to fetch it anew"
         ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
