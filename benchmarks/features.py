@@ -1,6 +1,6 @@
-"""Features beside the alternatives: the mel alone, kaldi's, end to end, processes, a shuffled epoch, memory.
+"""Features beside the alternatives: the mel alone, kaldi's, end to end, processes, crops, memory.
 
-Usage: python benchmarks/features.py [mel] [kaldi] [end] [processes] [epoch] [memory]; all of them by default.
+Usage: python benchmarks/features.py [mel] [kaldi] [end] [processes] [crops] [memory]; all of them by default.
 
 Within a part the systems take turns, so that other load on the machine affects all of them; only the ratios
 are meaningful. Values must agree to 1e-5 before anything is timed. Each line shows the aim and whether it is
@@ -8,6 +8,7 @@ met.
 """
 
 import json
+import mmap
 import os
 import resource
 import subprocess
@@ -18,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import soundfile
 import torch
 from memory import own_peak
@@ -32,7 +32,6 @@ from laspa.features.settings import LOG_FLOOR, framing, mel_settings
 from laspa.features.store import FeatureStore, UtteranceMel
 from laspa.features.torchaudio_shim import melscale_fbanks
 from laspa.params import Features, load_params
-from laspa.training.batches import Mels, TrainingSet, batches, draw
 from laspa.worker_processes import available_cores
 
 UTTERANCES, SECONDS = 100, 3.2
@@ -42,7 +41,7 @@ KALDI_TOLERANCE = 1e-3
 TURNS = 7
 HOURS_BY_PROCESSES = 100  # of audio: long enough that starting the processes hardly counts
 CROP_FRAMES, BATCH = 200, 64
-EPOCH_UTTERANCES = 20_000
+CROP_UTTERANCES, CROP_BATCHES, CROP_TURNS = 5_000, 50, 24
 MEMORY_HOURS = (1, 10, 100)
 MEMORY_PROBE = "--extract"  # how this script calls itself, so that a peak is one extraction's
 
@@ -235,10 +234,10 @@ def time_processes(settings: Features) -> None:
 
 
 class Whole:
-    """All frames in one array, in memory or mapped, in place of the store."""
+    """All frames in one array in memory, in place of the store."""
 
-    def __init__(self, frames: np.ndarray, store: FeatureStore) -> None:
-        self.frames, self.num_frames, self.num_mels = frames, store.num_frames, store.num_mels
+    def __init__(self, store: FeatureStore) -> None:
+        self.frames = np.concatenate([store.get(name) for name in store.utterance_ids])
         self.offsets = np.cumsum(store.num_frames) - store.num_frames
 
     def crops(self, rows: np.ndarray, first: np.ndarray, frames: int) -> np.ndarray:
@@ -247,62 +246,84 @@ class Whole:
         return self.frames.take(begin[:, None] + np.arange(frames), axis=0)
 
 
-class Slices(Whole):
-    """The same by one slice a crop."""
+class Mapped:
+    """One slice a crop from a memory map of the store's only shard."""
+
+    def __init__(self, path: Path, store: FeatureStore) -> None:
+        with open(path, "rb") as file:
+            self.map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        self.values = np.frombuffer(self.map, np.uint8)
+        self.place, self.frame = store._place, store.num_mels * features.MEL_DTYPE.itemsize
 
     def crops(self, rows: np.ndarray, first: np.ndarray, frames: int) -> np.ndarray:
-        """As the store's."""
-        return np.stack([self.frames[start : start + frames] for start in self.offsets[rows] + first])
+        """As the store's; no utterance here is shorter than a crop."""
+        made = np.empty((len(rows), frames * self.frame), np.uint8)
+        for crop, begin in zip(made, (self.place[rows] + first * self.frame).tolist(), strict=True):
+            crop[:] = self.values[begin : begin + frames * self.frame]
+        return made.view(features.MEL_DTYPE).reshape(len(rows), frames, -1)
 
 
-def arrow_file(path: Path, store: FeatureStore) -> np.ndarray:
-    """The frames as a mapped file in Arrow's IPC format, (all frames, mels)."""
-    values = np.concatenate([store.get(name) for name in store.utterance_ids])
-    column = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    table = pa.table({"mel": column})
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-    mapped = pa.ipc.open_file(pa.memory_map(str(path))).read_all()["mel"].chunk(0)
-    return np.asarray(mapped.values.to_numpy().reshape(values.shape))
+class Calls:
+    """The system calls alone: one a crop, into one buffer that is kept."""
+
+    def __init__(self, path: Path, store: FeatureStore) -> None:
+        self.file, self.place = os.open(path, os.O_RDONLY), store._place
+        self.made = np.empty((BATCH, CROP_FRAMES, store.num_mels), features.MEL_DTYPE)
+        self.frame = store.num_mels * features.MEL_DTYPE.itemsize
+        whole, size = self.made.reshape(-1).view(np.uint8).data, CROP_FRAMES * self.frame
+        self.buffers = [(whole[row * size : (row + 1) * size],) for row in range(BATCH)]
+
+    def crops(self, rows: np.ndarray, first: np.ndarray, frames: int) -> np.ndarray:
+        """As the store's, for a batch of this size."""
+        for buffer, place in zip(self.buffers, (self.place[rows] + first * self.frame).tolist(), strict=True):
+            os.preadv(self.file, buffer, place)
+        return self.made
 
 
-def time_epoch(settings: Features) -> None:
-    """Crops of 2 s in random order, as float32 batches; all in the page cache."""
+def time_crops(settings: Features) -> None:
+    """Batches of crops of 2 s, drawn at random, everything in the page cache: medians of processor time."""
     rng = np.random.default_rng(0)
-    lengths = rng.integers(250, 450, EPOCH_UTTERANCES // 4)
+    lengths = rng.integers(250, 450, CROP_UTTERANCES)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        path = Path(name) / features.shard_name(0)
         mels = (
             rng.standard_normal((n, settings.num_mels), dtype=np.float32).astype(np.float16) for n in lengths
         )
         rows = (UtteranceMel(str(number), mel) for number, mel in enumerate(mels))
-        features.write_shard(folder / "part-00000.parquet", rows, mel_settings(settings))
-        start = time.perf_counter()
-        store = FeatureStore(folder)
-        opening = time.perf_counter() - start
-        mapped = arrow_file(folder / "frames.arrow", store)
-        classes = np.zeros(len(store), dtype=np.int64)
-
-        def epoch(mels: Mels) -> list[float]:
-            data = TrainingSet(mels, classes, classes, [], [], 100.0, store.utterance_ids)
-            generator = np.random.default_rng(1)
-            made = batches(data, draw(data, BATCH, generator), CROP_FRAMES, generator)
-            return [float(batch.mel.sum()) for batch in made]  # a tensor would keep its batch in memory
-
-        systems: dict[str, Mels] = {
-            "all frames in memory": Whole(mapped.copy(), store),
+        features.write_shard(path, rows, mel_settings(settings))
+        store = FeatureStore(name)
+        mapped, fresh = Mapped(path, store), Mapped(path, store)
+        systems: dict[str, Whole | Mapped | Calls | FeatureStore] = {
+            "all frames in memory": Whole(store),
             "laspa: Parquet read in place": store,
-            "Arrow IPC, mapped": Whole(mapped, store),
-            "Arrow IPC, mapped, a slice a crop": Slices(mapped, store),
+            "the system calls alone": Calls(path, store),
+            "a map, pages touched before": mapped,
+            "a map, pages touched for the first time": fresh,
         }
-        expected = epoch(store)
-        for mels in systems.values():
-            assert epoch(mels) == expected
-        taken = best_of_turns({name: lambda mels=mels: epoch(mels) for name, mels in systems.items()})
-        show(f"A shuffled epoch of {len(store)} crops of 2 s, batches of {BATCH}", taken)
-        print(f"  opening took {opening:.2f} s")
-        ours = taken["laspa: Parquet read in place"]
-        judge("times the speed in memory", taken["all frames in memory"] / ours, 0.9)
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in systems}
+        for _ in range(CROP_TURNS):
+            for name, system in systems.items():
+                # Each draws its own: the processor's cache would keep what the one before has read.
+                drawn = rng.permutation(len(store))[: CROP_BATCHES * BATCH].reshape(-1, BATCH)
+                most = store.num_frames[drawn] - CROP_FRAMES + 1
+                first = (rng.random(drawn.shape) * most).astype(np.int64)
+                expected = store.crops(drawn[0], first[0], CROP_FRAMES)
+                assert np.array_equal(system.crops(drawn[0], first[0], CROP_FRAMES), expected)
+                for one, begin in zip(drawn, first, strict=True):
+                    if system is fresh:
+                        fresh.map.madvise(mmap.MADV_DONTNEED)  # the page tables, not the page cache
+                    start = time.thread_time()
+                    made = system.crops(one, begin, CROP_FRAMES)
+                    cut = time.thread_time()
+                    torch.from_numpy(made).float()
+                    taken[name].append((cut - start, time.thread_time() - start))
+        print(f"\nA batch of {BATCH} crops of 2 s: the crops; the same as float32 tensors")
+        medians = {name: np.median(both, axis=0) for name, both in taken.items()}
+        memory = medians["all frames in memory"]
+        for name, median in medians.items():
+            ratio, cell = memory / median, 1e6 * median
+            print(f"  {name:40} {cell[0]:5.0f} µs {ratio[0]:5.2f} ×; {cell[1]:5.0f} µs {ratio[1]:5.2f} ×")
+        judge("times the speed in memory", memory[0] / medians["laspa: Parquet read in place"][0], 0.9)
 
 
 def measure_memory() -> None:
@@ -340,7 +361,7 @@ def main() -> None:
         "kaldi": lambda: time_kaldi(settings),
         "end": lambda: time_end_to_end(settings),
         "processes": lambda: time_processes(settings),
-        "epoch": lambda: time_epoch(settings),
+        "crops": lambda: time_crops(settings),
         "memory": measure_memory,
     }
     unknown = [name for name in arguments if name not in parts]

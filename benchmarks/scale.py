@@ -31,7 +31,7 @@ VOXCELEB1 = 153_516  # utterances
 BATCH, CROP_FRAMES = 64, 200
 OWN_FOLDER = ("index", "manifest", "validate")  # parts that write, but not what others read
 STEPS = 60  # of training
-OFFICIAL = {"E": 579_818, "H": 550_894}  # trials of VoxCeleb1's lists
+OFFICIAL = {"E": 581_480, "H": 552_536}  # trials of VoxCeleb1's lists as first published
 RESAMPLES = 100
 CLASSES, DIMENSION = (6_000, 100_000, 1_000_000), 192
 LIMIT = 2.0  # GiB of a part's process, page cache included
@@ -118,7 +118,8 @@ def index(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def embed(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Embeddings of --embedded utterances of all the features, streamed from the disk."""
+    """Embeddings of --embedded utterances of all the features, streamed from the disk; if those are fewer,
+    some come twice or more."""
     import torch
 
     from laspa.evaluation.embedding import embed_speakers
@@ -130,10 +131,11 @@ def embed(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     store = FeatureStore(folder / "data/features")
     model = Laspa(params(), MELS, SPEAKERS, 4)
     model.mel_settings = store.settings
-    ids = store.utterance_ids[:: max(1, len(store) // options.embedded)][: options.embedded]
+    spread = store.utterance_ids[:: max(1, len(store) // options.embedded)]
+    ids = np.resize(spread, options.embedded).tolist()
     timed = clock()
     embed_speakers(model, store, ids, torch.device("cpu"))
-    return {"embedded": len(ids), **timed("embedding")}
+    return {"embedded": len(ids), "utterances": len(set(ids)), **timed("embedding")}
 
 
 def evaluate(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
