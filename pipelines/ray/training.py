@@ -23,6 +23,7 @@ from laspa.training.run import load_training_data, train_system
 from pipelines.ray.session import ray_session
 
 RESTARTS = 3  # of all workers, from their last whole epoch, after one of them died; our choice
+RAY_FOLDER = "ray"  # in the states' folder, emptied when training starts
 RESIZE_SECONDS = 60.0  # between looks whether a lost worker can be replaced; Ray's own default
 VARIABLES = {
     "RAY_TRAIN_V2_ENABLED": "1",
@@ -46,7 +47,7 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
         LaspaError: more workers than there are CPUs or GPUs for, a worker that dies again and again, or
             what training itself raises.
     """
-    scratch = (states / "ray").resolve()
+    scratch = (states / RAY_FOLDER).resolve()
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     logging.getLogger("ray.train").setLevel(logging.CRITICAL)
@@ -90,10 +91,14 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
 
 
 def _work(config: dict[str, Any]) -> None:
-    """What each worker runs. Bad input is sent as a text, not raised: Ray would start the workers again.
+    """What each worker runs. Bad input is sent as a text, and raised, so that Ray stops all workers.
 
-    It does so where one worker alone meets it: the others would wait for this one and must be told.
+    A worker that alone meets it, in its own shards, would be waited for. Ray starts the workers once more,
+    and these end at once.
     """
+    told = Path(config["states"]) / RAY_FOLDER / "told"
+    if told.exists():
+        return
     params = Params.model_validate(config["params"])
     processes = _processes(params.train.workers)
     if processes.rank >= processes.size:
@@ -105,8 +110,8 @@ def _work(config: dict[str, Any]) -> None:
         train_system(params, load_training_data(Path(config["data"]), processes), states, on_epoch, processes)
     except LaspaError as error:
         records.put(str(error))
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        told.touch()
+        raise
 
 
 def _processes(parts: int) -> Processes:
@@ -128,7 +133,6 @@ def _listen(records: Queue, on_epoch: Callable[[Record], None], workers: int) ->
         if isinstance(record, str):
             problem = record
         elif isinstance(record, int):
-            problem = ""
             if last or record < workers:
                 text = f"warning: training goes on after epoch {last} with {record} of {workers} workers"
                 print(text, file=sys.stderr, flush=True)
