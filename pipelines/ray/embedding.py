@@ -4,12 +4,15 @@ A row of the data set is a shard, so that files and bytes are those of one proce
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from laspa.errors import LaspaError
 from laspa.recogniser.shards import Job, Shard, embed_shard
+
+ENDING_SECONDS = 60.0  # for Ray Data to end after an error; it takes some seconds
 
 
 def ray_engine(job: Job, shards: list[Shard]) -> Iterator[None]:
@@ -41,15 +44,28 @@ def ray_engine(job: Job, shards: list[Shard]) -> Iterator[None]:
                 num_cpus=1,
                 compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
             )
-            for row in done.iter_rows():
-                if row["problem"]:
-                    raise LaspaError(row["problem"])
-                yield
+            results = iter(done.iter_rows())
+            try:
+                for row in results:
+                    if row["problem"]:
+                        raise LaspaError(row["problem"])
+                    yield
+            finally:
+                results.close()
+                del results
+                _wait_for_ray_data()
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
         raise LaspaError(
             f"embed: Ray failed ({reason}); finished shards are kept, run again to resume"
         ) from None
+
+
+def _wait_for_ray_data() -> None:
+    """Wait for Ray Data's threads here: one that calls Ray after it was left ends the process without a word."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("StreamingExecutor"):
+            thread.join(ENDING_SECONDS)
 
 
 class _Embedder:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -62,6 +63,10 @@ def test_the_bytes_are_those_of_one_process_and_a_bad_recording_is_named(model, 
     assert Path("ray.skipped.csv").read_bytes() == Path("local.skipped.csv").read_bytes()
     with pytest.raises(LaspaError, match=r"004\.wav: silent from end to end"):
         embed_in_shards(files, Path("failing"), Job(str(model)), SIZE, ray_engine)
+    # A thread that calls Ray after it was left ends this process.
+    assert not [
+        thread.name for thread in threading.enumerate() if thread.name.startswith("StreamingExecutor")
+    ]
 
 
 def test_a_killed_run_goes_on_and_duplicates_nothing(model, tmp_path, monkeypatch):
