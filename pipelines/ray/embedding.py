@@ -62,7 +62,7 @@ def ray_engine(job: Job, shards: list[Shard]) -> Iterator[None]:
 
 
 def _wait_for_ray_data() -> None:
-    """Wait for Ray Data's threads here: one that calls Ray after it was left ends the process without a word."""
+    """Wait for Ray Data's threads: one that calls Ray after it was left ends the process without a word."""
     for thread in threading.enumerate():
         if thread.name.startswith("StreamingExecutor"):
             thread.join(ENDING_SECONDS)
