@@ -1,6 +1,7 @@
 """Where a sweep keeps what every node must find, and where it reads from: a folder, or a URI of pyarrow's."""
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,6 +97,10 @@ class Storage:
         return f"{self._root}/{key}.safetensors"
 
     def _upload(self, file: Path, target: str) -> None:
+        if isinstance(self._system, fs.LocalFileSystem):  # an object store takes a file whole by itself
+            with atomic_path(target) as temporary:
+                shutil.copyfile(file, temporary)
+            return
         fs.copy_files(str(file), target, source_filesystem=LOCAL, destination_filesystem=self._system)
 
 

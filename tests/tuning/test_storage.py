@@ -1,5 +1,6 @@
 """Training states in a folder, and where only a file system of pyarrow reaches."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -125,6 +126,27 @@ def test_what_a_driver_sends_is_there_for_the_next_one(tmp_path: Path) -> None:
     there.delete("sweep", [])
     there.download("sweep", tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_file_at_a_folder_s_uri_is_replaced_whole_or_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver that is killed there, or another one that reads it meanwhile, finds the old file or the new."""
+    storage = Storage((tmp_path / "bucket").as_uri())
+    file = tmp_path / "trial.json"
+    for text in ("old", "new"):
+        file.write_text(text)
+        storage.upload(file, "sweep/trial.json")
+    assert (tmp_path / "bucket/sweep/trial.json").read_text() == "new"
+
+    def killed(source: Path, target: Path) -> None:
+        target.write_text("ha")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfile", killed)
+    with pytest.raises(KeyboardInterrupt):
+        storage.upload(file, "sweep/trial.json")
+    assert (tmp_path / "bucket/sweep/trial.json").read_text() == "new"
 
 
 def test_a_file_and_a_folder_are_fetched_whole(tmp_path: Path) -> None:
