@@ -131,7 +131,7 @@ def test_what_a_driver_sends_is_there_for_the_next_one(tmp_path: Path) -> None:
 def test_a_file_at_a_folder_s_uri_is_replaced_whole_or_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A driver that is killed there, or another one that reads it meanwhile, finds the old file or the new."""
+    """Whoever reads it meanwhile, or after a driver was killed there, finds the old file or the new."""
     storage = Storage((tmp_path / "bucket").as_uri())
     file = tmp_path / "trial.json"
     for text in ("old", "new"):
