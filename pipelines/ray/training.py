@@ -63,6 +63,7 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
             "states": str(states.resolve()),
             "records": records,
         }
+        failed = ""
         try:
             TorchTrainer(
                 _work,
@@ -82,8 +83,6 @@ def train_in_workers(params: Params, data: Path, states: Path, on_epoch: Callabl
         except ray.train.TrainingFailedError as error:
             reason = str(error).strip().splitlines()[-1][:200]
             failed = f"training: a worker failed ({reason}); run again to resume"
-        else:
-            failed = ""
         finally:
             records.put(None)
         if wrong := problem.result() or failed:
@@ -96,14 +95,14 @@ def _work(config: dict[str, Any]) -> None:
     A worker that alone meets it, in its own shards, would be waited for. Ray starts the workers once more,
     and these end at once.
     """
-    told = Path(config["states"]) / RAY_FOLDER / "told"
+    states, records = Path(config["states"]), config["records"]
+    told = states / RAY_FOLDER / "told"
     if told.exists():
         return
     params = Params.model_validate(config["params"])
     processes = _processes(params.train.workers)
     if processes.rank >= processes.size:
         return
-    states, records = Path(config["states"]), config["records"]
     on_epoch = records.put if processes.rank == 0 else lambda record: None
     on_epoch(processes.size)
     try:

@@ -15,10 +15,8 @@ from laspa.trials.conditions import CONDITIONS
 from pipelines import stage
 
 SYSTEMS, TABLE = Path("studies/travel/systems"), Path("studies/travel.json")
-BASELINE, SCORINGS = (
-    "baseline",
-    {"cosine": "cosine", "pair norm": "pair_norm"},
-)  # columns, and keys of the JSON
+BASELINE = "baseline"
+SCORINGS = {"cosine": "cosine", "pair norm": "pair_norm"}  # columns, and keys of the JSON
 SHOWN = ("same_same", "cross_same", "cross_cross", "all")
 RESAMPLES = 200  # of the speakers, the same for all systems
 MONOLINGUAL = "one_language"  # the mean over the folders that have no second language
