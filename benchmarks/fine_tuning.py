@@ -4,7 +4,7 @@ python benchmarks/fine_tuning.py [--systems plain lora] [--seeds 1 2 3] [--runs 
 
 Run it in a checkout whose pipeline has run, with the environment variables of laspa/arithmetic.py. It starts
 from the trained baseline with new heads, and the last epoch is measured on dev and on `other`. It writes
-benchmarks/fine_tuning.json, which docs/adapting.md shows. What pays on dev would go into laspa/.
+benchmarks/fine_tuning.json and prints the table of docs/adapting.md. What pays on dev would go into laspa/.
 """
 
 import argparse
@@ -217,7 +217,7 @@ def fine_tune(name: str, seed: int, data: TrainingSet, folder: Path) -> Laspa:
         made.append(Tried(spec, EPOCHS * batches_per_epoch(data, BATCH), *arguments))
         return made[-1]
 
-    def drawn(data: TrainingSet, size: int, generator: np.random.Generator) -> np.ndarray:
+    def drawn(data: TrainingSet, size: int, generator: np.random.Generator, start: int) -> np.ndarray:
         if "proto" in spec:
             return episodes(data, generator, spec["one_language"])
         if "pairs" in spec:
@@ -225,7 +225,7 @@ def fine_tune(name: str, seed: int, data: TrainingSet, folder: Path) -> Laspa:
                 unit = length_normalised(embed_speakers(made[-1], data.mels, data.utterance_ids, CPU))
             mined.append(unit if len(mined) % 2 == 0 else mined[-1])
             return hard_pairs(data, generator, mined[-1])
-        return draw(data, size, generator)
+        return draw(data, size, generator, start)
 
     loop.Laspa, loop.draw, loop.load_body = model, drawn, lambda *_: None  # type: ignore[assignment]
     state = folder / f"{name}-{seed}.state"
@@ -258,6 +258,26 @@ def compared(runs: dict[str, list[np.ndarray]], split: Split) -> dict[str, Any]:
     return found
 
 
+def table(found: dict[str, Any]) -> str:
+    """A row for each system: EER and its change against `plain`, and the probe, in per cent."""
+    lines = []
+    for name in found["dev"]:
+        cells = [f"`{name}`"]
+        for split, condition in (
+            ("dev", "all"),
+            ("dev", "cross_same"),
+            ("dev", "same_same"),
+            ("other", "all"),
+        ):
+            row = found[split][name]
+            _, low, high = (100 * value for value in row["change"][condition])
+            change = f" ({low:+.1f} to {high:+.1f})".replace("-", "−") if name != "plain" else ""
+            cells.append(f"{100 * np.mean(row['eer'][condition]):.1f}{change}")
+        cells.insert(4, f"{100 * np.mean(found['dev'][name]['probe']):.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=[*SYSTEMS])
@@ -279,7 +299,9 @@ def main() -> None:
                 np.savez(file, **{one: embed(split) for one, split in splits.items()})
             for one in splits:
                 runs[one].setdefault(name, []).append(np.load(file)[one])
-    write_json(RESULT, {one: compared(runs[one], split) for one, split in splits.items()})
+    found = {one: compared(runs[one], split) for one, split in splits.items()}
+    write_json(RESULT, found)
+    print(table(found))
 
 
 if __name__ == "__main__":

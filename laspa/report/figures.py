@@ -256,7 +256,8 @@ def losses(history: list[dict[str, Any]]) -> Figure:
                 _line(axis, history, ("flow", side), color=colour, linestyle=":", label=label)
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter("{x:g}")  # powers would be written in TeX, which is off
-            axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+            legend = axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+            legend.set_in_layout(len(shown) % LOSS_COLUMNS == 0)  # else it has the empty place to its right
         _label_epochs(axis, history)
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
