@@ -113,7 +113,7 @@ def error_rates() -> dict[str, Any]:
     from laspa.models import laspa as system
     from laspa.params import load_params, with_overrides
     from laspa.training.run import load_training_data, train_system
-    from pipelines.studies.systems import on_budget
+    from pipelines.studies.measure import on_budget
 
     data = load_training_data(DATA)
     run = on_budget(load_params("params.yaml"), "baseline")

@@ -16,7 +16,7 @@ from laspa.tuning.output import BEST_FILE, read_trials, write_output
 from laspa.tuning.space import Values
 from laspa.tuning.storage import tables
 from pipelines import stage
-from pipelines.studies.systems import measure_once, with_seeds
+from pipelines.studies.measure import measure_once, with_seeds
 from pipelines.tune import COPIES, RESULTS
 
 MEASURED = Path("data/.partial/confirm_results")

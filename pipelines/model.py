@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from laspa.evaluation.evaluate import METRICS as RATES
+from laspa.evaluation.evaluate import PRIORS
 from laspa.evaluation.split import load_split
 from laspa.files import read_json, sha256_file, write_json
 from laspa.models.device import torch_device
@@ -19,6 +19,7 @@ from pipelines.tracking.logged_model import log_model
 
 DATA, TRAINED, EVALUATION = Path("data"), Path("data/trained"), Path("data/evaluation")
 MODEL, METRICS = Path("data/model"), Path("reports/metrics.json")
+SHOWN_RATES = ("eer", "eer_low", "eer_high", *PRIORS, "trials", "targets")
 OTHERS_CONDITIONS = ("cross_same", "all")
 FURTHER_METRICS = (
     "language_probe_accuracy",
@@ -70,7 +71,9 @@ def metrics(found: dict[str, Any], others: dict[str, dict[str, Any]]) -> dict[st
         others: the rates by condition of the other systems that were trained with it.
     """
     conditions = found["conditions"]
-    shown = {name: {key: conditions[name][key] for key in RATES} for name in CONDITIONS if name in conditions}
+    shown = {
+        name: {key: conditions[name][key] for key in SHOWN_RATES} for name in CONDITIONS if name in conditions
+    }
     eers = {
         system: {name: conditions[name]["eer"] for name in OTHERS_CONDITIONS if name in conditions}
         for system, conditions in others.items()

@@ -7,7 +7,8 @@ from laspa.files import atomic_path, read_json, sha256_file, write_json, write_t
 from laspa.manifest.tables import read_manifest
 from laspa.models.saving import CONFIG_FILE, WEIGHTS_FILE
 from laspa.params import Params, load_params
-from laspa.report.comparison import read_summary
+from laspa.params.base import Local
+from laspa.report.build_summary import read_summary
 from laspa.report.page import plot_tables, render
 from laspa.report.page_figures import page_figures
 from laspa.report.prefix_heads import read_prefix_heads
@@ -15,7 +16,7 @@ from laspa.report.results import read_results
 from laspa.report.summary import in_detail
 from laspa.report.svg import file_svg
 from pipelines import stage
-from pipelines.resolve import read_run
+from pipelines.systems import read_run
 from pipelines.tracking import runs as tracking
 
 # Written on demand, and in git: `make ablation`, `make results`.
@@ -24,10 +25,12 @@ STUDY = Path("reports/study.json")
 DATA, REPORTS, MODEL = Path("data"), Path("reports"), Path("data/model")
 SUMMARY, PAGE, PLOTS = REPORTS / "summary.json", REPORTS / "index.html", REPORTS / "plots"
 
-# What the page leaves out: where corpora stand on this machine, and what describes many runs.
-SHOWN_PARAMS = {*Params.model_fields} - {
-    *("download", "folder", "voxceleb1", "voxceleb2", "common_voice", "tidyvoice", "asterisk", "label"),
-    *("compare", "ablate", "study", "tune"),
+OF_MANY_RUNS = {"compare", "ablate", "study", "tune"}
+SHOWN_PARAMS = {
+    name
+    for name, field in Params.model_fields.items()
+    if name not in OF_MANY_RUNS
+    and not (isinstance(field.annotation, type) and issubclass(field.annotation, Local))
 }
 
 

@@ -13,7 +13,7 @@ from laspa.models.saving import WEIGHTS_FILE, save_model
 from laspa.training.loop import Record
 from laspa.training.run import load_training_data, train_system
 from pipelines import stage
-from pipelines.resolve import read_run
+from pipelines.systems import read_run
 from pipelines.tracking.metrics import epoch_metrics
 from pipelines.tracking.runs import start_run
 

@@ -16,6 +16,7 @@ from laspa.errors import LaspaError
 from laspa.evaluation.as_norm import TOP, as_norm, refuse_overlap
 from laspa.evaluation.calibration import Calibration, fit_calibration
 from laspa.evaluation.comparison import compare_parts
+from laspa.evaluation.error_rates import RATES
 from laspa.evaluation.evaluate import list_info, measure, parts_of, with_both_classes
 from laspa.evaluation.metadata import Metadata, read_metadata
 from laspa.evaluation.score_files import read_embeddings, read_scores, scores_of, write_scores
@@ -24,10 +25,6 @@ from laspa.manifest.tables import read_labels
 from laspa.trials.lists import TrialList, read_list, read_models, rows_of, write_list
 
 PERCENT = 100
-# Heading and key of each column of the printed table; rates in per cent, costs as they are.
-RATES = {"hull %": "eer_convex_hull", "FRR@1 %": "frr_at_far_1", "FRR@.1 %": "frr_at_far_01"}
-COSTS = {"minDCF.01": "min_dcf_01", "minDCF.05": "min_dcf_05", "minCllr": "min_cllr"}
-CALIBRATED_COSTS = {"actDCF.01": "act_dcf_01", "actDCF.05": "act_dcf_05", "Cllr": "cllr"}
 
 
 def metrics(options: argparse.Namespace) -> None:
@@ -200,9 +197,11 @@ def _parts(trials: TrialList, metadata: Metadata, by: list[str]) -> dict[str, np
 def _print_table(rows: dict[str, dict[str, Any] | None]) -> None:
     first = rows["all"]
     assert first is not None
-    interval, calibrated = "eer_low" in first, "cllr" in first
-    costs = COSTS | (CALIBRATED_COSTS if calibrated else {})
-    heads = ["EER %", *(["95 % interval"] if interval else []), *RATES, *costs]
+    interval = "eer_low" in first
+    measured = {name: rate for name, rate in RATES.items() if name in first and name != "eer"}
+    shown = sorted(measured.items(), key=lambda one: (one[1].calibrated, not one[1].percent))
+    columns = [rate.column + " %" * rate.percent for _, rate in shown]
+    heads = ["EER %", *(["95 % interval"] if interval else []), *columns]
     width = max(map(len, [*rows, "trials of"]))
     print(f"{'trials of':<{width}} {'trials':>9} {'targets':>9} " + " ".join(f"{head:>14}" for head in heads))
     for name, row in rows.items():
@@ -212,8 +211,9 @@ def _print_table(rows: dict[str, dict[str, Any] | None]) -> None:
         cells = [f"{row['eer'] * PERCENT:.3f}"]
         if interval:
             cells.append(f"{row['eer_low'] * PERCENT:.2f} to {row['eer_high'] * PERCENT:.2f}")
-        cells += [f"{row[key] * PERCENT:.3f}" for key in RATES.values()]
-        cells += [f"{row[key]:.4f}" for key in costs.values()]
+        cells += [
+            f"{PERCENT * row[name]:.3f}" if rate.percent else f"{row[name]:.4f}" for name, rate in shown
+        ]
         line = f"{name:<{width}} {row['trials']:>9} {row['targets']:>9} "
         print(line + " ".join(f"{cell:>14}" for cell in cells))
 

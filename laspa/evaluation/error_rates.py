@@ -5,7 +5,9 @@ functions are then linear in it or faster.
 """
 
 from bisect import bisect_left
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import isotonic_regression
@@ -158,3 +160,32 @@ def _hull_steps(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, 
     sizes = np.diff(last, prepend=-1).astype(float)
     blocks = isotonic_regression(counts / sizes, weights=sizes).blocks[:-1]
     return np.add.reduceat(counts, blocks), np.add.reduceat(sizes - counts, blocks)
+
+
+class Rate(NamedTuple):
+    """What is measured of a list's scores, and how tables call it.
+
+    heading, column: in the report, and in the table of `laspa metrics`. percent: or as it is. calibrated:
+    whether it reads log likelihood ratios. of: the rate of the scores of targets and of non-targets, sorted.
+    """
+
+    heading: str
+    column: str
+    percent: bool
+    calibrated: bool
+    of: Callable[[np.ndarray, np.ndarray], float]
+
+
+# Every rate, by the name that files give it.
+RATES = {
+    "eer": Rate("EER", "EER", True, False, eer),
+    "eer_convex_hull": Rate("EER\nof the hull", "hull", True, False, eer_convex_hull),
+    "min_dcf_01": Rate("minDCF\n(0.01)", "minDCF.01", False, False, partial(min_dcf, p_target=0.01)),
+    "min_dcf_05": Rate("minDCF\n(0.05)", "minDCF.05", False, False, partial(min_dcf, p_target=0.05)),
+    "act_dcf_01": Rate("actDCF\n(0.01)", "actDCF.01", False, True, partial(act_dcf, p_target=0.01)),
+    "act_dcf_05": Rate("actDCF\n(0.05)", "actDCF.05", False, True, partial(act_dcf, p_target=0.05)),
+    "cllr": Rate("Cllr", "Cllr", False, True, cllr),
+    "min_cllr": Rate("minCllr", "minCllr", False, False, min_cllr),
+    "frr_at_far_1": Rate("FRR at\nFAR 1 %", "FRR@1", True, False, partial(frr_at_far, far=0.01)),
+    "frr_at_far_01": Rate("FRR at\nFAR 0.1 %", "FRR@.1", True, False, partial(frr_at_far, far=0.001)),
+}

@@ -7,16 +7,15 @@ import numpy as np
 
 from laspa.errors import LaspaError
 from laspa.evaluation.calibration import Calibration
-from laspa.evaluation.error_rates import act_dcf, cllr, eer, eer_convex_hull, frr_at_far, min_cllr, min_dcf
+from laspa.evaluation.error_rates import RATES
 from laspa.evaluation.intervals import Name, percentile_interval, resampled_rates
 from laspa.evaluation.metadata import Metadata
 from laspa.trials.conditions import CONDITIONS
 from laspa.trials.lists import TrialList
 
 GROUPINGS = ("condition", "language-pair", "gender", "seen")
-PRIORS = {"min_dcf_01": 0.01, "min_dcf_05": 0.05}
-FALSE_ALARMS = {"frr_at_far_1": 0.01, "frr_at_far_01": 0.001}
-METRICS = ("eer", "eer_low", "eer_high", *PRIORS, "trials", "targets")  # of reports/metrics.json
+PRIORS = {"min_dcf_01": 0.01, "min_dcf_05": 0.05}  # of those of RATES whose intervals are measured
+METRICS = ("eer", "eer_low", "eer_high", *PRIORS, "trials", "targets")  # of each system's metrics.json
 
 Rates = dict[str, Any]  # of one set of trials, by name; fractions of 1
 
@@ -63,14 +62,10 @@ def with_both_classes(parts: Mapping[Name, np.ndarray], target: np.ndarray) -> d
 def _rates(targets: np.ndarray, nontargets: np.ndarray, calibration: Calibration | None) -> Rates:
     rates: Rates = {"trials": len(targets) + len(nontargets), "targets": len(targets)}
     classes = np.sort(targets), np.sort(nontargets)  # once for all that follows
-    rates |= {"eer": eer(*classes), "eer_convex_hull": eer_convex_hull(*classes)}
-    rates |= {name: min_dcf(*classes, prior) for name, prior in PRIORS.items()}
-    rates["min_cllr"] = min_cllr(*classes)
-    rates |= {name: frr_at_far(*classes, far) for name, far in FALSE_ALARMS.items()}
-    if calibration is not None:
-        ratios = calibration(classes[0]), calibration(classes[1])
-        rates |= {name.replace("min", "act"): act_dcf(*ratios, prior) for name, prior in PRIORS.items()}
-        rates["cllr"] = cllr(*ratios)
+    ratios = (calibration(classes[0]), calibration(classes[1])) if calibration is not None else None
+    for name, rate in RATES.items():
+        if read := ratios if rate.calibrated else classes:
+            rates[name] = rate.of(*read)
     return rates
 
 
@@ -153,7 +148,7 @@ def evaluate(
 def list_metrics(
     found: dict[str, dict[str, Rates | None]], trials: TrialList, name: str, metadata: Metadata
 ) -> dict[str, Any]:
-    """What reports/metrics.json says of a list: METRICS by condition, and which conditions are left out."""
+    """What metrics.json says of a list: METRICS by condition, and which conditions are left out."""
     metrics: dict[str, Any] = {
         group: {
             condition: {key: rates[key] for key in METRICS}

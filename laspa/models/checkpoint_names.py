@@ -19,7 +19,7 @@ class Kind(NamedTuple):
     """A public architecture.
 
     encoders: names in laspa/models/encoders.py, of which the first that the weights fit is taken.
-    front_end: in laspa/features/public.py. last: how their name of the weights that give the embedding ends.
+    front_end: in laspa/features/front_ends.py. last: how their name of the embedding's weights ends.
     ignored: starts of their names of what an embedding does not need.
     rolls: fragments of our names, and the axis whose last part of `chunks` is our first one.
     """

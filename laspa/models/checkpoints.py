@@ -14,7 +14,7 @@ from torch import Tensor
 
 from laspa.audio.reading import SAMPLE_RATE
 from laspa.errors import LaspaError
-from laspa.features.public import FRONT_ENDS
+from laspa.features.front_ends import FRONT_ENDS
 from laspa.features.settings import mel_settings
 from laspa.features.store import digest
 from laspa.models.checkpoint_names import KINDS, Kind

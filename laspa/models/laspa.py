@@ -11,9 +11,9 @@ from laspa.models.centring import LanguageCentring
 from laspa.models.decoder import Decoder
 from laspa.models.encoders import ENCODERS, check_encoders
 from laspa.models.losses import AAMSoftmax, mapc, reverse_gradient
+from laspa.models.numpy_products import use_numpy_products
 from laspa.models.pooling import length_mask
 from laspa.models.prefix import ConcatFusion, PrefixTuner
-from laspa.models.products import use_numpy_products
 from laspa.params import System
 
 use_numpy_products()

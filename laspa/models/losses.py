@@ -11,7 +11,10 @@ from laspa.models.square_root import square_root
 
 
 class Term(NamedTuple):
-    """How a loss term is named and drawn, and whether it needs training speech in two languages."""
+    """How a loss term is named and drawn, and whether it needs training speech in two languages.
+
+    colour: a name of COLOURS in laspa/report/html.py.
+    """
 
     label: str
     colour: str

@@ -68,7 +68,7 @@ def foreign_metadata(found: dict[str, str], path: str, front_end: str | None) ->
     The features are those that the toolkit trains with. sherpa-onnx itself computes others for all of them.
 
     Args:
-        front_end: a name of `laspa.features.public.FRONT_ENDS`, WAVEFORM, or None where the file says it.
+        front_end: a name of `laspa.features.front_ends.FRONT_ENDS`, WAVEFORM, or None where the file says it.
 
     Returns:
         The front end's name, and its `Features`, None for WAVEFORM.
@@ -76,7 +76,7 @@ def foreign_metadata(found: dict[str, str], path: str, front_end: str | None) ->
     Raises:
         LaspaError: a file that does not say it and no `front_end`, or that wants what laspa does not compute.
     """
-    from laspa.features.public import FRONT_ENDS
+    from laspa.features.front_ends import FRONT_ENDS
 
     name = front_end or found.get("framework", "")
     if name not in (*FRONT_ENDS, WAVEFORM):

@@ -16,3 +16,7 @@ class Section(BaseModel):
     """A section of params.yaml: no unknown keys, no silent conversions, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Local(Section):
+    """A section that says where files stand on this machine: the report does not show it."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from laspa.params.base import Count, Section, Seed, Share
+from laspa.params.base import Count, Local, Section, Seed, Share
 
 
 class Synthetic(Section):
@@ -55,13 +55,13 @@ def _refuse_few(languages: list[str], each: int) -> None:
         raise ValueError(f"languages_per_speaker is {each} but there are only {count} languages")
 
 
-class Folder(Section):
+class Folder(Local):
     """Folders of recordings (stage download)."""
 
     paths: list[str]
 
 
-class Download(Section):
+class Download(Local):
     """Corpora that are fetched (stage download); laspa/corpora/download/fetch.py."""
 
     folder: Annotated[str, Field(min_length=1)]
@@ -73,7 +73,7 @@ class Download(Section):
     wait_seconds: Annotated[float, Field(gt=0, le=60)]
 
 
-class VoxCeleb(Section):
+class VoxCeleb(Local):
     """VoxCeleb1 or 2 (stage download); laspa/corpora/voxceleb.py."""
 
     path: str
@@ -83,7 +83,7 @@ class VoxCeleb(Section):
     on_absent_speaker: Literal["fail", "skip"] = "fail"
 
 
-class CommonVoice(Section):
+class CommonVoice(Local):
     """Releases of Mozilla Common Voice (stage download); laspa/corpora/common_voice.py."""
 
     paths: list[str]
@@ -91,7 +91,7 @@ class CommonVoice(Section):
     on_unknown_locale: Literal["fail", "skip"] = "fail"
 
 
-class OnDisk(Section):
+class OnDisk(Local):
     """A corpus in one folder (stage download)."""
 
     path: str

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from laspa.params.base import Count, Interval, Section, Seed, Share
+from laspa.params.base import Count, Interval, Local, Section, Seed, Share
 
 
-class Label(Section):
+class Label(Local):
     """Languages of recordings that come without one (stage label)."""
 
     model: Literal["none", "own", "voxlingua"]

@@ -8,13 +8,19 @@ from laspa.params.base import Section, Weight
 
 
 class LossWeights(Section):
-    """Weights of the loss terms; a term of weight 0 is not computed."""
+    """Weights of the loss terms; a term of weight 0 is not computed.
+
+    A term added later has the default 0, so that models saved before can be read.
+    """
 
     aam: Weight
     nll: Weight
     mapc: Weight
     mse: Weight
     grl: Weight
+
+
+READ_LANGUAGE = ("nll", "mapc", "mse")  # terms that read language embeddings
 
 
 class Model(Section):
@@ -61,7 +67,7 @@ class System(Section):
     @property
     def has_language_encoder(self) -> bool:
         """Whether a loss term reads language embeddings."""
-        return bool(self.loss_weights.nll or self.loss_weights.mapc or self.loss_weights.mse)
+        return any(getattr(self.loss_weights, term) for term in READ_LANGUAGE)
 
     @property
     def has_fusion(self) -> bool:

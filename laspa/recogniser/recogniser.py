@@ -14,7 +14,6 @@ from laspa.audio.reading import SAMPLE_RATE
 from laspa.audio.speech import DETECTORS, FRAME, speech_of
 from laspa.audio.streaming import Channel, Recording, array_recording, mono_blocks, open_recording, pieces
 from laspa.errors import LaspaError
-from laspa.recogniser.backend import Backend, open_backend
 from laspa.recogniser.decision import (
     ANY,
     CALIBRATION_FILE,
@@ -26,6 +25,7 @@ from laspa.recogniser.decision import (
     probability,
     read_decision,
 )
+from laspa.recogniser.runtime import Runtime, open_runtime
 
 if TYPE_CHECKING:
     from laspa.backend import saving
@@ -85,8 +85,8 @@ class Verification:
 class Recogniser:
     """Embeds and compares recordings. Use `Recogniser.load`."""
 
-    def __init__(self, backend: Backend, correction: "saving.Backend | None" = None) -> None:
-        self.backend, self.correction = backend, correction
+    def __init__(self, runtime: Runtime, correction: "saving.Backend | None" = None) -> None:
+        self.runtime, self.correction = runtime, correction
 
     @classmethod
     def load(
@@ -104,14 +104,14 @@ class Recogniser:
             device: auto (a GPU where there is one), cpu or cuda.
             threads: of the model on a CPU; by default all cores. torch then has them in the whole process.
             front_end: what an ONNX file of another toolkit reads, if it has no metadata of sherpa-onnx: a
-                name of `laspa.features.public.FRONT_ENDS`, or waveform.
+                name of `laspa.features.front_ends.FRONT_ENDS`, or waveform.
             backend: a file of `laspa backend fit`; scores, calibration and thresholds are then of it.
 
         Raises:
             LaspaError: no such model, a damaged one, one of another laspa, or one of unknown front end; a
                 backend of another model.
         """
-        model = open_backend(str(source), device, threads, front_end)
+        model = open_runtime(str(source), device, threads, front_end)
         if backend is None:
             return cls(model)
         from laspa.backend.saving import load_backend  # here: it imports scikit-learn
@@ -123,7 +123,7 @@ class Recogniser:
     @property
     def digest(self) -> str:
         """SHA-256 of the model's weights: only embeddings of the same digest can be compared."""
-        return self.backend.digest
+        return self.runtime.digest
 
     def embed(
         self,
@@ -195,7 +195,7 @@ class Recogniser:
         samples = round(seconds * SAMPLE_RATE)
         windows = -(-samples // round(WINDOW * SAMPLE_RATE))
         heard = [
-            self.backend.encode(window)
+            self.runtime.encode(window)
             for window in pieces(speech_of(blocks(), speech), -(-samples // windows))
         ]
         embedding = _unit(np.mean([_unit(one.embedding) for one in heard], axis=0))
@@ -211,20 +211,20 @@ class Recogniser:
             return None
         posterior = np.mean(posteriors, axis=0)
         best = int(posterior.argmax())
-        return Language(self.backend.languages[best], float(posterior[best]))
+        return Language(self.runtime.languages[best], float(posterior[best]))
 
     @cached_property
     def decision(self) -> Decision | None:
         """The calibration and thresholds of the backend, else of the model's folder; None without."""
-        backend, learnt = self.backend, self.correction
+        runtime, learnt = self.runtime, self.correction
         if learnt is not None:
             if learnt.decision is None or learnt.calibration is None:
                 return None
             pair = PairDecision(ANY, learnt.calibration, learnt.decision["thresholds"])
             return Decision(learnt.path, {ANY: pair})
-        if backend.calibration is not None:
-            return decision_of(backend.calibration, backend.folder, backend.digest)
-        return read_decision(backend.folder, backend.digest)
+        if runtime.calibration is not None:
+            return decision_of(runtime.calibration, runtime.folder, runtime.digest)
+        return read_decision(runtime.folder, runtime.digest)
 
     def scores(self, one: np.ndarray, others: np.ndarray) -> np.ndarray:
         """(n,) of an embedding (D,) with each of others (n, D): cosines, or scores of the backend."""
@@ -263,7 +263,7 @@ class Recogniser:
             raise LaspaError(f"threshold is {threshold:g}; give a finite number")
         decision = self.decision
         if decision is None and threshold is None:
-            lacks = f"{self.backend.folder}: has no {CALIBRATION_FILE}"
+            lacks = f"{self.runtime.folder}: has no {CALIBRATION_FILE}"
             remedy = "make it (stage model), learn a backend (laspa backend fit)"
             if self.correction is not None:
                 lacks = f"{self.correction.path}: has no calibration"

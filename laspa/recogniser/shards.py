@@ -101,7 +101,7 @@ def embed_shard(shard: Shard, recogniser: Recogniser, job: Job) -> None:
     """
     skipped: list[tuple[str, str]] = []
     found = list(embeddings(zip(shard.names, shard.recordings, strict=True), recogniser, job, skipped))
-    vectors = np.array([vector for _, vector in found], np.float32).reshape(-1, recogniser.backend.dim)
+    vectors = np.array([vector for _, vector in found], np.float32).reshape(-1, recogniser.runtime.dim)
     metadata = {MODEL_KEY: recogniser.digest, SKIPPED_KEY: json.dumps(skipped)}
     with atomic_path(shard.path) as temporary:
         table = embeddings_table([name for name, _ in found], vectors, metadata)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.size import corpus_sizes
+from laspa.evaluation.error_rates import RATES
 from laspa.models.losses import TERMS
 from laspa.report import prefix_heads, text
 from laspa.report.figure_data import DET_RATES, MIN_PAIR_TRIALS, det_curve, present_conditions
@@ -38,6 +39,7 @@ def render(results: Results, figures: dict[str, PageFigure]) -> str:
         text=text,
         prefix_heads=prefix_heads,
         conditions=CONDITIONS,
+        all_rates=RATES,
         main_conditions=MAIN_CONDITIONS,
         main=main_condition(ablation),
         groups=comparison(summary),

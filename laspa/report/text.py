@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from laspa.evaluation.error_rates import RATES
 from laspa.report.summary import Summary, difference, in_detail, main_condition, relative, verdict
 from laspa.trials.conditions import CONDITIONS
 from laspa.trials.splits import OTHER
@@ -48,11 +49,11 @@ def interval_text(found: dict[str, Any] | None) -> str:
 
 
 def rate_text(rates: dict[str, Any] | None, name: str = "eer") -> str:
-    """A model's rate with its interval over speakers (bootstrap); EER and FRR in per cent, costs as such."""
+    """A model's rate with its interval over speakers (bootstrap); in per cent, or costs as such."""
     if not rates or name not in rates:
         return "–"
     low, high = rates.get(f"{name}_low"), rates.get(f"{name}_high")
-    if name.startswith(("eer", "frr")):
+    if RATES[name].percent:
         return interval_text({"mean": rates[name], "low": low, "high": high})
     return f"{rates[name]:.3f}" + ("" if low is None else f" ({low:.2f}–{high:.2f})")
 

@@ -74,7 +74,8 @@ def train(
         raise LaspaError(
             "params.yaml: train.precision is float16, which needs a GPU; choose bfloat16 or float32"
         )
-    if precision == torch.bfloat16 and device.type == "cpu" and os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2":
+    portable = device.type == "cpu" and os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2"
+    if precision == torch.bfloat16 and portable:
         raise LaspaError(
             "params.yaml: train.precision is bfloat16, which on a CPU takes 15 times as long as float32 with "
             "train.arithmetic: portable; choose train.arithmetic: native, or float32"
@@ -233,7 +234,8 @@ def layers_by_rate(model: Laspa, decay: float) -> list[dict[str, Any]]:
     for name, value in model.named_parameters():
         if value.requires_grad:
             of_encoder = decay < 1 and name.startswith("speaker_encoder.")
-            layers.setdefault(".".join(name.split(".")[:3]) if of_encoder else "", []).append(value)
+            module = name.rpartition(".")[0]
+            layers.setdefault(".".join(module.split(".")[:3]) if of_encoder else "", []).append(value)
     rest, *encoder = layers.values()
     shares = [1.0, *(decay**behind for behind in reversed(range(len(encoder))))]
     return [{"params": one, "share": share} for one, share in zip([rest, *encoder], shares, strict=True)]

@@ -27,7 +27,7 @@ from laspa.params import Params, load_params, with_overrides
 from laspa.params.messages import unknown_choice
 from laspa.training.batches import TrainingSet, batches
 from pipelines import stage
-from pipelines.studies.systems import DEV_LOOKS, Inspection, measure_seeds, on_budget, with_seeds
+from pipelines.studies.measure import DEV_LOOKS, Inspection, measure_seeds, on_budget, with_seeds
 
 STUDIES = Path("studies")
 CEILING = "ceiling"  # its data are made by pipelines.studies.corpus_params and the pipeline's stages

@@ -24,7 +24,7 @@ from laspa.training.run import load_training_data, state_digest, train_system
 from laspa.trials.drawing import generate_trials
 from laspa.trials.splits import OTHER
 from pipelines import stage
-from pipelines.studies.systems import with_seeds
+from pipelines.studies.measure import with_seeds
 
 DATA, STUDY = Path("data"), Path("studies/travel")
 THIRD = STUDY / "third"  # the dev set, by pipelines.studies.third_family

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from laspa.evaluation.error_rates import RATES
+from laspa.evaluation.evaluate import PRIORS
 from laspa.models.losses import TERMS
 
 WHOLE_TEST_METRICS = (
@@ -13,16 +15,10 @@ WHOLE_TEST_METRICS = (
     "added_parameters_percent",
 )
 PROBES = ("language_linear", "language_mlp", "speaker")
-RATES = ("eer", "eer_low", "eer_high", "min_dcf_01", "min_dcf_05")
+MAIN_RATES = ("eer", "eer_low", "eer_high", *PRIORS)
 FURTHER_RATES = (
-    *(f"min_dcf_{prior}_{end}" for prior in ("01", "05") for end in ("low", "high")),
-    "eer_convex_hull",
-    "act_dcf_01",
-    "act_dcf_05",
-    "cllr",
-    "min_cllr",
-    "frr_at_far_1",
-    "frr_at_far_01",
+    *(f"{name}_{end}" for name in PRIORS for end in ("low", "high")),
+    *(name for name in RATES if name not in MAIN_RATES),
 )
 
 
@@ -42,7 +38,7 @@ def evaluation_metrics(metrics: dict[str, Any]) -> dict[str, float | None]:
     parts = {"": metrics.get("conditions"), "seen/": metrics.get("seen"), "unseen/": metrics.get("unseen")}
     parts |= {f"{title}/": found["conditions"] for title, found in metrics.get("official", {}).items()}
     for prefix, rates in parts.items():
-        flat |= _by_condition(prefix, rates or {}, RATES)
+        flat |= _by_condition(prefix, rates or {}, MAIN_RATES)
     return flat
 
 
@@ -56,7 +52,7 @@ def analysis_metrics(
         flat |= {f"variance/{kind}/{name}": share for name, share in found["variance"].items()}
     for part, terms in gradients.items():
         flat |= {f"gradient/{part}/{term}": norm for term, norm in terms.items()}
-    for prefix, scores, names in (("", "cosine", FURTHER_RATES), ("as_norm/", "as_norm", RATES)):
+    for prefix, scores, names in (("", "cosine", FURTHER_RATES), ("as_norm/", "as_norm", MAIN_RATES)):
         flat |= _by_condition(prefix, detail[scores]["all"] | detail[scores]["condition"], names)
     return flat
 

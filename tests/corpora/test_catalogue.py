@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from laspa.corpora import catalogue
+from laspa.corpora.catalogue import CORPORA
 from laspa.corpora.corpus import Corpus
 from laspa.corpora.prepare import prepare
 from laspa.errors import LaspaError
@@ -54,8 +55,7 @@ def test_an_unknown_corpus_is_named_with_those_there_are(corpus: str | list[str]
     with pytest.raises(LaspaError) as error:
         prepare(params(corpus=corpus), tmp_path, tmp_path / "raw")
     assert str(error.value) == (
-        "params.yaml: corpus is 'voxceleb' but should be one of synthetic, synthetic_other, folder, "
-        "nisp, voxceleb1, voxceleb2, common_voice, tidyvoice, asterisk"
+        f"params.yaml: corpus is 'voxceleb' but should be one of {', '.join(CORPORA)}"
     )
     assert not (tmp_path / "raw").exists()
 

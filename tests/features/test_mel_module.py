@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from laspa.errors import LaspaError
+from laspa.features.front_ends import FRONT_ENDS
 from laspa.features.mel import log_mel
 from laspa.features.mel_module import LogMel, front_end
-from laspa.features.public import FRONT_ENDS
 from laspa.features.settings import num_frames
 from laspa.params import Features
 

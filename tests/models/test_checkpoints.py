@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 
 from laspa.cli.main import main
 from laspa.errors import LaspaError
+from laspa.features.front_ends import FRONT_ENDS
 from laspa.features.mel import log_mel
 from laspa.features.mel_module import front_end
-from laspa.features.public import FRONT_ENDS
 from laspa.models.checkpoints import KINDS, import_checkpoint
 from laspa.models.saving import load_model
 from tests.models.public_weights import SHORT, fbank, signal, weights

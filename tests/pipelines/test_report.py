@@ -15,7 +15,7 @@ from laspa.files import read_json, write_json
 from laspa.params import load_params
 from laspa.params.dotted import flatten
 from laspa.trials.conditions import CONDITIONS
-from pipelines import model, report, resolve, result
+from pipelines import model, report, result, systems
 from pipelines.studies import table
 from tests.regression.tiny import set_params
 
@@ -68,7 +68,7 @@ def test_the_stage(
 
     monkeypatch.setattr(report.tracking, "run_of_model", run_of_model)
     monkeypatch.chdir(tmp_path)
-    resolve.main()
+    systems.main()
     shutil.copytree("data/trained/baseline", "data/model")  # of the stage model
     monkeypatch.setattr("sys.argv", ["table", "ablation"])
     table.main()

@@ -11,7 +11,7 @@ import yaml
 from laspa.errors import LaspaError
 from laspa.models.losses import TERMS
 from laspa.params import SYSTEM_KEYS, load_params
-from pipelines import resolve
+from pipelines import systems
 from tests.regression.tiny import set_params
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ PLUMBING = (
     *("laspa/features/store.py", "laspa/report/html.py"),
     *("pipelines/stage.py", "pipelines/tracking/", "pipelines/ray/"),
 )
-RESOLVED = "pipelines/resolve.py"
+RESOLVED = "pipelines/systems.py"
 
 
 def module_file(name: str) -> Path | None:
@@ -73,6 +73,14 @@ def scripts(stage: dict[str, Any]) -> list[Path]:
     commands = [stage["cmd"]] if isinstance(stage["cmd"], str) else stage["cmd"]
     found = [module_file(command.partition(" -m ")[2].split()[0]) for command in commands]
     return [script for script in found if script]
+
+
+def test_dvc_finds_the_params_of_each_study() -> None:
+    """A name by itself is a key of the study's own params.yaml; another file is a mapping, whole or by key."""
+    for name, stage in ON_DEMAND.items():
+        for entry in stage.get("params", []):
+            assert isinstance(entry, dict), f"{name}: {entry}"
+            assert list(entry) == ["params.yaml"]
 
 
 @pytest.mark.parametrize("name", STAGES | ON_DEMAND)
@@ -143,11 +151,11 @@ def test_an_experiment_trains_what_reads_the_changed_param(
 ) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
-    resolve.main()
-    before = {path.stem: path.read_bytes() for path in resolve.FOLDER.iterdir()}
+    systems.main()
+    before = {path.stem: path.read_bytes() for path in systems.FOLDER.iterdir()}
     set_params(tmp_path, change)
-    resolve.main()
-    after = {path.stem: path.read_bytes() for path in resolve.FOLDER.iterdir()}
+    systems.main()
+    after = {path.stem: path.read_bytes() for path in systems.FOLDER.iterdir()}
     assert {name for name in before if before[name] != after[name]} == trained_again
 
 
@@ -156,6 +164,6 @@ def test_the_default_has_to_be_compared(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     set_params(tmp_path, {"system": "grl"})
     with pytest.raises(LaspaError, match=r"system is 'grl' but should be one of .*, or add it to compare"):
-        resolve.main()
+        systems.main()
     with pytest.raises(LaspaError, match="compare is 'grl' but should be one of laspa_plus, laspa, baseline"):
-        resolve.read_run("grl")
+        systems.read_run("grl")

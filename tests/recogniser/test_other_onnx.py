@@ -10,8 +10,8 @@ import soundfile
 from laspa import Recogniser
 from laspa.cli.main import command_parser, main
 from laspa.errors import LaspaError
+from laspa.features.front_ends import FRONT_ENDS
 from laspa.features.mel import log_mel
-from laspa.features.public import FRONT_ENDS
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'laspa[onnx]'")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
@@ -96,12 +96,12 @@ def test_the_features_are_those_that_the_toolkit_trains_with(metadata, window, s
     found = recogniser.embed(SIGNAL, 16_000, vad="none")
     assert found @ unit(expected) > 0.999999
     assert np.abs(found - unit(expected)).max() < 1e-3
-    assert (recogniser.backend.dim, recogniser.backend.languages, recogniser.decision) == (80, [], None)
+    assert (recogniser.runtime.dim, recogniser.runtime.languages, recogniser.decision) == (80, [], None)
 
 
 def test_nemo_reads_bands_before_frames_and_the_length_and_its_second_output_is_the_embedding(tmp_path):
     file = write(tmp_path / "nemo.onnx", NEMO, ("B", 80, "T"), bands_first=True)
-    heard = Recogniser.load(file).backend.encode(SIGNAL)
+    heard = Recogniser.load(file).runtime.encode(SIGNAL)
     mel = log_mel(SIGNAL, FRONT_ENDS["nemo"]).astype(np.float32)
     np.testing.assert_allclose(heard.embedding, len(mel) * mel.max(axis=0), rtol=1e-5)
 
@@ -114,7 +114,7 @@ def test_without_metadata_the_front_end_is_asked_for(tmp_path, capsys):
         Recogniser.load(file)
     ours = [Recogniser.load(file, front_end=name) for name in ("redimnet", "wespeaker")]
     mel = log_mel(SIGNAL, FRONT_ENDS["redimnet"]).astype(np.float32)
-    np.testing.assert_allclose(ours[0].backend.encode(SIGNAL).embedding, mel.max(axis=0))
+    np.testing.assert_allclose(ours[0].runtime.encode(SIGNAL).embedding, mel.max(axis=0))
     assert len({one.digest for one in ours}) == 2  # whose embeddings are not compared
     soundfile.write(tmp_path / "a.wav", SIGNAL, 16_000)
     command = ["embed", str(tmp_path / "a.wav"), "--vad", "none", "--model", str(file), "--output"]
@@ -128,7 +128,7 @@ def test_without_metadata_the_front_end_is_asked_for(tmp_path, capsys):
 
 def test_waveforms(tmp_path):
     file = write(tmp_path / "wave.onnx", {}, ("B", "N"))
-    found = Recogniser.load(file, front_end="waveform").backend.encode(SIGNAL).embedding
+    found = Recogniser.load(file, front_end="waveform").runtime.encode(SIGNAL).embedding
     np.testing.assert_array_equal(found, np.sort(SIGNAL)[::-1][:100])
 
 

@@ -16,7 +16,7 @@ from laspa.features.settings import mel_params
 from laspa.files import read_json, write_json
 from laspa.models.saving import load_model
 from laspa.recogniser import recogniser as module
-from laspa.recogniser.backend import Encoded
+from laspa.recogniser.runtime import Encoded
 from tests.small_model import RATE, calibrate, record, small_model, voice
 
 

@@ -78,7 +78,7 @@ def sabotage(name: str, tiny_run: Path, folder: Path) -> Path:
         # Without its classifier there is no language posterior to centre by.
         without_centring = {"systems.laspa_plus.model.centring": "none"} if name == "nll" else {}
         set_params(project, {f"loss_weights.{name}": 0.0} | without_centring)
-    run(project, "python", "-m", "pipelines.resolve")
+    run(project, "python", "-m", "pipelines.systems")
     for stage in ("train", "evaluate"):
         run(project, "python", "-m", f"pipelines.{stage}", "laspa_plus")
     return project

@@ -14,7 +14,7 @@ import pytest
 
 from laspa.manifest.tables import read_manifest
 from laspa.params import Evaluate, load_params
-from laspa.report.comparison import read_summary
+from laspa.report.build_summary import read_summary
 from laspa.report.prefix_heads import read_prefix_heads
 from laspa.report.results import Results, read_results
 from laspa.report.summary import Summary

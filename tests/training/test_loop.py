@@ -305,6 +305,9 @@ def test_early_layers_of_the_speaker_encoder_learn_more_slowly(params, data):
     groups = layers_by_rate(model, 0.5)
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
     assert [group["share"] for group in groups[-3:]] == [0.25, 0.5, 1.0]
+    shares = {id(one): group["share"] for group in groups for one in group["params"]}
+    for layer in model.speaker_encoder.modules():  # the weight and the bias of a layer learn alike
+        assert len({shares[id(one)] for one in layer.parameters(recurse=False)}) < 2
     first = next(model.speaker_encoder.parameters())
     assert any(first is one for one in groups[1]["params"])
     assert groups[1]["share"] == 0.5 ** (len(groups) - 2)

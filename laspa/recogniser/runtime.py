@@ -22,7 +22,7 @@ class Encoded(NamedTuple):
     posterior: np.ndarray | None
 
 
-class Backend(Protocol):
+class Runtime(Protocol):
     """A model that can be asked.
 
     digest: SHA-256 of the model's weights; embeddings of equal digests can be compared. dim: of these.
@@ -41,10 +41,10 @@ class Backend(Protocol):
         """Speech, (samples,) float32 at 16 kHz, full scale ±1; the caller bounds its length."""
 
 
-def open_backend(
+def open_runtime(
     source: str, device: str, threads: int | None = None, front_end: str | None = None
-) -> Backend:
-    """The backend of a model's folder, of an ONNX file, or of a `models:/` address.
+) -> Runtime:
+    """The runtime of a model's folder, of an ONNX file, or of a `models:/` address.
 
     Raises:
         LaspaError: no such model, a damaged one, or one of another laspa; an ONNX file that does not say what
@@ -53,17 +53,17 @@ def open_backend(
     if source.startswith("models:/"):
         source = str(hook("laspa.registry", "folder", "pipeline")(source))
     if source.endswith(".onnx"):
-        return OnnxBackend(Path(source), device, threads, front_end)
+        return OnnxRuntime(Path(source), device, threads, front_end)
     if front_end is not None:
         raise LaspaError(
             f"{source}: knows its own front end; --front-end is for ONNX files of other toolkits"
         )
     if not Path(source).is_dir():
         raise LaspaError(f"{source}: no such model folder; train one (dvc repro), or name another by --model")
-    return TorchBackend(Path(source), device, threads)
+    return TorchRuntime(Path(source), device, threads)
 
 
-class TorchBackend(Backend):
+class TorchRuntime(Runtime):
     """A saved model (laspa/models/saving.py) on torch."""
 
     def __init__(self, folder: Path, device: str, threads: int | None) -> None:
@@ -84,7 +84,7 @@ class TorchBackend(Backend):
         self.digest = sha256_file(folder / WEIGHTS_FILE)
 
     def encode(self, speech: np.ndarray) -> Encoded:
-        """See `Backend`."""
+        """See `Runtime`."""
         import torch
 
         from laspa.features.mel import log_mel
@@ -98,7 +98,7 @@ class TorchBackend(Backend):
         )
 
 
-class OnnxBackend(Backend):
+class OnnxRuntime(Runtime):
     """A file of `laspa export`, or of another toolkit, on onnxruntime. `folder` is the file, for messages.
 
     Of another toolkit's outputs the embedding is the one whose name says so, else the first. It needs torch
@@ -170,7 +170,7 @@ class OnnxBackend(Backend):
             )
 
     def encode(self, speech: np.ndarray) -> Encoded:
-        """See `Backend`.
+        """See `Runtime`.
 
         Raises:
             LaspaError: a file that takes log-mels, and no torch to compute them with; a file of another

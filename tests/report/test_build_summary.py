@@ -11,7 +11,7 @@ from laspa.files import read_json
 from laspa.manifest.tables import read_manifest
 from laspa.params import Evaluate
 from laspa.report import text
-from laspa.report.comparison import differences, read_summary
+from laspa.report.build_summary import differences, read_summary
 from laspa.report.page import render
 from laspa.report.page_figures import page_figures
 from laspa.report.results import Results, read_results
