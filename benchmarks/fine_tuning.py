@@ -48,6 +48,7 @@ STEEPNESS = 10.0  # of the curriculum (Ganin and Lempitsky, 2015)
 # What each changes. `plain` is what the others are compared with.
 SYSTEMS: dict[str, dict[str, Any]] = {
     "plain": {},
+    "held": {"held": True},
     "lora": {"rank": 8},
     "lora_anchored": {"rank": 8, "dual": True, "anchored": 0.1, "nll": 0.5},
     "anchored": {"anchored": 0.1, "nll": 0.5},
@@ -125,6 +126,12 @@ class Tried(Laspa):
             self.calibration = nn.Parameter(torch.tensor([10.0, -3.0]))
         if "adversary" in spec:
             self.adversary = nn.Linear(dim, languages)
+
+    def train(self, mode: bool = True) -> "Tried":
+        super().train(mode)
+        if "held" in self.spec:  # batch normalisation keeps its statistics
+            self.speaker_encoder.eval()
+        return self
 
     def loss_terms(self, output: Output, *arguments: Any) -> dict[str, Tensor]:
         terms, (_, speaker, language, _) = super().loss_terms(output, *arguments), arguments

@@ -76,7 +76,7 @@ def scripts(stage: dict[str, Any]) -> list[Path]:
 
 
 def test_dvc_finds_the_params_of_each_study() -> None:
-    """A name by itself is a key of the study's own params.yaml; another file is a mapping, whole or by key."""
+    """A name by itself is a key of the study's own params.yaml; another file is a mapping."""
     for name, stage in ON_DEMAND.items():
         for entry in stage.get("params", []):
             assert isinstance(entry, dict), f"{name}: {entry}"
