@@ -171,7 +171,7 @@ def read_table(
         unfit += left_out
     elif left_out:
         raise LaspaError(
-            f"{path}, line {left_out[0]}: more or fewer fields than the header names ({len(left_out)} "
+            f"{path}:{left_out[0]}: more or fewer fields than the header names ({len(left_out)} "
             "such line(s)); name every column, and quote a field that holds a comma"
         )
     return pd.DataFrame(found, index=numbers, dtype=object)

@@ -94,7 +94,7 @@ def test_in_a_tsv_only_a_line_feed_ends_a_line_and_quotes_are_text(tmp_path: Pat
     assert table["path"].to_dict() == {2: "1", 3: "2", 6: "5"}
     assert table["sentence"].tolist() == ['"a', "b\rc\u2028d\x0b\x85e", "f"]
     assert unfit == [4, 5]
-    with pytest.raises(LaspaError, match=r"a\.tsv, line 4: more or fewer fields .*\(2 such line"):
+    with pytest.raises(LaspaError, match=r"a\.tsv:4: more or fewer fields .*\(2 such line"):
         read_table(path, ["path"])
 
 

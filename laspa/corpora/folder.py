@@ -61,16 +61,16 @@ def _from_manifest(folder: Path, file: Path) -> pd.DataFrame:
     for column in ("path", "speaker"):  # the stage label can find a language
         empty = table.index[table[column] == ""]
         if len(empty):
-            raise LaspaError(f"{file}, line {empty[0]}: {column} is empty")
+            raise LaspaError(f"{file}:{empty[0]}: {column} is empty")
     for column, choices in CHOICES.items():
         if column in table and not (known := table[column].isin(choices)).all():
             line = table.index[~known][0]
             raise LaspaError(
-                f"{file}, line {line}: {column} is {table[column][line]!r}; write {', '.join(choices)[:-2]}, "
+                f"{file}:{line}: {column} is {table[column][line]!r}; write {', '.join(choices)[:-2]}, "
                 "or leave it empty"
             )
     find = _finder(folder)
-    found = [find(name, f"{file}, line {line}") for line, name in table["path"].items()]
+    found = [find(name, f"{file}:{line}") for line, name in table["path"].items()]
     table["path"], table["bytes"] = zip(*found, strict=True)
     if "channel" in table:
         _refuse_channels(folder, table[table["channel"] != ""], file)
@@ -79,7 +79,7 @@ def _from_manifest(folder: Path, file: Path) -> pd.DataFrame:
         name = table["path"][twice[0]]
         first = table.index[table["path"] == name][0]
         raise LaspaError(
-            f"{file}, line {twice[0]}: lists {name} again, as line {first} does; list a recording once"
+            f"{file}:{twice[0]}: lists {name} again, as line {first} does; list a recording once"
         )
     return table.assign(language=table["language"].replace("", UNDETERMINED))
 
@@ -129,7 +129,7 @@ def _refuse_channels(folder: Path, table: pd.DataFrame, file: Path) -> None:
             continue
         if channels > 1:
             raise LaspaError(
-                f"{file}, line {line}: channel is {table['channel'][line]!r} of {name}, which has {channels} "
+                f"{file}:{line}: channel is {table['channel'][line]!r} of {name}, which has {channels} "
                 "channels, but one channel of a recording cannot be chosen here; write each channel to a "
                 "file of its own, such as by sox in.sph out.wav remix 1, list those, and remove the column"
             )

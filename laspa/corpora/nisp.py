@@ -112,7 +112,7 @@ def _splits(lists: Path) -> dict[str, str]:
             speaker = "_".join(fields[0].split("_")[:2])
             if splits.setdefault(speaker, split) != split:
                 raise LaspaError(
-                    f"{lists / name}, line {number}: {speaker} is in {SPLIT_LISTS[splits[speaker]]} "
+                    f"{lists / name}:{number}: {speaker} is in {SPLIT_LISTS[splits[speaker]]} "
                     "too; a speaker belongs to one split"
                 )
     return splits

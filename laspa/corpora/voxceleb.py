@@ -164,7 +164,7 @@ def _read_metadata(file: Path) -> pd.DataFrame:
     if len(wrong):
         number, *fields = next(wrong.itertuples(name=None))
         raise LaspaError(
-            f"{file}, line {number}: {', '.join(map(repr, fields))} should be a speaker idNNNNN, f or m, and "
+            f"{file}:{number}: {', '.join(map(repr, fields))} should be a speaker idNNNNN, f or m, and "
             "dev or test"
         )
     table = table.drop_duplicates("speaker", keep="last").set_index("speaker")

@@ -153,7 +153,7 @@ def test_official_lists_beside_voxceleb_are_between_recordings(
         ),
         (
             {"meta": VOX1_META.replace("\ttest", "\teval")},
-            "line 4: 'id10270', 'f', 'eval' should be a speaker",
+            ":4: 'id10270', 'f', 'eval' should be a speaker",
         ),
     ],
 )

@@ -105,7 +105,7 @@ def test_two_spellings_of_a_path_are_one_recording(tmp_path: Path, other: str) -
     touch(tmp_path / "mine", "1.wav", "a/2.wav")
     other = other.format(folder=tmp_path / "mine")
     message = refused(tmp_path, f"path,speaker,language\n1.wav,ann,en\na/2.wav,bob,en\n{other},ann,en\n")
-    assert "manifest.csv, line 4: lists 1.wav again, as line 2 does; list a recording once" in message
+    assert "manifest.csv:4: lists 1.wav again, as line 2 does; list a recording once" in message
 
 
 # --- recordings passed over
@@ -145,7 +145,7 @@ def test_a_column_channel_is_refused_where_there_are_channels(tmp_path: Path, ch
         assert len(folder(tmp_path, text)) == 2
         return
     text += "1.sph,bob,en,B\n"
-    assert "line 3: channel is 'A' of 1.sph, which has 2 channels, but one channel" in refused(tmp_path, text)
+    assert ":3: channel is 'A' of 1.sph, which has 2 channels, but one channel" in refused(tmp_path, text)
 
 
 # --- names and text
@@ -186,12 +186,18 @@ def test_a_manifest_is_read_as_spreadsheets_save_it(tmp_path: Path, manifest: by
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("1.wav,ann,en,f,checked\n", "line 2: more or fewer fields than the header names (1 such line(s))"),
-        ("1.wav,ann\n", "line 2: more or fewer fields"),
-        ("1.wav,ann,en,female\n", "line 2: gender is 'female'; write f, m, or leave it empty"),
-        ("1.wav,,en,f\n", "line 2: speaker is empty"),
-        ("../1.wav,ann,en,f\n", "line 2: ../1.wav lies outside the folder; write its whole path, or move it"),
-        ("d,ann,en,f\n", "line 2: d is a folder, a recording was expected"),
+        (
+            "1.wav,ann,en,f,checked\n",
+            "manifest.csv:2: more or fewer fields than the header names (1 such line(s))",
+        ),
+        ("1.wav,ann\n", "manifest.csv:2: more or fewer fields"),
+        ("1.wav,ann,en,female\n", "manifest.csv:2: gender is 'female'; write f, m, or leave it empty"),
+        ("1.wav,,en,f\n", "manifest.csv:2: speaker is empty"),
+        (
+            "../1.wav,ann,en,f\n",
+            "manifest.csv:2: ../1.wav lies outside the folder; write its whole path, or move it",
+        ),
+        ("d,ann,en,f\n", "manifest.csv:2: d is a folder, a recording was expected"),
     ],
 )
 def test_a_manifest_that_cannot_be_right_is_told_with_its_line(

@@ -100,9 +100,9 @@ HEADER = "path,speaker,language\n"
     ("manifest", "message"),
     [
         ("path,speaker\nx.wav,ann\n", "manifest.csv: no column language; it has path, speaker"),
-        (HEADER + "x.wav,ann,en\ngone.wav,ann,en\n", "manifest.csv, line 3: lists gone.wav, but "),
-        (HEADER + "x.wav,ann,en\nx.wav,,en\n", "manifest.csv, line 3: speaker is empty"),
-        (HEADER + "x.wav,ann,en\nx.wav,bob,en\n", "manifest.csv, line 3: lists x.wav again"),
+        (HEADER + "x.wav,ann,en\ngone.wav,ann,en\n", "manifest.csv:3: lists gone.wav, but "),
+        (HEADER + "x.wav,ann,en\nx.wav,,en\n", "manifest.csv:3: speaker is empty"),
+        (HEADER + "x.wav,ann,en\nx.wav,bob,en\n", "manifest.csv:3: lists x.wav again"),
         (HEADER, "manifest.csv: no rows; list at least one recording"),
         ("", "manifest.csv: no column path, speaker, language; it has no line"),
         (HEADER + 'x.wav,"ann,en\n', "manifest.csv: not a CSV table"),

@@ -189,7 +189,7 @@ def test_a_speaker_in_both_lists_or_in_none(server: BadServer, tmp_path: Path) -
             "truncated": False,
         }
     ).encode()
-    with pytest.raises(LaspaError, match="test_spkrID, line 6: Hin_0002 is in train_spkrID too"):
+    with pytest.raises(LaspaError, match="test_spkrID:6: Hin_0002 is in train_spkrID too"):
         prepare(options(server), tmp_path, tmp_path / "raw")
     lists = tmp_path / "data/downloads/nisp"
     (lists / "test_spkrID").write_text("Hin_0001___TST\n")

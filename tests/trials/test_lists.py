@@ -216,7 +216,7 @@ def test_language_labels_of_voxceleb1_b(tmp_path):
         read_language_labels(written(tmp_path, "file,lang\n"))
     with pytest.raises(LaspaError, match=":3: a is Hindi here and Tamil above"):
         read_language_labels(written(tmp_path, "filename,label\na,Tamil\na,Hindi\n"))
-    with pytest.raises(LaspaError, match=", line 2: more or fewer fields than the header names"):
+    with pytest.raises(LaspaError, match=":2: more or fewer fields than the header names"):
         read_language_labels(written(tmp_path, "filename,label\na\n"))
 
 
