@@ -29,6 +29,8 @@ from laspa.report.text import judged, percent, points_text, system_label
 from laspa.trials.splits import OTHER
 from pipelines import stage
 from pipelines.result import SUMMARY, result_text
+from pipelines.studies.shifts_table import TABLE as SHIFTS
+from pipelines.studies.shifts_table import markdown as shifts_markdown
 from pipelines.studies.study_page import PAGE as STUDY_PAGE
 from pipelines.studies.study_page import SUMMARY as STUDY
 from pipelines.studies.travel_table import TABLE as TRAVEL
@@ -161,7 +163,12 @@ def travel() -> str:
     return travel_markdown(read_json(TRAVEL)["systems"])
 
 
-BLOCKS = {"result": result_block, "findings": findings, "travel": travel}
+def shifts() -> str:
+    """Centring and warping by the strength of what is built into the corpus."""
+    return shifts_markdown(read_json(SHIFTS))
+
+
+BLOCKS = {"result": result_block, "findings": findings, "travel": travel, "shifts": shifts}
 
 if __name__ == "__main__":
     stage.run(main)

@@ -39,6 +39,17 @@ def gain(rates: dict[str, Any], system: str) -> float:
     return 100 * (1 - rates[system][CONDITION] / rates[REFERENCE][CONDITION])
 
 
+def markdown(table: dict[str, Any]) -> str:
+    """A row for each corpus: EER cross/same in per cent by system."""
+    shown = ("baseline", REFERENCE, *PANELS)
+    titles = ["`language_shift`", "`personal_shift`", "bilingual", *shown]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for cell, systems in sorted(table.items(), key=lambda one: [*map(float, one[0].split("-"))]):
+        rates = [f"{100 * systems[name][CONDITION]:.1f}" for name in shown]
+        lines.append(f"| {' | '.join([*cell.split('-'), *rates])} |")
+    return "\n".join(lines)
+
+
 @styled
 def figure(table: dict[str, Any]) -> Figure:
     """Gain over LASPA by both offsets, one panel a switch; the last by the share of bilingual speakers."""
