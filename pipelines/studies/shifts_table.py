@@ -17,6 +17,7 @@ FIGURE = Path("docs/images/shifts.svg")
 REFERENCE, CONDITION = "laspa", "cross_same"
 PANELS = ("centred", "warped", "centred and warped")
 USUAL_BILINGUAL = 0.2
+DARKEST = 60.0  # per cent
 
 
 def main() -> None:
@@ -73,9 +74,10 @@ def figure(table: dict[str, Any]) -> Figure:
 def _map(axis: Axes, gains: dict[tuple[float, float], float]) -> None:
     rows, columns = (sorted({key[place] for key in gains}) for place in (0, 1))
     values = np.array([[gains.get((row, column), np.nan) for column in columns] for row in rows])
-    axis.imshow(values, cmap="RdBu", vmin=-60, vmax=60, origin="lower")
+    axis.imshow(values, cmap="RdBu", vmin=-DARKEST, vmax=DARKEST, origin="lower")
     for (row, column), value in np.ndenumerate(values):
-        axis.text(column, row, f"{value:.0f}", ha="center", va="center", color=INK)
+        ink = "white" if abs(value) > DARKEST / 2 else INK
+        axis.text(column, row, f"{value:.0f}", ha="center", va="center", color=ink)
     axis.set_xticks(range(len(columns)), [f"{one:g}" for one in columns])
     axis.set_yticks(range(len(rows)), [f"{one:g}" for one in rows])
     axis.set_xlabel("personal_shift")

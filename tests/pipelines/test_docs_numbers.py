@@ -112,6 +112,7 @@ def test_one_command_writes_all_of_it(tmp_path: Path, monkeypatch: pytest.Monkey
         "reports/study.json",
         "studies/travel.json",
         "studies/prefix_heads.json",
+        "studies/shifts.json",
         "tests/faults/summary.json",
     ):
         write_json(name, read_json(ROOT / name))
