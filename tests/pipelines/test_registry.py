@@ -14,7 +14,7 @@ import pytest
 from laspa.errors import LaspaError
 from laspa.files import sha256_file
 from laspa.models.saving import WEIGHTS_FILE
-from laspa.recogniser import backend
+from laspa.recogniser import runtime
 from laspa.recogniser.recogniser import Recogniser
 from pipelines.tracking import logged_model, promotion, registry
 from pipelines.tracking.runs import MODEL_TAG, open_store
@@ -171,7 +171,7 @@ def test_a_registered_model_is_loaded_by_its_address(
 ) -> None:
     model = enter(client, tmp_path, 1)
     monkeypatch.setattr(
-        backend, "hook", lambda group, name, extra: getattr(registry, {"folder": "folder_of"}[name])
+        runtime, "hook", lambda group, name, extra: getattr(registry, {"folder": "folder_of"}[name])
     )
     with pytest.raises(LaspaError, match=r"no alias or version 'champion', it has challenger, 1; make one"):
         Recogniser.load("models:/laspa@champion")
