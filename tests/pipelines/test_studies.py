@@ -16,7 +16,7 @@ PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 def test_tuners_add_at_most_the_papers_share_by_default(encoder: str, system: str) -> None:
     (plan,) = PLANS["backbones"](PARAMS, f"{encoder}-{system}").values()
     run = plan.params
-    assert (run.model.speaker_encoder, run.train.epochs, run.train.dev_every) == (encoder, 4, 1)
+    assert (run.model.speaker_encoder, run.train.epochs, run.train.dev_every) == (encoder, 8, 2)
     assert (run.train.crop_seconds, run.train.precision) == (0.75, "bfloat16")
 
 
