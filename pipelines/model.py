@@ -7,8 +7,8 @@ from typing import Any
 from laspa.evaluation.evaluate import PRIORS
 from laspa.evaluation.split import load_split
 from laspa.files import read_json, sha256_file, write_json
+from laspa.models.borrowed_encoder import can_lend, save_with_language_encoder
 from laspa.models.device import torch_device
-from laspa.models.hearing import can_lend, save_with_language_encoder
 from laspa.models.saving import WEIGHTS_FILE, load_model
 from laspa.packaging.package import package
 from laspa.packaging.thresholds import score_split

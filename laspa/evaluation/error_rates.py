@@ -163,10 +163,11 @@ def _hull_steps(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, 
 
 
 class Rate(NamedTuple):
-    """What is measured of a list's scores, and how tables call it.
+    """An error rate or cost of a list's scores, and how tables name it.
 
-    heading, column: in the report, and in the table of `laspa metrics`. percent: or as it is. calibrated:
-    whether it reads log likelihood ratios. of: the rate of the scores of targets and of non-targets, sorted.
+    heading: in the report. column: in the table of `laspa metrics`. percent: whether tables show it in per cent.
+    calibrated: whether it is of log likelihood ratios. of: computes it from the scores of targets and of
+    non-targets, (n,) each, sorted.
     """
 
     heading: str
@@ -176,7 +177,7 @@ class Rate(NamedTuple):
     of: Callable[[np.ndarray, np.ndarray], float]
 
 
-# Every rate, by the name that files give it.
+# Every rate that is measured, by its name in files.
 RATES = {
     "eer": Rate("EER", "EER", True, False, eer),
     "eer_convex_hull": Rate("EER\nof the hull", "hull", True, False, eer_convex_hull),

@@ -14,7 +14,7 @@ from laspa.trials.conditions import CONDITIONS
 from laspa.trials.lists import TrialList
 
 GROUPINGS = ("condition", "language-pair", "gender", "seen")
-PRIORS = {"min_dcf_01": 0.01, "min_dcf_05": 0.05}  # of those of RATES whose intervals are measured
+PRIORS = {"min_dcf_01": 0.01, "min_dcf_05": 0.05}  # the costs of RATES that get intervals
 METRICS = ("eer", "eer_low", "eer_high", *PRIORS, "trials", "targets")  # of each system's metrics.json
 
 Rates = dict[str, Any]  # of one set of trials, by name; fractions of 1

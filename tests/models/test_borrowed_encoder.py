@@ -5,7 +5,7 @@ import torch
 
 from laspa.errors import LaspaError
 from laspa.files import read_json, write_json
-from laspa.models.hearing import can_lend, save_with_language_encoder
+from laspa.models.borrowed_encoder import can_lend, save_with_language_encoder
 from laspa.models.saving import CONFIG_FILE, load_model
 from tests.small_model import small_model
 
