@@ -165,7 +165,7 @@ def _hull_steps(target: np.ndarray, nontarget: np.ndarray) -> tuple[np.ndarray, 
 class Rate(NamedTuple):
     """An error rate or cost of a list's scores, and how tables name it.
 
-    heading: in the report. column: in the table of `laspa metrics`. percent: whether tables show it in per cent.
+    heading: in the report. column: in the table of `laspa metrics`. percent: whether it is shown in per cent.
     calibrated: whether it is of log likelihood ratios. of: computes it from the scores of targets and of
     non-targets, (n,) each, sorted.
     """
