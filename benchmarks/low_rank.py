@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from people import eers
 
-from laspa.evaluation.error_rates import eer
 from laspa.evaluation.pair_norm import background, pair_norm
 from laspa.evaluation.score_files import read_embeddings
 from laspa.evaluation.scores import cosine_scores
@@ -79,14 +79,9 @@ def main() -> None:
             scores[f"low rank, {loss}"] = cosine_scores(moved, a, b)
             others = background(moved[mine], languages[mine], speakers[mine])
             scores[f"low rank, {loss}, pair norm"] = pair_norm(moved, languages, speakers, a, b, others)
-        conditions = {"all": (target, ~target), "cross_same": (target & ~same, ~target & same)}
-        conditions |= {
-            "cross_cross": (target & ~same, ~target & ~same),
-            "same_same": (target & same, ~target & same),
-        }
         for name, one in scores.items():
-            for condition, (yes, no) in conditions.items():
-                found.setdefault(name, {}).setdefault(condition, []).append(eer(one[yes], one[no]))
+            for condition, rate in eers(one, target, same).items():
+                found.setdefault(name, {}).setdefault(condition, []).append(rate)
     write_json(Path("benchmarks/low_rank.json"), found)
     for name, rates in found.items():
         print(f"{name:28}", *(f"{condition} {100 * np.mean(one):.2f}" for condition, one in rates.items()))

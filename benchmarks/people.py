@@ -92,17 +92,19 @@ def rates(
         "cosine": cosine_scores(unit, a, b),
         "pair norm": pair_norm(unit, languages, speakers, a, b, others),
     }
+    return {name: eers(one, target, same) for name, one in scores.items()}
+
+
+def eers(scores: np.ndarray, target: np.ndarray, same: np.ndarray) -> dict[str, float]:
+    """EER by condition; `target` and `same`, (trials,), say whether speakers and languages are one."""
     every = np.ones_like(same)
     sides = {
         "all": (every, every),
-        "cross_cross": (~same, ~same),
         "cross_same": (~same, same),
+        "cross_cross": (~same, ~same),
         "same_same": (same, same),
     }
-    return {
-        name: {c: eer(one[target & yes], one[~target & no]) for c, (yes, no) in sides.items()}
-        for name, one in scores.items()
-    }
+    return {name: eer(scores[target & yes], scores[~target & no]) for name, (yes, no) in sides.items()}
 
 
 def main() -> None:
