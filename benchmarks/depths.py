@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from people import eers
 
 from laspa.evaluation.embedding import embed_speakers
-from laspa.evaluation.error_rates import eer
-from laspa.evaluation.evaluate import condition_masks
-from laspa.evaluation.metadata import Metadata
 from laspa.evaluation.split import Split, load_split, score_trials
 from laspa.evaluation.system import pair_norm_rates
 from laspa.files import write_json
@@ -47,11 +45,8 @@ def rates(model: Laspa, split: Split) -> tuple[dict[str, float], np.ndarray]:
     """EER by condition, by cosine, and the embeddings."""
     ids, trials = split.features.utterance_ids, split.trials
     vectors = embed_speakers(model, split.features, ids, CPU)
-    scores, target = score_trials(trials, split.name, ids, vectors), trials.labels()
-    masks = condition_masks(trials, Metadata())
-    return {
-        name: eer(scores[masks[name] & target], scores[masks[name] & ~target]) for name in CONDITIONS
-    }, vectors
+    scores = score_trials(trials, split.name, ids, vectors)
+    return eers(scores, trials.labels(), trials.relations["same_language"]), vectors
 
 
 def main() -> None:
@@ -59,10 +54,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     options = parser.parse_args()
     params = load_params(Path("params.yaml"))
-    splits, data = (
-        {name: load_split(DATA, name) for name in ("test", "other")},
-        load_training_data(DATA).train,
-    )
+    splits = {name: load_split(DATA, name) for name in ("test", "other")}
+    data = load_training_data(DATA).train
     start = {"train.resume": "weights-only", "train.weights_from": str(BODY), "train.fine_tune.epochs": 0}
     start |= {"train.epochs": EPOCHS, "train.dev_every": EPOCHS}
     found: dict[str, dict[str, dict[str, list[float]]]] = {}

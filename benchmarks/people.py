@@ -30,8 +30,10 @@ from laspa.models.laspa import Laspa
 from laspa.models.saving import load_body, load_model
 from laspa.params import Params, load_params, with_overrides
 from laspa.training.batches import TrainingSet, training_set
+from laspa.trials.conditions import CONDITIONS
 
 TRAINED, RANK, EPOCHS = 7, 4, 8  # our choice, not tuned
+SHOWN = ("all", "cross_same", "cross_cross", "same_same")
 CPU, RUNS = torch.device("cpu"), Path("data/.partial/people")
 CHANGES: dict[str, Any] = {
     "train.epochs": EPOCHS,
@@ -97,14 +99,8 @@ def rates(
 
 def eers(scores: np.ndarray, target: np.ndarray, same: np.ndarray) -> dict[str, float]:
     """EER by condition; `target` and `same`, (trials,), say whether speakers and languages are one."""
-    every = np.ones_like(same)
-    sides = {
-        "all": (every, every),
-        "cross_same": (~same, same),
-        "cross_cross": (~same, ~same),
-        "same_same": (same, same),
-    }
-    return {name: eer(scores[target & yes], scores[~target & no]) for name, (yes, no) in sides.items()}
+    masks = {name: CONDITIONS[name].mask(target, same) for name in SHOWN}
+    return {name: eer(scores[part & target], scores[part & ~target]) for name, part in masks.items()}
 
 
 def main() -> None:
