@@ -7,7 +7,7 @@ A number stands after a mark that names its file, its place there and its format
 No line begins with a mark (Markdown ends a paragraph there), and `?` stands for a number not yet written.
 
 A block stands between `<!-- block NAME -->` and `<!-- end -->`; BLOCKS has the functions that write them.
-docs/results.md and docs/images/result.svg are written whole.
+docs/results.md, docs/replication.md and docs/images/result.svg are written whole.
 """
 
 import re
@@ -21,7 +21,6 @@ from laspa.files import read_json, write_text
 from laspa.params.loading import read_yaml
 from laspa.report.figures import comparison
 from laspa.report.page_figures import FIGURE_CONDITIONS
-from laspa.report.results_page import results_page
 from laspa.report.summary import BASELINE, LASPA, PLUS
 from laspa.report.svg import file_svg
 from laspa.report.tables import places
@@ -29,9 +28,9 @@ from laspa.report.text import judged, percent, points_text, system_label
 from laspa.trials.splits import OTHER
 from pipelines import stage
 from pipelines.result import SUMMARY, result_text
+from pipelines.studies import replication_page, study_page
 from pipelines.studies.shifts_table import TABLE as SHIFTS
 from pipelines.studies.shifts_table import markdown as shifts_markdown
-from pipelines.studies.study_page import PAGE as STUDY_PAGE
 from pipelines.studies.study_page import SUMMARY as STUDY
 from pipelines.studies.travel_table import TABLE as TRAVEL
 from pipelines.studies.travel_table import markdown as travel_markdown
@@ -55,7 +54,8 @@ PEOPLE = ("none (as it is)", "`pair`")
 
 def main() -> None:
     written = {page: renewed_page(page) for page in pages()}
-    written |= {STUDY_PAGE: results_page(read_json(STUDY)), FIGURE: figure()}
+    written |= {study_page.PAGE: study_page.page(), replication_page.PAGE: replication_page.page()}
+    written |= {FIGURE: figure()}
     for file, text in written.items():
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             write_text(file, text)
@@ -72,7 +72,8 @@ def renewed_page(page: Path) -> str:
 
 def pages() -> list[Path]:
     """The pages with marks."""
-    return [Path("README.md"), *sorted(set(Path("docs").glob("*.md")) - {STUDY_PAGE})]
+    whole = {study_page.PAGE, replication_page.PAGE}
+    return [Path("README.md"), *sorted(set(Path("docs").glob("*.md")) - whole)]
 
 
 def renewed(text: str) -> str:

@@ -81,6 +81,7 @@ def replication_page(table: dict[str, Any], backbones: dict[str, Any]) -> str:
         order=order,
         systems=systems,
         base=systems[BASELINE],
+        base_name=BASELINE,
         published=systems[LASPA],
         gradients=GRADIENTS,
         paired=paired,

@@ -13,7 +13,7 @@ from laspa.files import read_json
 from laspa.report.html import environment
 from laspa.report.seeds import over_seeds
 from laspa.report.summary import BASELINE, MAIN_CONDITIONS
-from laspa.report.text import interval_text, percent, points_text
+from laspa.report.text import change_text, interval_text, percent, points_text
 from laspa.trials.lists import TrialList
 from laspa.trials.splits import OTHER
 
@@ -122,14 +122,14 @@ def choices_summary(measured: dict[str, Measured], changes: dict[str, dict[str, 
     }
 
 
-def results_page(summary: dict[str, Any]) -> str:
-    """The numbers as Markdown, the systems in the order of DESCRIPTIONS."""
+def results_page(summary: dict[str, Any], people: str) -> str:
+    """The numbers as Markdown, the systems in the order of DESCRIPTIONS; `people`: a table of real speech."""
     order = list(DESCRIPTIONS)
     names = sorted(summary["systems"], key=lambda name: (order.index(name) if name in order else -1, name))
     summary = summary | {"systems": {name: summary["systems"][name] for name in names}}
-    filters = {"eer": interval_text, "points": points_text, "percent": percent}
+    filters = {"eer": interval_text, "points": points_text, "percent": percent, "change": change_text}
     template = environment("laspa.report", **filters).get_template("results.md")
-    return template.render(**summary, descriptions=DESCRIPTIONS, base=BASELINE)
+    return template.render(**summary, people=people, descriptions=DESCRIPTIONS, base=BASELINE)
 
 
 def _differences(

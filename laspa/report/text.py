@@ -69,7 +69,12 @@ def points_text(found: dict[str, Any] | None, unit: str = " points") -> str:
 def relative_text(summary: Summary, system: str, condition: str) -> str:
     """Change of the EER against the baseline's: `−12 %`."""
     change = relative(summary, system, condition)
-    return "–" if change is None else f"{_sign(change)}{abs(100 * change):.0f} %"
+    return "–" if change is None else change_text(change)
+
+
+def change_text(share: float) -> str:
+    """A relative change: `−12 %`."""
+    return f"{_sign(share)}{abs(100 * share):.0f} %"
 
 
 def system_label(system: str, norm: str = "") -> str:

@@ -32,8 +32,13 @@ def main() -> None:
         "left": before.get("left", {}),
     }
     write_json(TABLE, found)
-    write_text(PAGE, replication_page(read_json(TABLE), read_json(BACKBONES)["systems"]))
+    write_text(PAGE, page())
     print(PAGE.read_text(encoding="utf-8"))
+
+
+def page() -> str:
+    """The page of what the committed tables have."""
+    return replication_page(read_json(TABLE), read_json(BACKBONES)["systems"])
 
 
 def _mel_power() -> float:

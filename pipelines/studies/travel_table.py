@@ -20,6 +20,7 @@ SCORINGS = {"cosine": "cosine", "pair norm": "pair_norm"}  # columns, and keys o
 SHOWN = ("same_same", "cross_same", "cross_cross", "all")
 RESAMPLES = 200  # of the speakers, the same for all systems
 MONOLINGUAL = "one_language"  # the mean over the folders that have no second language
+PEOPLE = ("fdu_bilingual", MONOLINGUAL)  # the sets of real speech
 Rates = tuple[np.ndarray, np.ndarray]  # EERs (seeds,), and over resamples their mean over seeds
 
 
@@ -77,6 +78,11 @@ def _row(values: Rates, cosine: Rates, same: Rates) -> dict[str, Any]:
         low, high = percentile_interval(values[1] - base[1])
         row[name] = {"mean": float(values[0].mean() - base[0].mean()), "low": low, "high": high}
     return row
+
+
+def people_markdown(systems: dict[str, Any]) -> str:
+    """The rows of real speech."""
+    return markdown({name: {place: sets[place] for place in PEOPLE} for name, sets in systems.items()})
 
 
 def markdown(systems: dict[str, Any]) -> str:

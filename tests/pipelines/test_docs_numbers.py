@@ -9,9 +9,9 @@ import pytest
 
 from laspa.errors import LaspaError
 from laspa.files import read_json, write_json
-from laspa.report.results_page import results_page
 from pipelines import docs_numbers
 from pipelines.docs_numbers import BLOCK, FIGURE, NUMBER, figure, findings, look_up, pages, renewed
+from pipelines.studies import study_page
 from tests.test_house import ROOT
 
 
@@ -35,7 +35,7 @@ def test_a_page_says_what_the_files_say(page: str) -> None:
 
 def test_the_results_page_says_what_its_file_says() -> None:
     page = Path("docs/results.md").read_text(encoding="utf-8")
-    assert results_page(read_json("reports/study.json")) == page, "run `make numbers`"
+    assert study_page.page() == page, "run `make numbers`"
 
 
 def test_the_sweep_s_page_says_what_its_table_says() -> None:
@@ -113,6 +113,8 @@ def test_one_command_writes_all_of_it(tmp_path: Path, monkeypatch: pytest.Monkey
         "studies/travel.json",
         "studies/prefix_heads.json",
         "studies/shifts.json",
+        "studies/replication.json",
+        "studies/backbones.json",
         "tests/faults/summary.json",
     ):
         write_json(name, read_json(ROOT / name))

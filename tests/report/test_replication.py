@@ -16,10 +16,13 @@ def test_the_committed_page_is_that_of_the_committed_table():
     page = (ROOT / "docs/replication.md").read_text(encoding="utf-8")
     assert replication_page(TABLE, backbones) == page
     assert "## Over each backbone" not in page
-    rows = {"conditions": {"cross_same": rate(0.2, 0.3), "all": rate(0.1, 0.1)}, "seeds": [1, 2]}
-    rows |= {"unseen": rows["conditions"], "added_parameters_percent": {"mean": 0.5}}
+    rates = {"cross_same": rate(0.2, 0.3), "all": rate(0.1, 0.1), "same_same": rate(0.01, 0.01)}
+    rows = {"conditions": rates, "seen": rates, "unseen": rates, "seeds": [1, 2]}
+    rows["added_parameters_percent"] = {"mean": 0.5}
     page = replication_page(TABLE, {"ecapa-baseline": rows, "ecapa-laspa": rows})
-    assert "| `ecapa-laspa` | 25.0 (19.0–31.0) | 10.0 (10.0–10.0) |" in page
+    wide, narrow = "25.0 (19.0–31.0)", "10.0 (10.0–10.0)"
+    assert f"| `ecapa` | `laspa` | 0.50 % | {' | '.join([wide] * 3 + [narrow] * 3)} | 1.00" in page
+    assert page.count("| `ecapa` | `baseline` |") == 1  # it is not compared with itself
 
 
 def rate(*values):

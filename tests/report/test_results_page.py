@@ -127,8 +127,9 @@ def test_other_voices_have_rates_and_differences_of_their_own(summary):
 
 
 def test_the_page_has_a_row_for_each_system_in_all_tables(summary):
-    lines = results_page(summary).splitlines()
+    lines = results_page(summary, "| people |").splitlines()
     assert lines[0] == "# Results"
+    assert lines[lines.index("## On recordings of people") + 6] == "| people |"
     assert (
         sum(line.startswith("| `baseline` |") for line in lines) == 3
     )  # what it is, its EERs at home and away
@@ -137,7 +138,7 @@ def test_the_page_has_a_row_for_each_system_in_all_tables(summary):
 
 
 def test_choices_are_listed_with_what_they_change(summary):
-    chosen = [line for line in results_page(summary).splitlines() if "prefix_len" in line]
+    chosen = [line for line in results_page(summary, "").splitlines() if "prefix_len" in line]
     assert len(chosen) == 1
     assert chosen[0].startswith("| `laspa` | `model.mapc: matrix`, `prefix_len: 4` | ")
     eers = summary["choices"]["laspa"]["eer"]
