@@ -2,7 +2,7 @@
 
 A number stands after a mark that names its file, its place there and its format:
 
-    The EER is <!-- reports/study.json systems.laspa.eer.cross_same.mean percent -->27.9 %.
+    The EER is <!-- reports/study.json systems.laspa.eer.cross_same.mean percent -->27.7 %.
 
 No line begins with a mark (Markdown ends a paragraph there), and `?` stands for a number not yet written.
 
