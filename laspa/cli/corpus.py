@@ -16,6 +16,7 @@ from laspa.corpora.corpus import Source
 from laspa.corpora.download.corpora import downloads, fetch_corpus, plan_corpus
 from laspa.corpora.musan import MUSAN, RIRS_NOISES
 from laspa.corpora.prepare import prepare
+from laspa.corpora.voxceleb import VOXCELEB1, VOXCELEB2, with_archives
 from laspa.errors import LaspaError
 from laspa.files import in_bytes
 from laspa.manifest.index import locator, read_index
@@ -59,7 +60,14 @@ def fetch(options: argparse.Namespace) -> None:
     folder = fetch_corpus(corpus, settings, root)
     if corpus.name in NOISES:
         folder = noise_folder(corpus.name, folder)
-    print(f"{corpus.name} is in {folder}")
+    if folder.exists():
+        print(f"{corpus.name} is in {folder}")
+    else:  # VoxCeleb, whose archives everybody has from elsewhere
+        print(
+            f"the lists of {corpus.name} are in {folder.parent}; of its recordings nothing was fetched: set "
+            f"{corpus.name}.archives in params.yaml to the address of its archives, or {corpus.name}.path to "
+            "the folder that holds them"
+        )
 
 
 def check(options: argparse.Namespace) -> None:
@@ -90,4 +98,7 @@ def _chosen(options: argparse.Namespace) -> tuple[Source, Download, Path]:
         near = difflib.get_close_matches(options.name, FETCHED, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise LaspaError(f"{options.name}: not a corpus that is fetched, {', '.join(FETCHED)} are{hint}")
-    return FETCHED[options.name], load_params(options.params).download, Path(options.params).parent
+    params, corpus = load_params(options.params), FETCHED[options.name]
+    if corpus in (VOXCELEB1, VOXCELEB2):
+        corpus = with_archives(corpus, getattr(params, corpus.name).archives)
+    return corpus, params.download, Path(options.params).parent

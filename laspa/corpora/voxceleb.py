@@ -8,10 +8,11 @@ Interspeech 2023 (VoxCeleb1-B).
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
-from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, RemoteFile
+from laspa.corpora.corpus import CC_BY, Complete, Corpus, Listing, RemoteFile, Source
 from laspa.corpora.disk import (
     corpus_folder,
     first_file,
@@ -47,7 +48,7 @@ CITATION = (
     "Nagrani et al., Voxceleb: Large-scale Speaker Verification in the Wild, "
     "Computer Speech and Language 60, 2020"
 )
-
+AnyCorpus = TypeVar("AnyCorpus", bound=Source)
 
 # MD5 of the archives' parts, as published beside them.
 ARCHIVES = {
@@ -90,8 +91,7 @@ def list_recordings(corpus: Corpus, settings: VoxCeleb, options: Download, root:
     """
     name, published = corpus.name, [file.path for file in corpus.lists]
     if settings.archives and not settings.path:
-        archives = _archives(name, settings.archives.rstrip("/"))
-        folder = fetch_corpus(replace(corpus, archives=lambda _: archives), options, root)
+        folder = fetch_corpus(with_archives(corpus, settings.archives), options, root)
         place = f"{options.folder}/{name}/{folder.name}"
     else:
         holds = "idNNNNN/VIDEO/NNNNN.wav or .m4a"
@@ -139,14 +139,19 @@ def list_recordings(corpus: Corpus, settings: VoxCeleb, options: Download, root:
     return Listing(rows, {name: place}, lists)
 
 
-def _archives(name: str, address: str) -> list[list[RemoteFile]]:
-    return [
+def with_archives(corpus: AnyCorpus, address: str) -> AnyCorpus:
+    """VoxCeleb1 or 2 with the archives that lie at `address`; where that is empty, as it is."""
+    if not address:
+        return corpus
+    start = address.rstrip("/")
+    archives = [
         [
-            RemoteFile(f"{address}/{file}", f"{part}/{file}", checksum=f"md5:{md5}", credentials="VOXCELEB")
+            RemoteFile(f"{start}/{file}", f"{part}/{file}", checksum=f"md5:{md5}", credentials="VOXCELEB")
             for file, md5 in files.items()
         ]
-        for part, files in ARCHIVES[name].items()
+        for part, files in ARCHIVES[corpus.name].items()
     ]
+    return replace(corpus, archives=lambda _: archives)
 
 
 def _read_metadata(file: Path) -> pd.DataFrame:
