@@ -58,7 +58,7 @@ results: $(INSTALLED) ## Run the comparison on the full budget, after `make repr
 	@dvc --cd studies/results repro
 
 # `dvc exp show` has 300 columns: every metric, all of params.yaml, every dependency. This leaves what tells most.
-EERS := conditions.(cross_same|all).eer$$|systems\.
+EERS := conditions\.(cross_same|all)\.eer$$|systems\.\w+\.(cross_same|all)$$
 REST := Created|conditions|language_probe|m(apc|se)$$|added_|trial_list|.*/
 experiments: $(INSTALLED) ## Compare the experiments: their EERs, and the params that they changed
 	@[ -t 1 ] || export COLUMNS=160; dvc exp show --no-pager --only-changed --keep '$(EERS)' --drop '$(REST)'

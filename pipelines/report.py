@@ -22,7 +22,7 @@ from pipelines.tracking import runs as tracking
 # Written on demand, and in git: `make ablation`, `make results`.
 ABLATION, PREFIX_HEADS = Path("studies/ablation.json"), Path("studies/prefix_heads.json")
 STUDY = Path("reports/study.json")
-DATA, REPORTS, MODEL = Path("data"), Path("reports"), Path("data/model")
+DATA, REPORTS, TRAINED = Path("data"), Path("reports"), Path("data/trained")
 SUMMARY, PAGE, PLOTS = REPORTS / "summary.json", REPORTS / "index.html", REPORTS / "plots"
 
 OF_MANY_RUNS = {"compare", "ablate", "study", "tune"}
@@ -36,7 +36,8 @@ SHOWN_PARAMS = {
 
 def main() -> None:
     options = load_params(stage.PARAMS_FILE)
-    features = read_json(MODEL / CONFIG_FILE)["features"]
+    trained = TRAINED / options.system
+    features = read_json(trained / CONFIG_FILE)["features"]
     mels = {"Features": json.dumps(features["settings"]), "Features, digest": features["digest"]}
     manifest = read_manifest(DATA / "manifest.parquet")
     summary = read_summary(DATA, options.system, options.compare, manifest, options.evaluate)
@@ -52,7 +53,9 @@ def main() -> None:
             table.to_csv(folder / name, index=False, lineterminator="\n")
         for name, shown in figures.items():
             write_text(folder / f"{name}.svg", file_svg(shown.figure))
-    with tracking.run_of_model(sha256_file(MODEL / WEIGHTS_FILE), read_run(options.system), last=True) as run:
+    # By these weights, since those of data/model may have a borrowed language encoder beside them.
+    digest = sha256_file(trained / WEIGHTS_FILE)
+    with tracking.run_of_model(digest, read_run(options.system), last=True) as run:
         run.log_artifacts(PLOTS, "plots")
         run.log_artifacts(PAGE, "report")
 

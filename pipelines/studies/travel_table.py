@@ -82,7 +82,9 @@ def _row(values: Rates, cosine: Rates, same: Rates) -> dict[str, Any]:
 
 def people_markdown(systems: dict[str, Any]) -> str:
     """The rows of real speech."""
-    return markdown({name: {place: sets[place] for place in PEOPLE} for name, sets in systems.items()})
+    return markdown(
+        {name: {place: sets[place] for place in PEOPLE if place in sets} for name, sets in systems.items()}
+    )
 
 
 def markdown(systems: dict[str, Any]) -> str:

@@ -69,7 +69,6 @@ def test_the_stage(
     monkeypatch.setattr(report.tracking, "run_of_model", run_of_model)
     monkeypatch.chdir(tmp_path)
     systems.main()
-    shutil.copytree("data/trained/baseline", "data/model")  # of the stage model
     monkeypatch.setattr("sys.argv", ["table", "ablation"])
     table.main()
     written = []
