@@ -38,3 +38,8 @@ def use_arithmetic(params_file: Path) -> None:
 def switches() -> dict[str, str]:
     """Those of this process, for processes that do not inherit its environment."""
     return {name: os.environ[name] for name in PORTABLE if name in os.environ}
+
+
+def is_portable() -> bool:
+    """Whether convolutions keep to the instructions that all these processors have."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA") == PORTABLE["ONEDNN_MAX_CPU_ISA"]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from laspa.errors import LaspaError
 from laspa.files import wait_for
+from laspa.models.device import check_precision
 from laspa.models.laspa import Laspa
 from laspa.models.saving import load_body, read_tensors, restore_state, save_state
 from laspa.params import Params
@@ -66,20 +67,11 @@ def train(
 
     Raises:
         LaspaError: a loss term that is not finite; the message names term, epoch and step. A model to
-            start from that does not fit.
+            start from that does not fit. A precision that the device does not compute in.
     """
     options = params.train
     precision = getattr(torch, options.precision)
-    if precision == torch.float16 and device.type != "cuda":
-        raise LaspaError(
-            "params.yaml: train.precision is float16, which needs a GPU; choose bfloat16 or float32"
-        )
-    portable = device.type == "cpu" and os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2"
-    if precision == torch.bfloat16 and portable:
-        raise LaspaError(
-            "params.yaml: train.precision is bfloat16, which on a CPU takes 15 times as long as float32 with "
-            "train.arithmetic: portable; choose train.arithmetic: native, or float32"
-        )
+    check_precision(precision, device)
     torch.manual_seed(params.seed)
     torch.set_num_threads(options.threads)
     if options.deterministic:

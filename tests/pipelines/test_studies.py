@@ -1,11 +1,14 @@
 """What each study trains: its budgets and changes, and that tuners stay small."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from laspa.errors import LaspaError
+from laspa.files import read_json, write_json
 from laspa.params import load_params, with_overrides
+from pipelines.studies import table
 from pipelines.studies.run import PLANS, check_added
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
@@ -26,6 +29,32 @@ def test_larger_tuners_are_refused_by_name() -> None:
         LaspaError, match=r"add \d\.\d\d % to redimnet_b0, more than the 1\.16 % of the paper"
     ):
         check_added(with_overrides(run, {"model.attention_dim": 64}))
+
+
+def test_backbones_that_were_measured_before_stay_on_the_same_corpus_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["table", "backbones"])
+    monkeypatch.setattr(table, "MANIFEST", tmp_path / "manifest")
+    table.MANIFEST.write_text("the corpus", encoding="utf-8")
+    rates = {part: {"all": {"eer": 0.2}} for part in ("conditions", "seen", "unseen")}
+    known = dict.fromkeys(table.KEPT, 1) | {"seed": 1} | rates
+    folder = Path("studies/backbones/systems")
+
+    def systems() -> dict[str, list[float]]:
+        table.main()
+        found = read_json(Path("studies/backbones.json"))["systems"]
+        return {name: one["unseen"]["all"]["values"] for name, one in found.items()}
+
+    write_json(folder / "a-baseline/seed-1.json", known)
+    write_json(folder / "a-laspa/seed-1.json", known)
+    assert systems() == {"a-baseline": [0.2], "a-laspa": [0.2]}
+    shutil.rmtree(folder / "a-laspa")
+    write_json(folder / "a-baseline/seed-1.json", known | {"unseen": {"all": {"eer": 0.1}}})
+    assert systems() == {"a-baseline": [0.1], "a-laspa": [0.2]}
+    table.MANIFEST.write_text("another corpus", encoding="utf-8")
+    assert systems() == {"a-baseline": [0.1]}
 
 
 def test_a_reading_has_its_changes_and_the_studys_budget() -> None:

@@ -58,7 +58,7 @@ def speakers(options: Synthetic) -> Iterator[Speaker]:
 def record(speech: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
     """`speech: (samples,)` float32 at 16 kHz as a random microphone in a random room records it; same shape.
 
-    `strength` scales every effect; at 0 only the level is set. Ranges are our choice.
+    `strength` scales every effect; at 0 the level is set, and the band is 60–7800 Hz. Ranges are ours.
     """
     size = fft.next_fast_len(len(speech) + int(SAMPLE_RATE * ROOM_SECONDS), real=True)
     hertz = np.maximum(fft.rfftfreq(size, 1 / SAMPLE_RATE), LOWEST_HZ).astype(np.float32)
