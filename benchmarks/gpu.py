@@ -108,7 +108,7 @@ def run_params(folder: Path, system: str, encoder: str, options: argparse.Namesp
         "train.precision": "bfloat16",
     }
     if options.device == "cpu":
-        changes |= {"train.batch_size": 8}
+        changes |= {"train.batch_size": 8, "train.precision": "float32"}  # which every CPU computes in
     return with_overrides(load_params(folder / "params.yaml").resolve(system), changes)
 
 

@@ -3,7 +3,6 @@
 import mmap
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -16,7 +15,7 @@ from laspa.audio.quality import ALIKE, WRONG_HEADER, correlation
 from laspa.audio.reading import SAMPLE_RATE, mono
 from laspa.errors import LaspaError
 
-KEPT_BLOCKS = 30  # a recording of up to five minutes is decoded once; a longer one anew in each pass
+KEPT_SAMPLES = 2**24  # of all channels, five minutes at 48 kHz: decoded once; a longer recording in each pass
 MOST_CHANNELS = 32  # of an array: one with more columns has most likely its axes swapped
 
 Channel = int | Literal["mix"] | None
@@ -40,10 +39,14 @@ def open_recording(path: Path | str) -> Recording:
     name = str(path)
     _refuse_incomplete(Path(path))
     rate, blocks = open_stream(path)
-    first = list(islice(blocks, KEPT_BLOCKS + 1))
-    if len(first) <= KEPT_BLOCKS:
-        return Recording(name, rate, lambda: iter(first))
-    return Recording(name, rate, lambda: open_stream(path)[1])
+    kept: list[np.ndarray] = []
+    samples = 0
+    for block in blocks:
+        kept.append(block)
+        samples += block.size
+        if samples > KEPT_SAMPLES:
+            return Recording(name, rate, lambda: open_stream(path)[1])
+    return Recording(name, rate, lambda: iter(kept))
 
 
 def array_recording(samples: np.ndarray, sample_rate: int | None, name: str = "array") -> Recording:
