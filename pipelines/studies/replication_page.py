@@ -14,6 +14,7 @@ from laspa.params import load_params
 from laspa.report.replication import merged, replication_page
 from laspa.report.seeds import read_seeds
 from pipelines import stage
+from pipelines.studies.table import of_the_same_corpus
 
 DATA, MEASURED = Path("data"), Path("studies/replication/systems")
 TABLE, PAGE = Path("studies/replication.json"), Path("docs/replication.md")
@@ -23,12 +24,11 @@ BACKBONES = Path("studies/backbones.json")
 def main() -> None:
     study, manifest = load_params(stage.PARAMS_FILE).replication, sha256_file(DATA / "manifest.parquet")
     before: dict[str, Any] = read_json(TABLE) if TABLE.exists() else {}
-    kept = before.get("systems", {}) if before.get("manifest_sha256") == manifest else {}
     changes = {name: {"system": one.system, **one.changes} for name, one in study.systems.items()}
     found = {
         "manifest_sha256": manifest,
         "mel_power": _mel_power(),
-        "systems": kept | merged(read_seeds(MEASURED), changes),
+        "systems": of_the_same_corpus(before, manifest) | merged(read_seeds(MEASURED), changes),
         "left": before.get("left", {}),
     }
     write_json(TABLE, found)

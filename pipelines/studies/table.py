@@ -46,14 +46,19 @@ def _backbones(folder: Path) -> dict[str, Any]:
 
     What the file has of the same corpus stays until it is measured anew: all of it takes a CPU many hours.
     """
-    manifest = sha256_file(MANIFEST)
-    before: dict[str, Any] = read_json(file) if (file := folder.with_suffix(".json")).exists() else {}
-    systems = before["systems"] if before.get("manifest_sha256") == manifest else {}
+    manifest, file = sha256_file(MANIFEST), folder.with_suffix(".json")
+    systems = of_the_same_corpus(read_json(file) if file.exists() else {}, manifest)
     for name, one in over_seeds(read_seeds(folder / "systems"))["systems"].items():
         systems[name] = {key: one[key] for key in KEPT}
         for part in ("conditions", "seen", "unseen"):
             systems[name][part] = {condition: rates["eer"] for condition, rates in one[part].items()}
     return {"manifest_sha256": manifest, "systems": systems}
+
+
+def of_the_same_corpus(before: dict[str, Any], manifest: str) -> dict[str, Any]:
+    """The systems of a table that was written before; none if its manifest was another."""
+    found: dict[str, Any] = before.get("systems", {})
+    return found if before.get("manifest_sha256") == manifest else {}
 
 
 def _adapt(folder: Path) -> dict[str, Any]:

@@ -17,11 +17,6 @@ def test_a_gpu_computes_in_each_and_a_cpu_in_float32() -> None:
     check_precision(torch.float32, CPU)
 
 
-def test_half_precision_by_float16_needs_a_gpu() -> None:
-    with pytest.raises(LaspaError, match=r"train\.precision is float16, which needs a GPU; choose bfloat16"):
-        check_precision(torch.float16, CPU)
-
-
 def test_bfloat16_on_a_cpu_needs_its_instructions_and_native_arithmetic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

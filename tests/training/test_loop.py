@@ -271,6 +271,11 @@ def test_fine_tuning_starts_from_the_best_weights_with_its_own_margin_and_crops(
     assert 0 < moved.abs().max() < 1e-3  # at so small a rate: from there, and nowhere far
 
 
+def test_half_precision_by_float16_needs_a_gpu(params, data, tmp_path):
+    with pytest.raises(LaspaError, match=r"train\.precision is float16, which needs a GPU; choose bfloat16"):
+        run(with_overrides(params, {"train.precision": "float16"}), data, tmp_path / "state")
+
+
 RARE = {
     "a speaker with one utterance": ("speaker", [0] * 20 + [1] * 19 + [2], {}),
     "a language with one utterance": ("language", [0] * 39 + [1], {}),
