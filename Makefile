@@ -29,7 +29,7 @@ regression: $(INSTALLED) ## Run a tiny profile of the pipeline and compare its m
 	@python -m pytest -q -m regression tests/regression
 
 services: $(INSTALLED) ## Run the tests that start clusters and servers: Ray, PostgreSQL, S3
-	@python -m pytest -q -m services
+	@python -m pytest -q -m services --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 faults: $(INSTALLED) ## Kill, fill disks, damage inputs, lie and search for secrets; write tests/faults/summary.json
 	@LASPA_FAULTS_SUMMARY=yes python -m pytest -q --numprocesses 2 --dist loadfile -m 'faults or not faults' tests/faults
