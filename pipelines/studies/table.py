@@ -42,7 +42,7 @@ def _prefix_heads(folder: Path) -> dict[str, Any]:
 
 
 def _backbones(folder: Path) -> dict[str, Any]:
-    """By ENCODER-SYSTEM its EERs: of all, seen and unseen languages.
+    """By ENCODER-SYSTEM its EERs: of all, seen and unseen languages, and of other voices where there are any.
 
     What the file has of the same corpus stays until it is measured anew: all of it takes a CPU many hours.
     """
@@ -50,8 +50,11 @@ def _backbones(folder: Path) -> dict[str, Any]:
     systems = of_the_same_corpus(read_json(file) if file.exists() else {}, manifest)
     for name, one in over_seeds(read_seeds(folder / "systems"))["systems"].items():
         systems[name] = {key: one[key] for key in KEPT}
-        for part in ("conditions", "seen", "unseen"):
-            systems[name][part] = {condition: rates["eer"] for condition, rates in one[part].items()}
+        parts = {part: one[part] for part in ("conditions", "seen", "unseen")}
+        if "other" in one:
+            parts["other"] = one["other"]["conditions"]
+        for part, conditions in parts.items():
+            systems[name][part] = {condition: rates["eer"] for condition, rates in conditions.items()}
     return {"manifest_sha256": manifest, "systems": systems}
 
 

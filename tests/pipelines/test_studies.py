@@ -51,8 +51,12 @@ def test_backbones_that_were_measured_before_stay_on_the_same_corpus_only(
     write_json(folder / "a-laspa/seed-1.json", known)
     assert systems() == {"a-baseline": [0.2], "a-laspa": [0.2]}
     shutil.rmtree(folder / "a-laspa")
-    write_json(folder / "a-baseline/seed-1.json", known | {"unseen": {"all": {"eer": 0.1}}})
+    assert "other" not in read_json(Path("studies/backbones.json"))["systems"]["a-baseline"]
+    new = {"unseen": {"all": {"eer": 0.1}}, "other": {"conditions": {"all": {"eer": 0.3, "min_dcf_01": 1.0}}}}
+    write_json(folder / "a-baseline/seed-1.json", known | new)
     assert systems() == {"a-baseline": [0.1], "a-laspa": [0.2]}
+    other = read_json(Path("studies/backbones.json"))["systems"]["a-baseline"]["other"]
+    assert {condition: eer["values"] for condition, eer in other.items()} == {"all": [0.3]}
     table.MANIFEST.write_text("another corpus", encoding="utf-8")
     assert systems() == {"a-baseline": [0.1]}
 

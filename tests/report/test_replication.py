@@ -17,12 +17,19 @@ def test_the_committed_page_is_that_of_the_committed_table():
     assert replication_page(TABLE, backbones) == page
     assert "## Over each backbone" not in replication_page(TABLE, {})
     rates = {"cross_same": rate(0.2, 0.3), "all": rate(0.1, 0.1), "same_same": rate(0.01, 0.01)}
-    rows = {"conditions": rates, "seen": rates, "unseen": rates, "seeds": [1, 2]}
+    rows = {"conditions": rates, "seen": rates, "unseen": rates, "other": rates, "seeds": [1, 2]}
     rows["added_parameters_percent"] = {"mean": 0.5}
-    page = replication_page(TABLE, {"ecapa-baseline": rows, "ecapa-laspa": rows})
+    worse = rows | {"other": rates | {"all": rate(0.12, 0.12)}}
+    page = replication_page(TABLE, {"ecapa-baseline": rows, "ecapa-laspa": worse})
     wide, narrow = "25.0 (19.0–31.0)", "10.0 (10.0–10.0)"
     assert f"| `ecapa` | `laspa` | 0.50 % | {' | '.join([wide] * 3 + [narrow] * 3)} | 1.00" in page
-    assert page.count("| `ecapa` | `baseline` |") == 1  # it is not compared with itself
+    others = page.split("#the-other-family), which no system heard")[1]
+    assert f"\n| `ecapa` | `baseline` | {wide} | 1.00 (1.00–1.00) | {narrow} | – | – | – |\n" in others
+    changes = " | ".join(f"{points} points ({points} to {points})" for points in ("±0.00", "±0.00", "+2.00"))
+    assert f"\n| `ecapa` | `laspa` | {wide} | 1.00 (1.00–1.00) | 12.0 (12.0–12.0) | {changes} |\n" in others
+    assert page.count("| `ecapa` | `baseline` |") == 2  # it is not compared with itself
+    without = {name: row for name, row in rows.items() if name != "other"}
+    assert "`ecapa`" not in replication_page(TABLE, {"ecapa-laspa": without}).split("#the-other-family)")[1]
 
 
 def rate(*values):
