@@ -44,6 +44,8 @@ def _prefix_heads(folder: Path) -> dict[str, Any]:
 def _backbones(folder: Path) -> dict[str, Any]:
     """By ENCODER-SYSTEM its EERs: of all, seen and unseen languages, and of other voices where there are any.
 
+    `pair_norm` and `other_pair_norm` are those of all languages and of other voices with pair norm.
+
     What the file has of the same corpus stays until it is measured anew: all of it takes a CPU many hours.
     """
     manifest, file = sha256_file(MANIFEST), folder.with_suffix(".json")
@@ -51,8 +53,10 @@ def _backbones(folder: Path) -> dict[str, Any]:
     for name, one in over_seeds(read_seeds(folder / "systems"))["systems"].items():
         systems[name] = {key: one[key] for key in KEPT}
         parts = {part: one[part] for part in ("conditions", "seen", "unseen")}
+        parts["pair_norm"] = one["pair_norm"]["conditions"]
         if "other" in one:
             parts["other"] = one["other"]["conditions"]
+            parts["other_pair_norm"] = one["other"]["pair_norm"]["conditions"]
         for part, conditions in parts.items():
             systems[name][part] = {condition: rates["eer"] for condition, rates in conditions.items()}
     return {"manifest_sha256": manifest, "systems": systems}

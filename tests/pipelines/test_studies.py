@@ -39,7 +39,8 @@ def test_backbones_that_were_measured_before_stay_on_the_same_corpus_only(
     monkeypatch.setattr(table, "MANIFEST", tmp_path / "manifest")
     table.MANIFEST.write_text("the corpus", encoding="utf-8")
     rates = {part: {"all": {"eer": 0.2}} for part in ("conditions", "seen", "unseen")}
-    known = dict.fromkeys(table.KEPT, 1) | {"seed": 1} | rates
+    pair_norm = {"conditions": {"all": {"eer": 0.15}}}
+    known = dict.fromkeys(table.KEPT, 1) | {"seed": 1, "pair_norm": pair_norm} | rates
     folder = Path("studies/backbones/systems")
 
     def systems() -> dict[str, list[float]]:
@@ -52,11 +53,14 @@ def test_backbones_that_were_measured_before_stay_on_the_same_corpus_only(
     assert systems() == {"a-baseline": [0.2], "a-laspa": [0.2]}
     shutil.rmtree(folder / "a-laspa")
     assert "other" not in read_json(Path("studies/backbones.json"))["systems"]["a-baseline"]
-    new = {"unseen": {"all": {"eer": 0.1}}, "other": {"conditions": {"all": {"eer": 0.3, "min_dcf_01": 1.0}}}}
+    other = {"conditions": {"all": {"eer": 0.3, "min_dcf_01": 1.0}}, "pair_norm": pair_norm}
+    new = {"unseen": {"all": {"eer": 0.1}}, "other": other}
     write_json(folder / "a-baseline/seed-1.json", known | new)
     assert systems() == {"a-baseline": [0.1], "a-laspa": [0.2]}
-    other = read_json(Path("studies/backbones.json"))["systems"]["a-baseline"]["other"]
-    assert {condition: eer["values"] for condition, eer in other.items()} == {"all": [0.3]}
+    found = read_json(Path("studies/backbones.json"))["systems"]["a-baseline"]
+    eers = {part: found[part]["all"]["values"] for part in ("pair_norm", "other", "other_pair_norm")}
+    assert eers == {"pair_norm": [0.15], "other": [0.3], "other_pair_norm": [0.15]}
+    assert "min_dcf_01" not in found["other"]["all"]  # the EER alone
     table.MANIFEST.write_text("another corpus", encoding="utf-8")
     assert systems() == {"a-baseline": [0.1]}
 
