@@ -1,5 +1,6 @@
 """docs/replication.md: readings of LASPA on dev, against the baseline and against the published one."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from laspa.report.html import environment
@@ -77,13 +78,21 @@ def replication_page(table: dict[str, Any], backbones: dict[str, Any]) -> str:
     order += [name for name in systems if name not in (*order, PLUS)] + [PLUS] * (PLUS in systems)
     return template.render(
         table=table,
-        backbones=backbones,
+        backbones=list(_over_backbones(backbones)),
         order=order,
         systems=systems,
         base=systems[BASELINE],
-        base_name=BASELINE,
         published=systems[LASPA],
         gradients=GRADIENTS,
         paired=paired,
         best="distance_detached" if "distance_detached" in systems else LASPA,
     )
+
+
+def _over_backbones(
+    rows: dict[str, dict[str, Any]],
+) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any] | None]]:
+    """Encoder, system, row, and the row of the baseline over this encoder: none for the baseline itself."""
+    for name, one in rows.items():
+        encoder, _, system = name.rpartition("-")
+        yield encoder, system, one, rows.get(f"{encoder}-{BASELINE}") if system != BASELINE else None
