@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from laspa.params.base import Count, Section, Seed
 from laspa.params.dotted import flatten
@@ -58,13 +58,24 @@ class Replication(Budget):
     systems: dict[str, Variant]
 
 
-class Backbones(Budget):
-    """Systems over each backbone, in hours on a CPU (`dvc --cd studies/backbones repro`)."""
+class Backbones(Section):
+    """Systems over each backbone, in hours on a CPU (`dvc --cd studies/backbones repro`).
 
+    epochs: of each encoder, the same for all systems over it.
+    """
+
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    epochs: dict[str, Count]
     encoders: list[str]
     systems: list[str]
     crop_seconds: Annotated[float, Field(ge=0.3, le=60)]
     precision: Literal["float32", "bfloat16"]
+
+    @model_validator(mode="after")
+    def _epochs_of_each(self) -> "Backbones":
+        if without := [encoder for encoder in self.encoders if encoder not in self.epochs]:
+            raise ValueError(f"epochs names no number for {', '.join(without)}; give each encoder its own")
+        return self
 
 
 class Study(Section):

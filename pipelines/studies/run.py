@@ -104,8 +104,10 @@ def _replication(params: Params, name: str) -> dict[str, Plan]:
 def _backbones(params: Params, name: str) -> dict[str, Plan]:
     """A system over a backbone; larger tuners than the paper's are refused."""
     study, (encoder, _, system) = params.backbones, name.partition("-")
+    if encoder not in study.epochs:
+        raise LaspaError(unknown_choice("backbones.epochs", encoder, study.epochs))
     changes = {"train.crop_seconds": study.crop_seconds, "train.precision": study.precision}
-    changes |= {"model.speaker_encoder": encoder} | _epochs(study.epochs)
+    changes |= {"model.speaker_encoder": encoder} | _epochs(study.epochs[encoder])
     run = with_overrides(on_budget(params, system), changes)
     check_added(run)
     return {name: Plan(run, study.seeds)}

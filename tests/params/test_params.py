@@ -59,6 +59,10 @@ def test_an_override_changes_its_key_alone(params: Params) -> None:
         ({"ablate.seeds": []}, "params.yaml: ablate.seeds is [] but should be a list of at least 1"),
         ({"train": None}, "params.yaml: train is None but should be a section of keys and values"),
         (
+            {"backbones.encoders": ["tdnn"]},
+            "params.yaml: backbones: epochs names no number for tdnn; give each encoder its own",
+        ),
+        (
             {"num_heads": 3, "model.attention_dim": 8},
             "params.yaml: num_heads is 3 but must divide model.attention_dim, 8",
         ),

@@ -19,7 +19,12 @@ PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 def test_tuners_add_at_most_the_papers_share_by_default(encoder: str, system: str) -> None:
     (plan,) = PLANS["backbones"](PARAMS, f"{encoder}-{system}").values()
     run = plan.params
-    assert (run.model.speaker_encoder, run.train.epochs, run.train.dev_every) == (encoder, 8, 2)
+    epochs = PARAMS.backbones.epochs[encoder]
+    assert (run.model.speaker_encoder, run.train.epochs, run.train.dev_every) == (
+        encoder,
+        epochs,
+        epochs // 4,
+    )
     assert (run.train.crop_seconds, run.train.precision) == (0.75, "bfloat16")
 
 
@@ -29,6 +34,11 @@ def test_larger_tuners_are_refused_by_name() -> None:
         LaspaError, match=r"add \d\.\d\d % to redimnet_b0, more than the 1\.16 % of the paper"
     ):
         check_added(with_overrides(run, {"model.attention_dim": 64}))
+
+
+def test_a_backbone_without_epochs_is_refused_by_name() -> None:
+    with pytest.raises(LaspaError, match=r"backbones\.epochs is 'tdnn' but should be one of resnet34_s, "):
+        PLANS["backbones"](PARAMS, "tdnn-laspa")
 
 
 def test_backbones_that_were_measured_before_stay_on_the_same_corpus_only(
