@@ -31,7 +31,8 @@ def check_precision(precision: torch.dtype, device: torch.device) -> None:
     slow = "takes ten times as long as float32 or more"
     if is_portable():
         raise LaspaError(
-            f"{field}, which on a CPU with train.arithmetic: portable {slow}; choose float32, or native"
+            f"{field}, which on a CPU with train.arithmetic: portable {slow}; choose float32, or "
+            "on a CPU with AVX-512 or AMX train.arithmetic: native"
         )
     if not cpu_has_bfloat16():
         raise LaspaError(f"{field}, which on this CPU, without AVX-512 or AMX, {slow}; choose float32")

@@ -25,7 +25,7 @@ def test_tuners_add_at_most_the_papers_share_by_default(encoder: str, system: st
         epochs,
         epochs // 4,
     )
-    assert (run.train.crop_seconds, run.train.precision) == (0.75, "bfloat16")
+    assert (run.train.crop_seconds, run.train.precision) == (0.75, "float32")
 
 
 def test_larger_tuners_are_refused_by_name() -> None:
