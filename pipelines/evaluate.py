@@ -176,7 +176,12 @@ def _gradients(
     mels = [training.get(name) for name in chosen]
     shortest = min(map(len, mels))
     mel = torch.from_numpy(np.stack([mel[:shortest] for mel in mels])).float()
-    return gradient_norms(model, mel, *classes)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums are added in one order on any number of cores
+    try:
+        return gradient_norms(model, mel, *classes)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _spread(items: list[str], wanted: int) -> list[str]:
